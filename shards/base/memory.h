@@ -1,0 +1,37 @@
+/* Counted allocation: every byte the server holds on the heap goes through here, so that INFO can account for it.
+ *
+ * Sizes are those the allocator really spent (usable size), not those asked for. A refused allocation is an ordinary
+ * outcome: the caller gets NULL and reports STATUS_NO_MEMORY; nothing here aborts. Threads: any. Cost: the
+ * allocator's, and one relaxed addition to a padded counter that few threads share.
+ *
+ * Tests refuse allocations with `memory_refuse_after`, to walk every failure path one by one. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdbool.h>
+
+#include "status.h"
+
+/* `size` bytes, uninitialised, aligned to 16; NULL when refused. Size 0 gives a unique pointer. */
+must_use void *memory_allocate(size_t size);
+/* The same, all zero. */
+must_use void *memory_allocate_zeroed(size_t size);
+/* Aligned to `alignment`, a power of two: for what must start a cache line or a page. */
+must_use void *memory_allocate_aligned(size_t alignment, size_t size);
+/* Grow or shrink, as realloc does. On refusal NULL, and `pointer` is as it was. NULL `pointer` allocates. */
+must_use void *memory_resize(void *pointer, size_t size);
+/* Give back what any of the above returned. NULL is allowed. */
+void memory_free(void *pointer);
+/* What the allocator really holds for `pointer`, in bytes; 0 for NULL. */
+size_t memory_usable(const void *pointer);
+
+/* Bytes held now through the functions above, plus what `memory_account` was told of. A sum over the counters: O(1). */
+size_t memory_used(void);
+/* The highest `memory_used` that was seen by a call of `memory_used`. */
+size_t memory_used_peak(void);
+/* Regions that are mapped rather than allocated (slabs, buckets) report their committed bytes here. */
+void memory_account(int64_t bytes);
+
+/* Tests: the next `count` allocations of this thread succeed, all later ones are refused; negative: refuse none. */
+void memory_refuse_after(int64_t count);
