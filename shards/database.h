@@ -1,0 +1,68 @@
+/* One logical database's part in one shard: its table and its deadlines, kept in step.
+ *
+ * The level at which keys are found, put, moved and removed: whatever goes into or out of the table goes into or out of
+ * the wheel here, and nowhere else. What the values mean is the types' business (shards/types/).
+ * Lock: the shard's, for reading by the functions that take a const database, for writing by the others. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/status.h"
+#include "entry.h"
+#include "expiry.h"
+#include "table.h"
+
+struct database {
+    struct table table;
+    struct expiry expiry;
+    struct slabs *slabs;
+    struct database *next_flushed; /* in its shard's chain of detached databases; shard lock (write) */
+};
+
+/* A key with its hash already taken: hashing happens once, when the request is read. */
+struct key {
+    struct bytes name;
+    uint64_t hash; /* hash_seeded(name, seed of the store) */
+};
+
+/* Where freed blobs too large to be freed under the lock go; `defer` may be NULL: free at once. */
+struct reclaimer {
+    void (*defer)(void *context, struct blob *blob);
+    void *context;
+};
+
+void database_init(struct database *database, struct slabs *slabs, uint64_t seed, int64_t now_ms);
+/* Frees every entry. For small databases and the end of the process; see database_clear_some. */
+void database_release(struct database *database);
+
+/* The live entry of `key`, or NULL when it is absent or past its deadline. Lock: read. */
+struct entry *database_find(const struct database *database, const struct key *key, int64_t now_ms);
+/* The same for a writer, which removes an expired entry on the way; `*expired` (may be NULL) tells. Lock: write. */
+struct entry *database_find_for_write(struct database *database, const struct key *key, int64_t now_ms,
+                                      const struct reclaimer *reclaimer, bool *expired);
+
+/* Put a new entry in place of `old` (as found by database_find_for_write; NULL when absent). `deadline_ms` may be ENTRY_NO_EXPIRY.
+ * Writes in place when the slot allows. On STATUS_NO_MEMORY the old entry is as it was, and a given blob still the caller's.
+ * `content->has_expiry` is ignored (derived from `deadline_ms`). */
+must_use enum status database_put(struct database *database, const struct key *key, struct entry *old,
+                                  const struct entry_content *content, int64_t deadline_ms,
+                                  const struct reclaimer *reclaimer);
+/* Remove a found entry. */
+void database_remove(struct database *database, const struct key *key, struct entry *entry,
+                     const struct reclaimer *reclaimer);
+/* Give a found entry a deadline, change it, or take it away (ENTRY_NO_EXPIRY). May move the entry; returns where it is
+ * now, or NULL on refused memory (then nothing changed). */
+must_use struct entry *database_set_deadline(struct database *database, const struct key *key, struct entry *entry,
+                                             int64_t deadline_ms);
+
+/* Remove what is due, at most about `limit` steps. Returns the number of keys removed; `*more` tells whether work is left. */
+uint64_t database_expire_some(struct database *database, int64_t now_ms, uint32_t limit, bool *more,
+                              const struct reclaimer *reclaimer);
+/* Remove up to `limit` keys, any; true when the database is now empty (and its buckets given back). For flushing in
+ * bounded holds. */
+bool database_clear_some(struct database *database, uint32_t limit, const struct reclaimer *reclaimer);
+/* Keys that are there, the expired but not yet removed included (as Redis counts them). */
+uint64_t database_key_count(const struct database *database);
+void database_validate(const struct database *database);
