@@ -1,0 +1,24 @@
+/* Socket addresses and their texts, as Redis writes them: "127.0.0.1:6379", "[::1]:6379", "/run/sherd.sock:0". */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "shards/base/status.h"
+
+enum { ADDRESS_TEXT_MAX = 128 };
+
+struct address {
+    struct sockaddr_storage storage;
+    socklen_t size;
+};
+
+/* Parse one numeric or named host of `bind` ("*" and "::*" are all IPv4 and all IPv6). On failure `error` (ADDRESS_TEXT_MAX)
+ * says why. */
+must_use enum status address_parse(struct address *address, const char *host, uint16_t port, char *error);
+/* Text of a socket's peer or own end; "?:0" when it has none any more. At least ADDRESS_TEXT_MAX bytes; returns the length. */
+size_t address_of_peer(int fd, char *text);
+size_t address_of_self(int fd, char *text);
+size_t address_write(const struct address *address, char *text);

@@ -1,0 +1,29 @@
+/* How threads talk to a worker: letters in a bounded lock-free queue, and one wake-up for as many as wait.
+ *
+ * A letter is owned by whoever holds it: the sender until mailbox_post says true, the receiver from then on. */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "engine.h"
+#include "shards/base/queue.h"
+
+struct letter {
+    /* Run on the worker's thread with the mailbox's context; frees the letter. */
+    void (*open)(void *context, struct letter *letter);
+};
+
+struct mailbox {
+    struct queue_mpsc queue;
+    struct engine *engine; /* immutable after init */
+    void *context;         /* immutable after init */
+    _Atomic bool is_woken; /* atomic: a wake-up is on its way, so another isn't needed */
+};
+
+must_use enum status mailbox_init(struct mailbox *mailbox, struct engine *engine, void *context, size_t capacity);
+void mailbox_release(struct mailbox *mailbox);
+/* Any thread. False when full: the letter is still the sender's. */
+must_use bool mailbox_post(struct mailbox *mailbox, struct letter *letter);
+/* The worker only, on `woken`: open all letters. */
+void mailbox_open_all(struct mailbox *mailbox);

@@ -1,0 +1,64 @@
+/* Bytes -> requests: RESP arrays of bulk strings, and inline commands. Pure: no socket, no clock, no copy.
+ *
+ * A request's arguments are slices into the input. The parser keeps no copy of it: it answers INCOMPLETE, and is called again with
+ * the same input grown at its end (it may have moved). A large request that arrives in many pieces is not parsed from the start each time: the parser remembers how far it came.
+ * Limits and error texts are those of Redis. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shards/base/bytes.h"
+#include "shards/base/status.h"
+
+enum {
+    RESP_INLINE_MAX = 64 * 1024,          /* bytes of an inline command, or of a header line */
+    RESP_ARGUMENTS_MAX = 1024 * 1024,
+    RESP_ARGUMENTS_UNTRUSTED_MAX = 10,    /* before authentication */
+    RESP_BULK_UNTRUSTED_MAX = 16 * 1024,
+    RESP_ERROR_MAX = 128,
+};
+
+struct resp_limits {
+    uint64_t bulk_bytes_max; /* proto-max-bulk-len */
+    bool is_trusted;         /* false before authentication */
+};
+
+/* A growing array of argument slices that many requests share; one worker's. Growing moves it: requests name their
+ * arguments by index. */
+struct resp_arguments {
+    struct bytes *data;
+    size_t count, capacity;
+};
+void resp_arguments_init(struct resp_arguments *arguments);
+void resp_arguments_release(struct resp_arguments *arguments);
+
+enum resp_outcome {
+    RESP_COMPLETE,
+    RESP_INCOMPLETE,
+    RESP_INVALID,   /* protocol error: `error` has Redis's text, without "-ERR " and line end */
+    RESP_NO_MEMORY,
+};
+
+/* Where a request stands that is not whole yet. All zero at the start of a request. A connection's own. */
+struct resp_parser {
+    uint64_t needed_bytes;    /* at least so many input bytes are needed before parsing on is of use; 0: unknown */
+    size_t position;          /* bytes of the input that are done */
+    uint32_t remaining;       /* arguments still to come, when `saved` is in use */
+    uint32_t saved_count;
+    struct resp_slice *saved; /* arguments so far, as offsets, once they are too many to parse again; heap */
+};
+void resp_parser_release(struct resp_parser *parser);
+
+struct resp_request {
+    size_t first;         /* index of its first argument in `arguments` */
+    uint32_t count;       /* arguments; 0 for an empty line or "*0", which is skipped without a reply */
+    size_t size;          /* bytes of the input it took; set on COMPLETE */
+    char error[RESP_ERROR_MAX];
+};
+
+/* Parse one request from the start of `input`, appending its arguments to `arguments` (COMPLETE), or leaving them as they were
+ * (otherwise). An inline command's quoted arguments are decoded in place inside `input`, which is why it is writable. */
+enum resp_outcome resp_parse(struct resp_parser *parser, char *input, size_t size, const struct resp_limits *limits,
+                             struct resp_arguments *arguments, struct resp_request *request);
