@@ -16,6 +16,7 @@
  * bucket), so it may move whenever its bucket is told. */
 #pragma once
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
