@@ -18,7 +18,7 @@ enum {
 bool number_read(struct bytes text, int64_t *number);
 bool number_read_unsigned(struct bytes text, uint64_t *number);
 /* A finite or infinite double, the whole text, in any notation `strtod` takes ("inf" included); never NaN, no
- * leading or trailing space, never empty. */
+ * leading or trailing space, never empty, below 5 KiB; false where the number would round to infinity or to zero. */
 bool number_read_double(struct bytes text, double *number);
 bool number_read_long_double(struct bytes text, long double *number);
 
@@ -27,8 +27,9 @@ size_t number_write(int64_t number, char *out);
 size_t number_write_unsigned(uint64_t number, char *out);
 /* The digits of `number_write`, without writing them. */
 size_t number_width(int64_t number);
-/* The shortest text that reads back as the same double (17 significant digits at the most): "3", "0.1", "1e+100",
- * "inf", "-inf", "nan". At least NUMBER_TEXT_DOUBLE_MAX bytes. */
+/* The shortest digits that read back as the same double (17 at the most), in the notation of Redis 7.2 to 8: "3", "0.1",
+ * "1e-7", "1e+100", "-0", "inf", "-inf", "nan"; whole numbers up to 2^62 with all their digits. At least
+ * NUMBER_TEXT_DOUBLE_MAX bytes. */
 size_t number_write_double(double number, char *out);
 /* INCRBYFLOAT's form: fixed notation, 17 digits after the point at the most, trailing zeros cut. At least
  * NUMBER_TEXT_LONG_DOUBLE_MAX bytes. */

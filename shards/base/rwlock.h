@@ -1,38 +1,45 @@
 /* The readers-writer lock of a shard: one word, a short spin, then a futex; and it measures its own slow path.
  *
- * Readers add and subtract; a waiting writer stops new readers, so it is not starved. Uncontended: one atomic
- * read-modify-write to take, one to drop. The profile costs only those who wait: how many waited, how long in all,
- * the longest wait (a lower bound of the longest hold that hurt somebody).
+ * Fair between the two kinds: a waiting writer stops new readers, and a writer that drops hands the lock to all readers that
+ * waited, so neither is starved. Uncontended: one atomic read-modify-write to take, one to drop, inlined. The profile costs
+ * only those who wait: how many waited, how long in all, the longest wait (a lower bound of the longest hold that hurt somebody).
  *
  * Not recursive. Debug builds check the order: a thread takes locks by ascending `rank` only (see shards/shards.h,
- * where the order is written), and drops what it holds. One cache line of 64 bytes; embed it first in its owner. */
+ * where the order is written), and drops what it holds. At most RWLOCK_THREADS_MAX threads may use one lock. It needs no
+ * release, but must outlive every call on it. One cache line of 64 bytes; embed it first in its owner. */
 #pragma once
 
+#include <assert.h>
 #include <stdalign.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { RWLOCK_THREADS_MAX = 1023 };
+
 struct rwlock {
-    alignas(64) _Atomic uint32_t word; /* readers, writer bit, waiting bit: see rwlock.c */
+    alignas(64) _Atomic uint32_t word; /* who holds, who waits: see rwlock.c */
     uint32_t rank;                     /* immutable after init: the place in the lock order */
-    _Atomic uint32_t wakeups;          /* futex word of the sleepers */
-    _Atomic uint32_t sleepers;
+    _Atomic uint32_t reader_calls;     /* futex word of sleeping readers: counts their wake-ups */
+    _Atomic uint32_t writer_calls;     /* the same for writers */
+    _Atomic uint32_t readers_asleep;   /* atomic; zero spares the system call of a wake-up */
+    _Atomic uint32_t writers_asleep;   /* the same for writers */
     _Atomic uint64_t waits;            /* atomic, relaxed: a statistic, as are the next three */
     _Atomic uint64_t waited_ns;
     _Atomic uint64_t longest_wait_ns;
-    _Atomic uint64_t longest_hold_ns;  /* of the write holds that were timed: rwlock_time_hold */
+    _Atomic uint64_t longest_hold_ns; /* of the write holds that were timed: rwlock_time_hold */
 };
+static_assert(sizeof(struct rwlock) == 64, "a lock is one cache line");
 
 struct rwlock_profile {
     uint64_t waits, waited_ns, longest_wait_ns, longest_hold_ns;
 };
 
 void rwlock_init(struct rwlock *lock, uint32_t rank);
-void rwlock_read_lock(struct rwlock *lock);
-void rwlock_read_unlock(struct rwlock *lock);
-void rwlock_write_lock(struct rwlock *lock);
-void rwlock_write_unlock(struct rwlock *lock);
+static inline void rwlock_read_lock(struct rwlock *lock);
+static inline void rwlock_read_unlock(struct rwlock *lock);
+static inline void rwlock_write_lock(struct rwlock *lock);
+static inline void rwlock_write_unlock(struct rwlock *lock);
 /* Debug: does this thread hold it so? Always true in release builds. */
 bool rwlock_is_held_for_reading(const struct rwlock *lock); /* or for writing */
 bool rwlock_is_held_for_writing(const struct rwlock *lock);
@@ -44,3 +51,75 @@ void rwlock_time_hold(struct rwlock *lock, uint64_t started_ns);
 
 struct rwlock_profile rwlock_profile(const struct rwlock *lock);
 void rwlock_profile_reset(struct rwlock *lock);
+
+/* ---- The fast paths; rwlock.c explains the word and has the slow ones ------------------------------------------------ */
+
+static const uint32_t RWLOCK_READER = 1u; /* ten bits: readers that hold, or are just asking */
+static const uint32_t RWLOCK_READERS = 0x3ffu;
+static const uint32_t RWLOCK_READER_WAITS = 1u << 10; /* ten bits: readers promised the next turn */
+static const uint32_t RWLOCK_READERS_WAIT = 0x3ffu << 10;
+static const uint32_t RWLOCK_WRITER_WAITS = 1u << 20; /* ten bits: writers in line */
+static const uint32_t RWLOCK_WRITERS_WAIT = 0x3ffu << 20;
+static const uint32_t RWLOCK_PHASE = 1u << 30;  /* flips whenever waiting readers get their turn */
+static const uint32_t RWLOCK_WRITER = 1u << 31; /* a writer holds */
+
+void rwlock_read_lock_slow(struct rwlock *lock);
+void rwlock_read_unlock_slow(struct rwlock *lock);
+void rwlock_write_lock_slow(struct rwlock *lock);
+void rwlock_write_unlock_slow(struct rwlock *lock);
+
+/* The order check: it aborts when this thread may not take `lock` now, or drops what it doesn't hold. */
+#ifdef NDEBUG
+static inline void rwlock_note_take(const struct rwlock *lock, bool writing) {
+    (void)lock, (void)writing;
+}
+static inline void rwlock_note_drop(const struct rwlock *lock, bool writing) {
+    (void)lock, (void)writing;
+}
+#else
+void rwlock_note_take(const struct rwlock *lock, bool writing);
+void rwlock_note_drop(const struct rwlock *lock, bool writing);
+#endif
+
+static inline void rwlock_read_lock(struct rwlock *lock) {
+    rwlock_note_take(lock, false);
+    /* Acquire; pairs with the release of the last writer's drop. */
+    uint32_t old = atomic_fetch_add_explicit(&lock->word, RWLOCK_READER, memory_order_acquire);
+    if (__builtin_expect((old & (RWLOCK_WRITER | RWLOCK_WRITERS_WAIT)) != 0, 0)) {
+        rwlock_read_lock_slow(lock);
+    }
+}
+
+static inline void rwlock_read_unlock(struct rwlock *lock) {
+    rwlock_note_drop(lock, false);
+    /* Release; pairs with the acquire of the next writer's take: our reads come before its writes. */
+    uint32_t old = atomic_fetch_sub_explicit(&lock->word, RWLOCK_READER, memory_order_release);
+    bool is_last = (old & RWLOCK_READERS) == RWLOCK_READER;
+    if (__builtin_expect(is_last && (old & RWLOCK_WRITERS_WAIT) != 0, 0))
+        rwlock_read_unlock_slow(lock);
+}
+
+static inline void rwlock_write_lock(struct rwlock *lock) {
+    rwlock_note_take(lock, true);
+    uint32_t free = atomic_load_explicit(&lock->word, memory_order_relaxed) & RWLOCK_PHASE;
+    /* Acquire; pairs with the release of every reader's drop and of the last writer's. */
+    if (__builtin_expect(
+            !atomic_compare_exchange_strong_explicit(&lock->word, &free, free | RWLOCK_WRITER,
+                                                     memory_order_acquire, memory_order_relaxed),
+            0)) {
+        rwlock_write_lock_slow(lock);
+    }
+}
+
+static inline void rwlock_write_unlock(struct rwlock *lock) {
+    rwlock_note_drop(lock, true);
+    uint32_t phase = atomic_load_explicit(&lock->word, memory_order_relaxed) & RWLOCK_PHASE;
+    uint32_t held_alone = phase | RWLOCK_WRITER;
+    /* Release; pairs with the acquire of the next take, a reader's or a writer's. */
+    if (__builtin_expect(!atomic_compare_exchange_strong_explicit(&lock->word, &held_alone, phase,
+                                                                  memory_order_release,
+                                                                  memory_order_relaxed),
+                         0)) {
+        rwlock_write_unlock_slow(lock);
+    }
+}
