@@ -129,8 +129,8 @@ static bool register_reader(struct rwlock *lock, uint32_t *phase) {
     do {
         if ((old & (RWLOCK_WRITER | RWLOCK_WRITERS_WAIT)) == 0) return false;
         new = old - RWLOCK_READER + RWLOCK_READER_WAITS;
-        /* Relaxed on success: we held nothing that the next writer must see finished. */
-    } while (!atomic_compare_exchange_weak_explicit(&lock->word, &old, new, memory_order_relaxed,
+        /* No release: we held nothing that the next writer must see finished. */
+    } while (!atomic_compare_exchange_weak_explicit(&lock->word, &old, new, memory_order_acquire,
                                                     memory_order_acquire));
     if ((new &(RWLOCK_WRITER | RWLOCK_READERS)) == 0) call_writer(lock);
     *phase = old & RWLOCK_PHASE;
