@@ -19,30 +19,32 @@
 #include "base/status.h"
 
 enum {
-    SLABS_UNIT = 8,             /* bytes a reference step */
+    SLABS_UNIT = 8, /* bytes a reference step */
     SLABS_SLAB_BYTES = 64 * 1024,
-    SLABS_OBJECT_MAX = 2048,    /* bytes the largest slot holds */
+    SLABS_OBJECT_MAX = 2048, /* bytes the largest slot holds */
     SLABS_CLASSES = 512 / 8 + (SLABS_OBJECT_MAX - 512) / 64,
 };
 
-/* Shard lock (write), but for `region.base`, which is immutable after init. */
+/* Shard lock (write), but for `region.base`, which is immutable after init. Lists hold slab numbers, 0 ends them. */
 struct slabs {
     struct region region;
-    uint64_t used_bytes;               /* in slots that are handed out, rounding included */
-    uint64_t resident_bytes;           /* in slabs that have pages */
-    uint32_t slab_count;               /* slabs ever cut from the region */
-    uint32_t free_slabs;               /* head of the list of empty slabs; slab number + 1, 0 for none */
-    uint32_t partial[SLABS_CLASSES];   /* slabs of a class with room, likewise */
+    uint64_t used_bytes;             /* in slots that are handed out, rounding included */
+    uint64_t resident_bytes;         /* in pages that were touched and not given back */
+    uint32_t slab_count;             /* slabs ever cut from the region, headers' slabs included */
+    uint32_t free_slabs;             /* empty slabs whose pages were given back */
+    uint32_t spare_slabs;            /* empty slabs that kept their pages */
+    uint32_t spare_count;            /* how many of those */
+    uint32_t partial[SLABS_CLASSES]; /* slabs of a class with room */
 };
 
-/* `reserve_bytes` is rounded down to whole slabs, at most 32 GiB. */
+/* `reserve_bytes` is rounded down to whole slabs, at most 32 GiB; 0 asks for as much as references reach. */
 must_use enum status slabs_init(struct slabs *slabs, size_t reserve_bytes);
 void slabs_release(struct slabs *slabs);
 
 /* A slot of at least `size` bytes (1 … SLABS_OBJECT_MAX), uninitialised, aligned to 8 (and to 64 when the slot's size
  * is a multiple of 64). Returns 0 when memory or the reservation is exhausted. O(1). */
 must_use uint32_t slabs_allocate(struct slabs *slabs, size_t size);
-/* Give back what `slabs_allocate` gave for a size of the same slot. O(1). */
+/* Give back what `slabs_allocate` gave. O(1). */
 void slabs_free(struct slabs *slabs, uint32_t reference);
 /* The bytes a slot for `size` really has: what may be used without moving, and what it costs. */
 size_t slabs_slot_bytes(size_t size);

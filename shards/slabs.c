@@ -1,0 +1,377 @@
+/* Slots of many sizes, cut from slabs of 64 KiB, cut from one region.
+ *
+ *     region   |H| slab 1 | slab 2 | … | slab 2047 |H| slab 2049 | …
+ *     H        the headers of the 2047 slabs behind it, 32 bytes each: one group, 128 MiB
+ *     slab     | slot | slot | free slot: reference of the next one | … | never touched yet … | rest |
+ *
+ * Headers lie together instead of each at the start of its slab for three reasons: at multiples of 64 KiB they would all
+ * fall into the same few sets of the processor's caches; an empty slab can give back all of its pages and still be remembered; and
+ * slab 0, being a group's H, makes reference 0 mean "none" without wasting anything.
+ *
+ * A slab's fresh slots are handed out in order, and only when no freed one is left, so pages are touched one at a time: a
+ * store with ten keys costs ten pages, not ten slabs. What is reported to `memory_account` is touched pages. An
+ * empty slab gives its pages back, except that SPARES_MAX of them keep theirs: so a client that sets and deletes one key
+ * in turn costs no system call a round.
+ *
+ * Why not malloc: jemalloc rounds 88 bytes up to 96, glibc adds 8 and rounds to 16, and both name memory by 64 bits, which
+ * costs a bucket five of its twelve slots. What is lost here: the rest of a slab (64 of 65536 bytes for slots of 88),
+ * and slots of slabs that became sparse, until they are empty or used again.
+ *
+ * Invariants (slabs_validate):
+ *   1. A slab is in exactly one state: of a class and full (in no list); of a class with room (in partial[class]); spare;
+ *      free. used = 0 only in the last two.
+ *   2. In a slab of a class: slots [0, fresh) were handed out at least once; of these, `used` are in use and the others are in
+ *      the free chain, each once.
+ *   3. used_bytes and resident_bytes are the sums over the slabs.
+ *
+ * Under the address sanitizer whatever is not in use is poisoned, so a stale reference is caught at its first use. */
+#include "slabs.h"
+
+#include <assert.h>
+#include <stdalign.h>
+#include <stdbool.h>
+
+#include "base/check.h"
+#include "base/memory.h"
+
+#if defined(__has_feature)
+#define SLABS_HAS_FEATURE(name) __has_feature(name)
+#else
+#define SLABS_HAS_FEATURE(name) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || SLABS_HAS_FEATURE(address_sanitizer)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(address, size)   ((void)(address), (void)(size))
+#define ASAN_UNPOISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
+#endif
+
+/* Sanitizers map shadow memory of their own and leave less room to reserve. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||                               \
+    SLABS_HAS_FEATURE(address_sanitizer) || SLABS_HAS_FEATURE(thread_sanitizer)
+static const size_t RESERVE_DEFAULT = (size_t)1 << 30;
+#else
+static const size_t RESERVE_DEFAULT = (size_t)32 << 30;
+#endif
+static const size_t RESERVE_MAX = (size_t)32 << 30; /* 2^32 units */
+
+enum {
+    SLAB_UNITS = SLABS_SLAB_BYTES / SLABS_UNIT,
+    FINE_MAX = 512, /* slots in steps of 8 up to here, of 64 above */
+    FINE_CLASSES = FINE_MAX / 8,
+    NO_CLASS = 255, /* of a free or spare slab */
+    PAGE_BYTES =
+        4096, /* what touched memory is counted in; larger pages are counted late, not wrong by more than a slab */
+    SPARES_MAX = 4,     /* empty slabs that keep their pages, a shard */
+    GROUP_SLABS = 2048, /* the first holds the headers of the others */
+};
+
+struct slab {
+    alignas(32) uint32_t previous,
+        next;              /* in the list it is in; `previous` in partial lists only */
+    uint32_t free_slot;    /* head of the chain of freed slots, 0 for none */
+    uint16_t fresh;        /* slots handed out at least once */
+    uint16_t used;         /* slots in use */
+    uint16_t capacity;     /* slots in all */
+    uint8_t class;         /* or NO_CLASS */
+    uint8_t touched_pages; /* of its 16 */
+    uint32_t slot_units;
+};
+static_assert(sizeof(struct slab) * GROUP_SLABS == SLABS_SLAB_BYTES,
+              "a group's headers fill one slab");
+static_assert((int)SLABS_CLASSES < (int)NO_CLASS, "a class fits its byte");
+
+/* --- Sizes --------------------------------------------------------------------------------------------------- */
+
+static uint32_t class_of(size_t size) {
+    if (size <= FINE_MAX) return (uint32_t)((size + 7) / 8 - 1);
+    return (uint32_t)(FINE_CLASSES + (size - FINE_MAX + 63) / 64 - 1);
+}
+
+static size_t class_bytes(uint32_t class) {
+    if (class < FINE_CLASSES) return (size_t)(class + 1) * 8;
+    return FINE_MAX + (size_t)(class - FINE_CLASSES + 1) * 64;
+}
+
+size_t slabs_slot_bytes(size_t size) {
+    check_debug(size > 0 && size <= SLABS_OBJECT_MAX);
+    return class_bytes(class_of(size));
+}
+
+/* --- Addresses ----------------------------------------------------------------------------------------------- */
+
+static struct slab *slab_at(const struct slabs *slabs, uint32_t number) {
+    char *headers = slabs->region.base + (size_t)(number & ~(GROUP_SLABS - 1u)) * SLABS_SLAB_BYTES;
+    return (struct slab *)(void *)headers + (number & (GROUP_SLABS - 1u));
+}
+
+static char *slab_memory(const struct slabs *slabs, uint32_t number) {
+    return slabs->region.base + (size_t)number * SLABS_SLAB_BYTES;
+}
+
+/* The chain of freed slots runs through the slots themselves, which are poisoned while they are free. */
+__attribute__((no_sanitize("address"))) static uint32_t free_slot_next(const struct slabs *slabs,
+                                                                       uint32_t slot) {
+    return *(const uint32_t *)slabs_at(slabs, slot);
+}
+
+static void account(struct slabs *slabs, int64_t bytes) {
+    slabs->resident_bytes = (uint64_t)((int64_t)slabs->resident_bytes + bytes);
+    memory_account(bytes);
+}
+
+/* --- Lists of slabs ------------------------------------------------------------------------------------------ */
+
+static void partial_push(struct slabs *slabs, uint32_t number, struct slab *slab) {
+    uint32_t *head = &slabs->partial[slab->class];
+    slab->previous = 0;
+    slab->next = *head;
+    if (*head != 0) slab_at(slabs, *head)->previous = number;
+    *head = number;
+}
+
+static void partial_remove(struct slabs *slabs, struct slab *slab) {
+    if (slab->previous != 0) {
+        slab_at(slabs, slab->previous)->next = slab->next;
+    } else {
+        slabs->partial[slab->class] = slab->next;
+    }
+    if (slab->next != 0) slab_at(slabs, slab->next)->previous = slab->previous;
+}
+
+static uint32_t list_pop(struct slabs *slabs, uint32_t *head) {
+    uint32_t number = *head;
+    *head = slab_at(slabs, number)->next;
+    return number;
+}
+
+static void list_push(struct slabs *slabs, uint32_t *head, uint32_t number) {
+    slab_at(slabs, number)->next = *head;
+    *head = number;
+}
+
+/* --- Slabs --------------------------------------------------------------------------------------------------- */
+
+/* Whether the counted allocator would say yes: so that tests which refuse its allocations also refuse ours. Release
+ * builds ask for each new slab only, which no measurement can see; debug builds for each slot. */
+static bool is_granted(void) {
+    void *probe = memory_allocate(1);
+    memory_free(probe);
+    return probe != NULL;
+}
+
+#ifdef NDEBUG
+static bool is_slot_granted(void) {
+    return true;
+}
+#else
+static bool is_slot_granted(void) {
+    return is_granted();
+}
+#endif
+
+static bool starts_header_page(uint32_t number) {
+    enum { HEADERS_A_PAGE = PAGE_BYTES / sizeof(struct slab) };
+    return number % HEADERS_A_PAGE == 0 || number % GROUP_SLABS == 1;
+}
+
+/* Cut the next slab, and its group's headers when it is the first of a group. Returns 0 when refused. */
+static uint32_t slab_cut(struct slabs *slabs) {
+    uint32_t number = slabs->slab_count;
+    if (number % GROUP_SLABS == 0) number++;
+    size_t end = ((size_t)number + 1) * SLABS_SLAB_BYTES;
+    if (end > slabs->region.reserved_bytes || !is_granted()) return 0;
+    if (region_commit(&slabs->region, end) != STATUS_OK) return 0;
+    slabs->slab_count = number + 1;
+    if (starts_header_page(number)) account(slabs, PAGE_BYTES);
+    slab_at(slabs, number)->touched_pages = 0;
+    ASAN_POISON_MEMORY_REGION(slab_memory(slabs, number), SLABS_SLAB_BYTES);
+    return number;
+}
+
+/* An empty slab of `class`, in its partial list: a spare one, else one without pages, else a new one. */
+static uint32_t slab_open(struct slabs *slabs, uint32_t class) {
+    uint32_t number;
+    if (slabs->spare_slabs != 0) {
+        number = list_pop(slabs, &slabs->spare_slabs);
+        slabs->spare_count--;
+    } else if (slabs->free_slabs != 0 && is_granted()) {
+        number = list_pop(slabs, &slabs->free_slabs);
+    } else {
+        number = slab_cut(slabs);
+        if (number == 0) return 0;
+    }
+    struct slab *slab = slab_at(slabs, number);
+    size_t bytes = class_bytes(class);
+    slab->class = (uint8_t) class;
+    slab->free_slot = 0;
+    slab->fresh = 0;
+    slab->used = 0;
+    slab->capacity = (uint16_t)(SLABS_SLAB_BYTES / bytes);
+    slab->slot_units = (uint32_t)(bytes / SLABS_UNIT);
+    partial_push(slabs, number, slab);
+    return number;
+}
+
+/* The last slot was given back: the slab belongs to no class, and keeps its pages only if few others do. */
+static void slab_close(struct slabs *slabs, uint32_t number, struct slab *slab) {
+    partial_remove(slabs, slab);
+    slab->class = NO_CLASS;
+    if (slabs->spare_count < SPARES_MAX) {
+        list_push(slabs, &slabs->spare_slabs, number);
+        slabs->spare_count++;
+        return;
+    }
+    region_discard(&slabs->region, (size_t)number * SLABS_SLAB_BYTES,
+                   (size_t)slab->touched_pages * PAGE_BYTES);
+    account(slabs, -(int64_t)slab->touched_pages * PAGE_BYTES);
+    slab->touched_pages = 0;
+    list_push(slabs, &slabs->free_slabs, number);
+}
+
+static uint32_t slab_take_fresh(struct slabs *slabs, uint32_t number, struct slab *slab) {
+    size_t end = ((size_t)slab->fresh + 1) * slab->slot_units * SLABS_UNIT;
+    uint32_t pages = (uint32_t)((end + PAGE_BYTES - 1) / PAGE_BYTES);
+    if (pages > slab->touched_pages) {
+        account(slabs, (int64_t)(pages - slab->touched_pages) * PAGE_BYTES);
+        slab->touched_pages = (uint8_t)pages;
+    }
+    return number * SLAB_UNITS + slab->fresh++ * slab->slot_units;
+}
+
+static uint32_t slab_take(struct slabs *slabs, uint32_t number, struct slab *slab) {
+    uint32_t slot = slab->free_slot;
+    if (slot != 0) {
+        slab->free_slot = free_slot_next(slabs, slot);
+    } else {
+        slot = slab_take_fresh(slabs, number, slab);
+    }
+    slab->used++;
+    if (slab->used == slab->capacity) partial_remove(slabs, slab);
+    return slot;
+}
+
+/* --- The interface ------------------------------------------------------------------------------------------- */
+
+enum status slabs_init(struct slabs *slabs, size_t reserve_bytes) {
+    *slabs = (struct slabs){0};
+    if (reserve_bytes == 0) reserve_bytes = RESERVE_DEFAULT;
+    if (reserve_bytes > RESERVE_MAX) reserve_bytes = RESERVE_MAX;
+    reserve_bytes -= reserve_bytes % SLABS_SLAB_BYTES;
+    if (reserve_bytes == 0) return STATUS_NO_MEMORY;
+    return region_init(&slabs->region, reserve_bytes);
+}
+
+void slabs_release(struct slabs *slabs) {
+    memory_account(-(int64_t)slabs->resident_bytes);
+    /* The sanitizer would still hold the range for poisoned when something else is mapped there. */
+    ASAN_UNPOISON_MEMORY_REGION(slabs->region.base, slabs->region.committed_bytes);
+    region_release(&slabs->region);
+    *slabs = (struct slabs){0};
+}
+
+uint32_t slabs_allocate(struct slabs *slabs, size_t size) {
+    check_debug(size > 0 && size <= SLABS_OBJECT_MAX);
+    if (!is_slot_granted()) return 0;
+    uint32_t class = class_of(size);
+    uint32_t number = slabs->partial[class];
+    if (__builtin_expect(number == 0, 0)) {
+        number = slab_open(slabs, class);
+        if (number == 0) return 0;
+    }
+    struct slab *slab = slab_at(slabs, number);
+    uint32_t slot = slab_take(slabs, number, slab);
+    size_t bytes = (size_t)slab->slot_units * SLABS_UNIT;
+    slabs->used_bytes += bytes;
+    ASAN_UNPOISON_MEMORY_REGION(slabs_at(slabs, slot), bytes);
+    return slot;
+}
+
+void slabs_free(struct slabs *slabs, uint32_t reference) {
+    uint32_t number = reference / SLAB_UNITS;
+    struct slab *slab = slab_at(slabs, number);
+    check(slab->used > 0 && slab->class != NO_CLASS);
+    check_debug(reference % SLAB_UNITS % slab->slot_units == 0);
+    size_t bytes = (size_t)slab->slot_units * SLABS_UNIT;
+    *(uint32_t *)slabs_at(slabs, reference) = slab->free_slot;
+    ASAN_POISON_MEMORY_REGION(slabs_at(slabs, reference), bytes);
+    slab->free_slot = reference;
+    slabs->used_bytes -= bytes;
+    if (slab->used == slab->capacity) partial_push(slabs, number, slab);
+    slab->used--;
+    if (slab->used == 0) slab_close(slabs, number, slab);
+}
+
+/* --- Validation ---------------------------------------------------------------------------------------------- */
+
+static void slab_validate(const struct slabs *slabs, uint32_t number) {
+    const struct slab *slab = slab_at(slabs, number);
+    if (slab->class == NO_CLASS) return;
+    check(slab->class < SLABS_CLASSES);
+    check(slab->slot_units * SLABS_UNIT == class_bytes(slab->class));
+    check(slab->capacity == SLABS_SLAB_BYTES / class_bytes(slab->class));
+    check(slab->used > 0 && slab->used <= slab->fresh && slab->fresh <= slab->capacity);
+    uint32_t freed = 0;
+    for (uint32_t slot = slab->free_slot; slot != 0; slot = free_slot_next(slabs, slot)) {
+        check(slot / SLAB_UNITS == number);
+        check(slot % SLAB_UNITS % slab->slot_units == 0);
+        check(slot % SLAB_UNITS / slab->slot_units < slab->fresh);
+        freed++;
+        check(freed <= slab->fresh); /* a chain that runs in a circle */
+    }
+    check(freed + slab->used == slab->fresh);
+}
+
+/* Returns how many slabs of `class` have room, having checked their list. */
+static uint32_t partial_validate(const struct slabs *slabs, uint32_t class) {
+    uint32_t length = 0;
+    uint32_t previous = 0;
+    for (uint32_t number = slabs->partial[class]; number != 0;) {
+        const struct slab *slab = slab_at(slabs, number);
+        check(slab->class == class && slab->used < slab->capacity && slab->previous == previous);
+        previous = number;
+        number = slab->next;
+        length++;
+        check(length <= slabs->slab_count);
+    }
+    return length;
+}
+
+static uint32_t empty_validate(const struct slabs *slabs, uint32_t head, bool has_pages) {
+    uint32_t length = 0;
+    for (uint32_t number = head; number != 0; number = slab_at(slabs, number)->next) {
+        const struct slab *slab = slab_at(slabs, number);
+        check(slab->class == NO_CLASS && (has_pages || slab->touched_pages == 0));
+        length++;
+        check(length <= slabs->slab_count);
+    }
+    return length;
+}
+
+void slabs_validate(const struct slabs *slabs) {
+    uint64_t used_bytes = 0;
+    uint64_t resident_bytes = 0;
+    uint32_t with_room = 0;
+    uint32_t empty = 0;
+    for (uint32_t number = 1; number < slabs->slab_count; number++) {
+        if (number % GROUP_SLABS == 0) continue;
+        const struct slab *slab = slab_at(slabs, number);
+        slab_validate(slabs, number);
+        if (starts_header_page(number)) resident_bytes += PAGE_BYTES;
+        resident_bytes += (uint64_t)slab->touched_pages * PAGE_BYTES;
+        if (slab->class == NO_CLASS) {
+            empty++;
+            continue;
+        }
+        used_bytes += (uint64_t)slab->used * slab->slot_units * SLABS_UNIT;
+        with_room += slab->used < slab->capacity;
+    }
+    for (uint32_t class = 0; class < SLABS_CLASSES; class ++) {
+        with_room -= partial_validate(slabs, class);
+    }
+    uint32_t spares = empty_validate(slabs, slabs->spare_slabs, true);
+    check(spares == slabs->spare_count && spares <= SPARES_MAX);
+    check(empty == spares + empty_validate(slabs, slabs->free_slabs, false));
+    check(with_room == 0);
+    check(used_bytes == slabs->used_bytes && resident_bytes == slabs->resident_bytes);
+}
