@@ -13,21 +13,28 @@
 
 struct reply {
     struct buffer *buffer;
-    uint8_t protocol;    /* 2 or 3 */
+    uint8_t protocol;     /* 2 or 3 */
     uint32_t error_count; /* errors written: how dispatch knows that a command failed */
 };
 
-void reply_simple(struct reply *reply, const char *text);
+void reply_simple_bytes(struct reply *reply, struct bytes text);
+/* "OK" and its like: inline, so that the length of a literal is known when compiling. No line ends in `text`. */
+static inline void reply_simple(struct reply *reply, const char *text) {
+    reply_simple_bytes(reply, bytes_of_text(text));
+}
 /* `text` with its code ("ERR unknown command ..."); bytes that would break the line become spaces. */
 void reply_error(struct reply *reply, const char *text);
-__attribute__((format(printf, 2, 3))) void reply_error_format(struct reply *reply, const char *format, ...);
+__attribute__((format(printf, 2, 3))) void reply_error_format(struct reply *reply,
+                                                              const char *format, ...);
 void reply_integer(struct reply *reply, int64_t number);
 void reply_bulk(struct reply *reply, struct bytes bytes);
 void reply_bulk_text(struct reply *reply, const char *text);
-__attribute__((format(printf, 2, 3))) void reply_bulk_format(struct reply *reply, const char *format, ...);
+__attribute__((format(printf, 2, 3))) void reply_bulk_format(struct reply *reply,
+                                                             const char *format, ...);
 void reply_bulk_integer(struct reply *reply, int64_t number);
 /* A large value, not copied: see buffer_append_reference. */
-void reply_bulk_reference(struct reply *reply, struct bytes bytes, void (*release)(void *owner), void *owner);
+void reply_bulk_reference(struct reply *reply, struct bytes bytes, void (*release)(void *owner),
+                          void *owner);
 void reply_null(struct reply *reply);       /* "$-1" or "_" */
 void reply_null_array(struct reply *reply); /* "*-1" or "_" */
 void reply_array(struct reply *reply, uint64_t count);
