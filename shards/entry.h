@@ -21,13 +21,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/bytes.h"
 #include "base/status.h"
 #include "blob.h"
 #include "slabs.h"
 
-enum entry_type { ENTRY_STRING = 0 }; /* 3 bits: lists, sets, hashes, sorted sets and streams have room */
+/* 3 bits: lists, sets, hashes, sorted sets and streams have room. */
+enum entry_type { ENTRY_STRING = 0 };
 
 /* How the value lies in the entry; 2 bits. */
 enum entry_encoding {
@@ -42,10 +44,11 @@ enum {
 };
 
 struct entry {
-    _Atomic uint32_t access; /* atomic, relaxed: upper 24 bits seconds of the last access, lower 8 a use counter */
-    uint8_t kind;            /* type 0-2, encoding 3-4, has expiry 5 */
-    uint8_t key_size;        /* ENTRY_KEY_INLINE_MAX: the key is outside */
-    uint16_t value_size;     /* of an inline value */
+    /* Atomic, relaxed: the upper 24 bits seconds of the last access, the lower 8 a use counter. */
+    _Atomic uint32_t access;
+    uint8_t kind;        /* type 0-2, encoding 3-4, has expiry 5 */
+    uint8_t key_size;    /* ENTRY_KEY_INLINE_MAX: the key is outside */
+    uint16_t value_size; /* of an inline value */
     char body[];
 };
 static_assert(sizeof(struct entry) == 8, "the header is a promise of eight bytes a key");
@@ -82,6 +85,10 @@ struct blob *entry_blob(const struct entry *entry);
 /* Lock: write. Write a string value in place, if the slot has room and the value stays of its kind (inline stays
  * inline); otherwise false and nothing is changed. */
 bool entry_overwrite(struct entry *entry, struct bytes value, enum entry_encoding encoding);
+/* The same entry with or without room for a deadline, in a new slot; what lies outside goes over to it. The caller then
+ * gives the old slot back with `slabs_free`, not `entry_destroy`. Returns 0 when memory is refused (then nothing changed).
+ * Lock: write. */
+must_use uint32_t entry_reshape(struct slabs *slabs, uint32_t reference, bool has_expiry);
 /* Bytes this entry costs: slot, outside key, blob; its share of the table not counted. Lock: read. */
 size_t entry_footprint(const struct entry *entry);
 
@@ -104,4 +111,22 @@ static inline int64_t entry_deadline_ms(const struct entry *entry) {
 /* Absent to every reader from its deadline on, whether or not it was removed yet. */
 static inline bool entry_is_expired(const struct entry *entry, int64_t now_ms) {
     return entry_has_expiry(entry) && entry_expiry(entry)->deadline_ms <= now_ms;
+}
+/* Is `key` this entry's key? Inline, since every lookup ends here: keys of eight bytes and more are compared by words,
+ * the last of which may overlap the one before; a call of memcmp would cost more than the comparison. Lock: read. */
+static inline bool entry_has_key(const struct entry *entry, struct bytes key) {
+    if (__builtin_expect(key.size >= ENTRY_KEY_INLINE_MAX, 0))
+        return bytes_equal(entry_key(entry), key);
+    if (entry->key_size != key.size) return false;
+    const char *own = entry->body + (entry_has_expiry(entry) ? sizeof(struct entry_expiry) : 0);
+    if (key.size < sizeof(uint64_t)) return bytes_equal(bytes_of(own, key.size), key);
+    uint64_t a, b;
+    for (size_t i = 0; i < key.size - sizeof(a); i += sizeof(a)) {
+        memcpy(&a, own + i, sizeof(a));
+        memcpy(&b, key.data + i, sizeof(b));
+        if (a != b) return false;
+    }
+    memcpy(&a, own + key.size - sizeof(a), sizeof(a));
+    memcpy(&b, key.data + key.size - sizeof(b), sizeof(b));
+    return a == b;
 }

@@ -59,22 +59,21 @@ enum {
     SLAB_UNITS = SLABS_SLAB_BYTES / SLABS_UNIT,
     FINE_MAX = 512, /* slots in steps of 8 up to here, of 64 above */
     FINE_CLASSES = FINE_MAX / 8,
-    NO_CLASS = 255, /* of a free or spare slab */
-    PAGE_BYTES =
-        4096, /* what touched memory is counted in; larger pages are counted late, not wrong by more than a slab */
+    NO_CLASS = 255,     /* of a free or spare slab */
+    PAGE_BYTES = 4096,  /* what touched memory is counted in, also where pages are larger */
     SPARES_MAX = 4,     /* empty slabs that keep their pages, a shard */
     GROUP_SLABS = 2048, /* the first holds the headers of the others */
 };
 
 struct slab {
-    alignas(32) uint32_t previous,
-        next;              /* in the list it is in; `previous` in partial lists only */
-    uint32_t free_slot;    /* head of the chain of freed slots, 0 for none */
-    uint16_t fresh;        /* slots handed out at least once */
-    uint16_t used;         /* slots in use */
-    uint16_t capacity;     /* slots in all */
-    uint8_t class;         /* or NO_CLASS */
-    uint8_t touched_pages; /* of its 16 */
+    alignas(32) uint32_t next; /* in the list it is in */
+    uint32_t previous;         /* in a partial list */
+    uint32_t free_slot;        /* head of the chain of freed slots, 0 for none */
+    uint16_t fresh;            /* slots handed out at least once */
+    uint16_t used;             /* slots in use */
+    uint16_t capacity;         /* slots in all */
+    uint8_t class;             /* or NO_CLASS */
+    uint8_t touched_pages;     /* of its 16 */
     uint32_t slot_units;
 };
 static_assert(sizeof(struct slab) * GROUP_SLABS == SLABS_SLAB_BYTES,
