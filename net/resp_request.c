@@ -18,7 +18,7 @@
  *     `position`. Fewer are parsed again instead, which is cheaper than an allocation a cut request.
  *
  * Kept from Redis: the byte behind a header's '\r' and the two behind a value are skipped unseen; "*0" and "*-1" are
- * requests of nothing; an inline line ends at '\n' with or without '\r'; quoting is that of `sdssplitargs`. Where Redis's
+ * requests of nothing; an inline line ends at '\n' with or without '\r'; quoting is told in words.h. Where Redis's
  * answer depends on how the bytes were cut (a line past 64 KiB passes if it comes in one piece), ours is always that for
  * bytes coming one by one. NUL is a byte like any other here; Redis stops at it.
  *
@@ -29,6 +29,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "net/words.h"
 #include "shards/base/memory.h"
 #include "shards/base/number.h"
 
@@ -321,102 +322,15 @@ static enum resp_outcome parse_array(const struct parse *parse) {
 
 /* ---- Inline commands ---------------------------------------------------------------------------------------------- */
 
-/* A line being split in place: `write` never passes `read`, since decoding only shortens. */
-struct splitter {
-    char *read, *end;
-    char *write;
-};
-
-static bool is_space(char c) {
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-/* Spaces end a word, but for the two that Redis only skips between words. */
-static bool ends_word(char c) {
-    return is_space(c) && c != '\v' && c != '\f';
-}
-
-static int hex_value(char c) {
-    if (is_digit(c)) return c - '0';
-    c = byte_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static char unescape(char c) {
-    switch (c) {
-    case 'n':
-        return '\n';
-    case 'r':
-        return '\r';
-    case 't':
-        return '\t';
-    case 'b':
-        return '\b';
-    case 'a':
-        return '\a';
-    default:
-        return c;
+/* Append the words of a line of `size` bytes, for which there is room. False when its quotes are unbalanced. */
+static bool append_words(char *line, size_t size, struct resp_arguments *arguments) {
+    struct words words = {.next = line, .end = line + size};
+    struct bytes word;
+    enum words_outcome outcome;
+    while ((outcome = words_next(&words, &word)) == WORDS_FOUND) {
+        arguments->data[arguments->count++] = word;
     }
-}
-
-/* `read` is at a backslash inside double quotes. */
-static void split_escape(struct splitter *line) {
-    ptrdiff_t left = line->end - line->read;
-    if (left >= 4 && line->read[1] == 'x' && hex_value(line->read[2]) >= 0 &&
-        hex_value(line->read[3]) >= 0) {
-        *line->write++ = (char)(hex_value(line->read[2]) * 16 + hex_value(line->read[3]));
-        line->read += 4;
-    } else if (left >= 2) {
-        *line->write++ = unescape(line->read[1]);
-        line->read += 2;
-    } else {
-        *line->write++ = *line->read++;
-    }
-}
-
-/* `read` is behind an opening quote. Leaves it behind the closing one, which must end the word. */
-static bool split_quoted(struct splitter *line, char quote) {
-    while (line->read < line->end) {
-        char c = *line->read;
-        if (c == quote) {
-            line->read++;
-            return line->read == line->end || is_space(*line->read);
-        }
-        if (c == '\\' && quote == '"') {
-            split_escape(line);
-        } else {
-            bool is_escaped_quote =
-                c == '\\' && line->end - line->read >= 2 && line->read[1] == quote;
-            if (is_escaped_quote) line->read++;
-            *line->write++ = *line->read++;
-        }
-    }
-    return false;
-}
-
-/* `read` is at a word's first byte. False when its quotes are unbalanced. */
-static bool split_word(struct splitter *line) {
-    while (line->read < line->end && !ends_word(*line->read)) {
-        char c = *line->read++;
-        if (c == '"' || c == '\'') return split_quoted(line, c);
-        *line->write++ = c;
-    }
-    return true;
-}
-
-/* Split `size` bytes of `line` into arguments; there is room for them. */
-static bool split_line(char *line, size_t size, struct resp_arguments *arguments) {
-    struct splitter splitter = {.read = line, .end = line + size};
-    for (;;) {
-        while (splitter.read < splitter.end && is_space(*splitter.read)) {
-            splitter.read++;
-        }
-        if (splitter.read == splitter.end) return true;
-        char *word = splitter.read;
-        splitter.write = word;
-        if (!split_word(&splitter)) return false;
-        arguments->data[arguments->count++] = bytes_of(word, (size_t)(splitter.write - word));
-    }
+    return outcome == WORDS_END;
 }
 
 static enum resp_outcome parse_inline(const struct parse *parse) {
@@ -430,7 +344,7 @@ static enum resp_outcome parse_inline(const struct parse *parse) {
     outcome = arguments_reserve(arguments, length / 2 + 1);
     if (outcome != RESP_COMPLETE) return outcome;
     size_t first = arguments->count;
-    if (!split_line(parse->input, length, arguments)) {
+    if (!append_words(parse->input, length, arguments)) {
         arguments->count = first;
         return invalid(parse, "unbalanced quotes in request");
     }
