@@ -4,9 +4,12 @@
  * the wheel spans 139 years. Linking, unlinking and moving are O(1), an entry without a deadline pays nothing, one with a
  * deadline 16 bytes in itself. Entries far off come down a level as their slot is reached. Work is handed out in bounded steps, so that a
  * million keys due at once expire over many short holds of the lock. Source: Varghese and Lauck 1987; h2o's timerwheel.
- * Lock: write for all, but `expiry_next_ms`. Time is an argument. */
+ * An entry becomes due up to a tick after its deadline, never before. Lock: write for what changes, read for the
+ * others. Time is an argument. */
 #pragma once
 
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "entry.h"
@@ -16,14 +19,14 @@ enum { EXPIRY_LEVELS = 6, EXPIRY_SLOTS = 64, EXPIRY_TICK_MS = 64 };
 
 struct expiry {
     struct slabs *slabs;
-    int64_t tick;                                  /* all ticks before this one are done */
-    uint64_t count;                                /* entries linked */
-    uint64_t occupied[EXPIRY_LEVELS];              /* a bit a slot that is not empty */
-    uint32_t slots[EXPIRY_LEVELS][EXPIRY_SLOTS];   /* heads: references to entries */
+    uint64_t tick;                               /* all ticks before this one are done */
+    _Atomic uint64_t count;                      /* entries linked; read without the lock as a statistic, relaxed */
+    uint64_t occupied[EXPIRY_LEVELS];            /* a bit a slot that is not empty */
+    uint32_t slots[EXPIRY_LEVELS][EXPIRY_SLOTS]; /* heads: references to entries */
 };
 
 void expiry_init(struct expiry *expiry, struct slabs *slabs, int64_t now_ms);
-/* Link an entry (made with room for an expiry, not linked) at `deadline_ms`; one already due goes to the next run. */
+/* Link an entry (made with room for an expiry, not linked) at `deadline_ms`; one already due is due at the next tick. */
 void expiry_link(struct expiry *expiry, uint32_t reference, int64_t deadline_ms);
 void expiry_unlink(struct expiry *expiry, uint32_t reference);
 /* The linked entry `from` was copied to `to`: the neighbours and the slot now name `to`. */

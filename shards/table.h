@@ -28,8 +28,8 @@
 struct table_bucket;
 
 struct table {
-    struct region buckets;         /* reserved at the first insert: an unused database costs nothing */
-    _Atomic uint32_t bucket_count; /* lock (write); read without it by table_prefetch_* only */
+    struct region buckets;         /* reserved at the first insert, once: an unused table costs nothing */
+    _Atomic uint32_t bucket_count; /* lock (write); without it: acquire, by table_prefetch_* only */
     _Atomic uint64_t key_count;    /* lock (write); read without it as a statistic, relaxed */
     uint64_t overflow_count;       /* overflow buckets; lock (write) */
     uint64_t seed;                 /* immutable after init */
@@ -37,7 +37,7 @@ struct table {
 };
 
 void table_init(struct table *table, struct slabs *slabs, uint64_t seed);
-/* The entries must have been removed, or die with their slabs. */
+/* The entries must have been removed, or die with their slabs. Nobody may be prefetching any more. */
 void table_release(struct table *table);
 
 /* Find `key`. O(1), changes nothing, never allocates. NULL when there is none. Lock: read. */
@@ -48,6 +48,10 @@ must_use enum status table_insert(struct table *table, uint32_t reference, uint6
 void table_remove(struct table *table, uint32_t reference, uint64_t hash);
 /* The entry moved: its bucket now points to `to`. Never fails. Lock: write. */
 void table_replace(struct table *table, uint32_t from, uint32_t to, uint64_t hash);
+
+/* Take out some entry, whichever is cheapest, and give back its bucket when it was the last there; 0 when the table is
+ * empty. No hash is needed: for clearing a table. Lock: write. */
+uint32_t table_take_any(struct table *table);
 
 /* Visit the entries of the cursor's bucket and return the next cursor; 0 starts and 0 ends. A key that is in the table
  * throughout a full cycle is visited at least once, however the table grows or shrinks in between (reverse-binary
@@ -62,7 +66,7 @@ struct entry *table_random(const struct table *table, struct random *random);
 void table_prefetch_bucket(const struct table *table, uint64_t hash);
 void table_prefetch_entry(const struct table *table, uint64_t hash);
 
-/* Bytes of buckets and overflow buckets in use. Lock: read. */
+/* Bytes of buckets that have memory behind them; overflow buckets are the slabs'. Lock: read. */
 size_t table_footprint(const struct table *table);
 /* Tests, debug: every entry is where its hash says, counts add up, chains end. Lock: read. */
 void table_validate(const struct table *table);

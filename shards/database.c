@@ -1,0 +1,206 @@
+/* Table and wheel in step: an entry is in the wheel exactly when it has a deadline, and both name it by the same reference.
+ *
+ * Invariants (database_validate): the table's and the wheel's own, and as many entries with a deadline in the table as there
+ * are in the wheel. Each change orders its steps so that what may be refused comes first: until a new entry exists nothing
+ * has been touched, and from then on nothing can fail. */
+#include "database.h"
+
+#include <stddef.h>
+
+#include "base/check.h"
+#include "base/hash.h"
+
+enum {
+    DEFERRED_BLOB_MIN = 64 * 1024
+}; /* freeing this much may be a system call, and is left to others */
+
+static struct entry *entry_at(const struct database *database, uint32_t reference) {
+    return slabs_at(database->slabs, reference);
+}
+
+static void free_blob(struct blob *blob, const struct reclaimer *reclaimer) {
+    if (reclaimer != NULL && reclaimer->defer != NULL && blob->capacity >= DEFERRED_BLOB_MIN) {
+        reclaimer->defer(reclaimer->context, blob);
+    } else {
+        blob_release(blob);
+    }
+}
+
+/* Free an entry that is in no table and no wheel. */
+static void free_entry(struct database *database, uint32_t reference,
+                       const struct reclaimer *reclaimer) {
+    struct blob *blob;
+    entry_destroy(database->slabs, reference, &blob);
+    if (blob != NULL) free_blob(blob, reclaimer);
+}
+
+static void unlink_deadline(struct database *database, uint32_t reference) {
+    if (entry_has_expiry(entry_at(database, reference)))
+        expiry_unlink(&database->expiry, reference);
+}
+
+/* --- Lifetime ------------------------------------------------------------------------------------------------ */
+
+void database_init(struct database *database, struct slabs *slabs, uint64_t seed, int64_t now_ms) {
+    *database = (struct database){.slabs = slabs};
+    table_init(&database->table, slabs, seed);
+    expiry_init(&database->expiry, slabs, now_ms);
+}
+
+void database_release(struct database *database) {
+    bool is_empty = database_clear_some(database, UINT32_MAX, NULL);
+    check(is_empty); /* 2^32 references can't name more entries */
+    table_release(&database->table);
+}
+
+/* --- Finding ------------------------------------------------------------------------------------------------- */
+
+struct entry *database_find(const struct database *database, const struct key *key,
+                            int64_t now_ms) {
+    struct entry *entry = table_find(&database->table, key->name, key->hash);
+    if (entry == NULL || entry_is_expired(entry, now_ms)) return NULL;
+    return entry;
+}
+
+struct entry *database_find_for_write(struct database *database, const struct key *key,
+                                      int64_t now_ms, const struct reclaimer *reclaimer,
+                                      bool *expired) {
+    struct entry *entry = table_find(&database->table, key->name, key->hash);
+    bool is_expired = entry != NULL && entry_is_expired(entry, now_ms);
+    if (expired != NULL) *expired = is_expired;
+    if (!is_expired) return entry;
+    database_remove(database, key, entry, reclaimer);
+    return NULL;
+}
+
+/* --- Putting ------------------------------------------------------------------------------------------------- */
+
+static bool overwrite(struct database *database, struct entry *old,
+                      const struct entry_content *content, int64_t deadline_ms) {
+    bool has_expiry = deadline_ms != ENTRY_NO_EXPIRY;
+    if (content->blob != NULL || entry_type(old) != content->type) return false;
+    if (entry_has_expiry(old) != has_expiry) return false;
+    if (!entry_overwrite(old, content->value, content->encoding)) return false;
+    if (has_expiry && entry_deadline_ms(old) != deadline_ms) {
+        uint32_t reference = slabs_reference(database->slabs, old);
+        expiry_unlink(&database->expiry, reference);
+        expiry_link(&database->expiry, reference, deadline_ms);
+    }
+    return true;
+}
+
+static enum status put_new(struct database *database, const struct key *key, uint32_t reference,
+                           const struct blob *given) {
+    enum status status = table_insert(&database->table, reference, key->hash);
+    if (status != STATUS_OK) {
+        struct blob *blob;
+        entry_destroy(database->slabs, reference, &blob);
+        if (blob != NULL && blob != given) blob_release(blob);
+    }
+    return status;
+}
+
+static void put_over(struct database *database, const struct key *key, uint32_t reference,
+                     struct entry *old, const struct reclaimer *reclaimer) {
+    uint32_t from = slabs_reference(database->slabs, old);
+    uint32_t access = atomic_load_explicit(&old->access, memory_order_relaxed);
+    atomic_store_explicit(&entry_at(database, reference)->access, access, memory_order_relaxed);
+    table_replace(&database->table, from, reference, key->hash);
+    unlink_deadline(database, from);
+    free_entry(database, from, reclaimer);
+}
+
+enum status database_put(struct database *database, const struct key *key, struct entry *old,
+                         const struct entry_content *content, int64_t deadline_ms,
+                         const struct reclaimer *reclaimer) {
+    if (old != NULL && overwrite(database, old, content, deadline_ms)) return STATUS_OK;
+    struct entry_content own = *content;
+    own.key = key->name;
+    own.has_expiry = deadline_ms != ENTRY_NO_EXPIRY;
+    uint32_t reference = entry_create(database->slabs, &own);
+    if (reference == 0) return STATUS_NO_MEMORY;
+    if (old != NULL) {
+        put_over(database, key, reference, old, reclaimer);
+    } else {
+        enum status status = put_new(database, key, reference, content->blob);
+        if (status != STATUS_OK) return status;
+    }
+    if (own.has_expiry) expiry_link(&database->expiry, reference, deadline_ms);
+    return STATUS_OK;
+}
+
+/* --- Removing and deadlines ---------------------------------------------------------------------------------- */
+
+void database_remove(struct database *database, const struct key *key, struct entry *entry,
+                     const struct reclaimer *reclaimer) {
+    uint32_t reference = slabs_reference(database->slabs, entry);
+    table_remove(&database->table, reference, key->hash);
+    unlink_deadline(database, reference);
+    free_entry(database, reference, reclaimer);
+}
+
+struct entry *database_set_deadline(struct database *database, const struct key *key,
+                                    struct entry *entry, int64_t deadline_ms) {
+    bool has_expiry = deadline_ms != ENTRY_NO_EXPIRY;
+    if (!has_expiry && !entry_has_expiry(entry)) return entry;
+    uint32_t from = slabs_reference(database->slabs, entry);
+    uint32_t to = from;
+    if (entry_has_expiry(entry) != has_expiry) {
+        to = entry_reshape(database->slabs, from, has_expiry);
+        if (to == 0) return NULL;
+    }
+    unlink_deadline(database, from);
+    if (has_expiry) expiry_link(&database->expiry, to, deadline_ms);
+    if (to != from) {
+        table_replace(&database->table, from, to, key->hash);
+        slabs_free(database->slabs, from);
+    }
+    return entry_at(database, to);
+}
+
+uint64_t database_expire_some(struct database *database, int64_t now_ms, uint32_t limit, bool *more,
+                              const struct reclaimer *reclaimer) {
+    uint64_t removed = 0;
+    uint32_t reference;
+    while ((reference = expiry_take_due(&database->expiry, now_ms, &limit)) != 0) {
+        struct bytes name = entry_key(entry_at(database, reference));
+        table_remove(&database->table, reference, hash_seeded(name, database->table.seed));
+        free_entry(database, reference, reclaimer);
+        removed++;
+    }
+    *more = expiry_has_work(&database->expiry, now_ms);
+    return removed;
+}
+
+bool database_clear_some(struct database *database, uint32_t limit,
+                         const struct reclaimer *reclaimer) {
+    uint32_t reference;
+    while (limit > 0 && (reference = table_take_any(&database->table)) != 0) {
+        unlink_deadline(database, reference);
+        free_entry(database, reference, reclaimer);
+        limit--;
+    }
+    return database_key_count(database) == 0;
+}
+
+uint64_t database_key_count(const struct database *database) {
+    return atomic_load_explicit(&database->table.key_count, memory_order_relaxed);
+}
+
+/* --- Validation ---------------------------------------------------------------------------------------------- */
+
+static void count_deadline(void *context, struct entry *entry) {
+    uint64_t *count = context;
+    *count += entry_has_expiry(entry);
+}
+
+void database_validate(const struct database *database) {
+    table_validate(&database->table);
+    expiry_validate(&database->expiry);
+    uint64_t count = 0;
+    uint64_t cursor = 0;
+    do {
+        cursor = table_scan(&database->table, cursor, count_deadline, &count);
+    } while (cursor != 0);
+    check(count == atomic_load_explicit(&database->expiry.count, memory_order_relaxed));
+}
