@@ -1,0 +1,311 @@
+/* How clients come, are told apart, are kept out, and go. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/support/client.h"
+#include "tests/support/server.h"
+#include "tests/support/wire.h"
+
+/* ---- Where ---------------------------------------------------------------------------------------------------------- */
+
+static void the_unix_socket_serves_like_tcp(void **state) {
+    struct wire *tcp = wire_connect(*state), *local = wire_connect_unix(*state);
+    wire_expect(tcp, "SET key value", "+OK");
+    wire_expect(local, "GET key", "\"value\"");
+    char *info = wire_ask(local, "CLIENT INFO");
+    assert_non_null(strstr(info, ((struct test_server *)*state)->unix_socket));
+    free(info);
+    wire_close(tcp);
+    wire_close(local);
+}
+
+static const char *const without_tcp[] = {"--port", "0", NULL};
+
+static void port_zero_leaves_only_the_unix_socket(void **state) {
+    struct wire *wire = wire_connect_unix(*state);
+    wire_expect(wire, "PING", "+PONG");
+    wire_close(wire);
+}
+
+static const char *const with_addresses[] = {"--bind", "127.0.0.1", "127.0.0.2", "::1", NULL};
+
+static bool host_has_ipv6(void) {
+    FILE *file = fopen("/proc/net/if_inet6", "r");
+    if (file == NULL) return false;
+    bool has_any = fgetc(file) != EOF;
+    fclose(file);
+    return has_any;
+}
+
+static void each_bound_address_serves(void **state) {
+    static const char *const hosts[] = {"127.0.0.1", "127.0.0.2", "::1"};
+    const struct test_server *server = *state;
+    for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
+        struct wire *wire = wire_try_connect(hosts[i], server->port);
+        if (wire == NULL) fail_msg("%s does not answer", hosts[i]);
+        wire_expect(wire, "PING", "+PONG");
+        wire_close(wire);
+    }
+    assert_null(wire_try_connect("127.0.0.3", server->port));
+}
+
+/* An address behind a '-' may be missing: 192.0.2.1 is nobody's (RFC 5737). */
+static const char *const with_optional_address[] = {"--bind", "127.0.0.1", "-192.0.2.1", NULL};
+
+static void an_optional_address_may_be_missing(void **state) {
+    struct wire *wire = wire_connect(*state);
+    wire_expect(wire, "PING", "+PONG");
+    wire_close(wire);
+}
+
+/* ---- How many ------------------------------------------------------------------------------------------------------- */
+
+static const char *const three_clients[] = {"--maxclients", "3", NULL};
+
+static void one_client_too_many_is_told_so(void **state) {
+    struct wire *wires[3];
+    for (int i = 0; i < 3; i++) {
+        wires[i] = wire_connect(*state);
+        wire_expect(wires[i], "PING", "+PONG");
+    }
+    struct wire *fourth = wire_connect(*state);
+    wire_expect_text(fourth, "-ERR max number of clients reached\r\n");
+    wire_expect_closed(fourth);
+    wire_close(fourth);
+    assert_int_equal(wire_ask_field(wires[0], "INFO stats", "rejected_connections"), 1);
+
+    wire_close(wires[2]); /* makes room */
+    wire_await(wires[0], "INFO nothing", "\"\"");
+    for (int attempt = 0; attempt < 1000; attempt++) {
+        struct wire *next = wire_connect(*state);
+        wire_try_send(next, "PING\r\n", 6);
+        char *reply = wire_read_reply(next);
+        bool served = reply != NULL && strcmp(reply, "+PONG") == 0;
+        free(reply);
+        wire_close(next);
+        if (served) break;
+        assert_int_not_equal(attempt, 999);
+        poll(NULL, 0, 2);
+    }
+    wire_expect(wires[1], "PING", "+PONG");
+    wire_close(wires[0]);
+    wire_close(wires[1]);
+}
+
+static void closed_clients_are_no_longer_counted(void **state) {
+    struct wire *watcher = wire_connect(*state), *others[50];
+    for (int i = 0; i < 50; i++) {
+        others[i] = wire_connect(*state);
+        wire_expect(others[i], "PING", "+PONG");
+    }
+    assert_int_equal(wire_ask_field(watcher, "INFO clients", "connected_clients"), 51);
+    for (int i = 0; i < 50; i++) {
+        wire_close(others[i]);
+    }
+    for (int attempt = 0;
+         wire_ask_field(watcher, "INFO clients", "connected_clients") != 1 && attempt < 1000;
+         attempt++) {
+        poll(NULL, 0, 2);
+    }
+    assert_int_equal(wire_ask_field(watcher, "INFO clients", "connected_clients"), 1);
+    wire_close(watcher);
+}
+
+/* ---- How long ------------------------------------------------------------------------------------------------------- */
+
+static const char *const one_second[] = {"--timeout", "1", NULL};
+
+static void an_idle_client_is_closed_and_a_busy_one_is_not(void **state) {
+    struct wire *idle = wire_connect(*state), *busy = wire_connect(*state);
+    wire_expect(idle, "PING", "+PONG");
+    struct pollfd idle_end = {.fd = wire_fd(idle), .events = POLLIN};
+    int asked = 0;
+    while (poll(&idle_end, 1, 50) == 0 && asked++ < WIRE_WAIT_MS / 50) {
+        wire_expect(busy, "PING", "+PONG");
+    }
+    wire_expect_closed(idle);
+    assert_in_range(asked, 15, 70); /* of 50 ms each */
+    wire_expect(busy, "PING", "+PONG");
+    wire_close(idle);
+    wire_close(busy);
+}
+
+static void a_timeout_set_later_holds_for_clients_already_here(void **state) {
+    struct wire *idle = wire_connect(*state), *busy = wire_connect(*state);
+    wire_expect(idle, "PING", "+PONG");
+    wire_expect(busy, "CONFIG SET timeout 1", "+OK");
+    wire_close(busy);
+    wire_expect_closed(idle);
+    wire_close(idle);
+}
+
+/* ---- Killed --------------------------------------------------------------------------------------------------------- */
+
+static void client_kill_ends_every_other_connection(void **state) {
+    struct wire *killer = wire_connect(*state), *victims[20];
+    for (int i = 0; i < 20; i++) {
+        victims[i] = i % 2 == 0 ? wire_connect(*state) : wire_connect_unix(*state);
+        wire_expect(victims[i], "PING", "+PONG");
+    }
+    wire_expect(killer, "CLIENT KILL TYPE normal SKIPME yes", ":20");
+    for (int i = 0; i < 20; i++) {
+        wire_expect_closed(victims[i]);
+        wire_close(victims[i]);
+    }
+    wire_expect(killer, "PING", "+PONG");
+    wire_close(killer);
+}
+
+static void client_kill_by_address_ends_that_one(void **state) {
+    struct wire *killer = wire_connect(*state), *victim = wire_connect(*state);
+    char address[64], line[128];
+    char *info = wire_ask(victim, "CLIENT INFO");
+    assert_int_equal(sscanf(strstr(info, " addr="), " addr=%63s", address), 1);
+    free(info);
+    snprintf(line, sizeof line, "CLIENT KILL %s", address);
+    wire_expect(killer, line, "+OK");
+    wire_expect_closed(victim);
+    wire_expect(killer, line, "-ERR No such client");
+    wire_close(victim);
+    wire_close(killer);
+}
+
+static void a_client_that_kills_itself_is_answered_first(void **state) {
+    struct wire *wire = wire_connect(*state);
+    char line[64];
+    snprintf(line, sizeof line, "CLIENT KILL ID %lld SKIPME no",
+             wire_ask_integer(wire, "CLIENT ID"));
+    wire_expect(wire, line, ":1");
+    wire_expect_closed(wire);
+    wire_close(wire);
+}
+
+/* ---- Paused --------------------------------------------------------------------------------------------------------- */
+
+static bool is_silent(const struct wire *wire, int wait_ms) {
+    struct pollfd answer = {.fd = wire_fd(wire), .events = POLLIN};
+    return poll(&answer, 1, wait_ms) == 0;
+}
+
+static void client_pause_holds_writes_back_and_lets_reads_pass(void **state) {
+    struct wire *admin = wire_connect(*state), *writer = wire_connect(*state);
+    wire_expect(admin, "CLIENT PAUSE 60000 WRITE", "+OK");
+    wire_send_command(writer, "SET key paused");
+    wire_send_command(writer, "GET key"); /* behind it: the order of one connection holds */
+    assert_true(is_silent(writer, 50));
+    wire_expect(admin, "GET key", "$-1");
+    wire_expect(admin, "CLIENT UNPAUSE", "+OK");
+    wire_expect_reply(writer, "+OK");
+    wire_expect_reply(writer, "\"paused\"");
+    wire_close(admin);
+    wire_close(writer);
+}
+
+static void client_pause_ends_by_itself(void **state) {
+    struct wire *admin = wire_connect(*state), *other = wire_connect(*state);
+    wire_expect(admin, "CLIENT PAUSE 200", "+OK");
+    wire_send_command(other, "PING");
+    assert_true(is_silent(other, 50));
+    wire_expect_reply(other, "+PONG");
+    wire_close(admin);
+    wire_close(other);
+}
+
+static void a_paused_client_may_leave(void **state) {
+    struct wire *admin = wire_connect(*state), *leaver = wire_connect(*state);
+    wire_expect(admin, "CLIENT PAUSE 60000 WRITE", "+OK");
+    wire_send_command(leaver, "SET key value");
+    assert_true(is_silent(leaver, 20));
+    wire_close(leaver);
+    wire_expect(admin, "CLIENT UNPAUSE", "+OK");
+    wire_expect(admin, "PING", "+PONG");
+    wire_close(admin);
+}
+
+/* ---- The end -------------------------------------------------------------------------------------------------------- */
+
+/* State is dropped, since the server has been stopped and freed by the test: the fixture has nothing left to do. */
+static void sigterm_answers_what_was_sent_before(void **state) {
+    enum { COMMANDS = 5000 };
+    struct test_server *server = *state;
+    redisContext *context = hiredis_expect_open(server);
+    for (int i = 0; i < COMMANDS; i++) {
+        redisAppendCommand(context, "INCR counter");
+    }
+    assert_true(
+        hiredis_take(context, REDIS_REPLY_INTEGER)); /* all are sent; the first is answered */
+    kill(server->pid, SIGTERM);
+    int answered = 1;
+    while (answered < COMMANDS && hiredis_take(context, REDIS_REPLY_INTEGER)) {
+        answered++;
+    }
+    assert_int_equal(answered, COMMANDS);
+    redisFree(context);
+    *state = NULL;
+    test_server_await_end(server);
+}
+
+static void shutdown_ends_the_server(void **state) {
+    struct test_server *server = *state;
+    struct wire *wire = wire_connect(server), *other = wire_connect(server);
+    wire_expect(wire, "SHUTDOWN FOO", "-ERR syntax error");
+    wire_expect(wire, "SHUTDOWN NOSAVE SAVE", "-ERR syntax error");
+    wire_expect(wire, "SHUTDOWN ABORT", "-ERR No shutdown in progress.");
+    wire_expect(other, "PING", "+PONG");
+    wire_send_command(wire, "SHUTDOWN NOSAVE");
+    wire_expect_closed(wire);
+    wire_expect_closed(other);
+    wire_close(wire);
+    wire_close(other);
+    *state = NULL;
+    test_server_await_end(server);
+}
+
+static void sigint_ends_the_server_too(void **state) {
+    struct test_server *server = *state;
+    struct wire *wire = wire_connect(server);
+    wire_expect(wire, "PING", "+PONG");
+    kill(server->pid, SIGINT);
+    wire_expect_closed(wire);
+    wire_close(wire);
+    *state = NULL;
+    test_server_await_end(server);
+}
+
+int main(void) {
+    test_server_require();
+    const struct CMUnitTest tests[] = {
+        TEST_WITH_SERVER(the_unix_socket_serves_like_tcp, NULL),
+        TEST_WITH_SERVER(port_zero_leaves_only_the_unix_socket, without_tcp),
+        TEST_WITH_SERVER(an_optional_address_may_be_missing, with_optional_address),
+        TEST_WITH_SERVER(one_client_too_many_is_told_so, three_clients),
+        TEST_WITH_SERVER(closed_clients_are_no_longer_counted, NULL),
+        TEST_WITH_SERVER(an_idle_client_is_closed_and_a_busy_one_is_not, one_second),
+        TEST_WITH_SERVER(a_timeout_set_later_holds_for_clients_already_here, NULL),
+        TEST_WITH_SERVER(client_kill_ends_every_other_connection, NULL),
+        TEST_WITH_SERVER(client_kill_by_address_ends_that_one, NULL),
+        TEST_WITH_SERVER(a_client_that_kills_itself_is_answered_first, NULL),
+        TEST_WITH_SERVER(client_pause_holds_writes_back_and_lets_reads_pass, NULL),
+        TEST_WITH_SERVER(client_pause_ends_by_itself, NULL),
+        TEST_WITH_SERVER(a_paused_client_may_leave, NULL),
+        TEST_WITH_SERVER(sigterm_answers_what_was_sent_before, NULL),
+        TEST_WITH_SERVER(shutdown_ends_the_server, NULL),
+        TEST_WITH_SERVER(sigint_ends_the_server_too, NULL),
+    };
+    const struct CMUnitTest ipv6_tests[] = {
+        TEST_WITH_SERVER(each_bound_address_serves, with_addresses),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    if (host_has_ipv6()) return failed + cmocka_run_group_tests(ipv6_tests, NULL, NULL);
+    print_message("This host has no IPv6: ::1 is not tested.\n");
+    return failed;
+}
