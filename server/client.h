@@ -1,0 +1,73 @@
+/* A connected client: its connection, the input that isn't run yet, and what commands know of it.
+ *
+ * A client belongs to one worker. Other workers see it only through the worker's registry (CLIENT LIST, CLIENT KILL), whose lock
+ * guards the fields marked *registry*; the statistics are atomic.
+ *
+ * A client's input is parsed where it lies: in the engine's receive buffer (`view`), or, when a request is cut by the end of one, in
+ * `held`, where it waits for the rest. An idle client holds neither input nor output. Requests that were parsed but not run
+ * (the client paused, its replies not drained) are simply not consumed: `executed` says how far it came, and the rest is parsed
+ * again later. */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "command.h"
+#include "net/connection.h"
+#include "net/resp_reply.h"
+#include "net/resp_request.h"
+
+struct worker;
+
+enum client_reply_mode { CLIENT_REPLY_ON, CLIENT_REPLY_OFF, CLIENT_REPLY_SKIP_NEXT, CLIENT_REPLY_SKIP };
+
+struct client {
+    struct connection connection; /* first: the engine's events name it */
+    struct worker *worker;        /* immutable */
+    uint64_t id;                  /* immutable */
+    int64_t created_ms;           /* immutable */
+
+    /* Input; the worker only. */
+    struct resp_parser parser;
+    char *view;                   /* what is being parsed: the engine's buffer or `held` */
+    size_t view_size;
+    size_t parsed;                /* bytes of the view that are parsed into requests */
+    size_t executed;              /* bytes of the view whose requests were run */
+    char *held;                   /* heap; NULL when nothing waits */
+    size_t held_size, held_capacity;
+    uint32_t batched;             /* its requests in the worker's batch */
+
+    /* State; the worker only. */
+    struct reply reply;
+    const char *protocol_error;   /* set when its input broke the protocol: replied after what came before */
+    char protocol_error_text[RESP_ERROR_MAX];
+    uint8_t reply_mode;           /* enum client_reply_mode */
+    bool is_authenticated;
+    bool is_suspended;            /* replies wait to drain, or clients are paused: parse no further */
+    bool is_throttled;            /* ... because of its replies: reading is paused too */
+    bool is_paused;               /* ... because of CLIENT PAUSE */
+    bool is_finishing;            /* close when the replies are sent; run nothing more */
+    bool is_touched;              /* in the worker's list of clients to settle */
+    bool no_touch;                /* CLIENT NO-TOUCH */
+
+    /* Seen by other workers. */
+    struct client *previous, *next; /* registry */
+    char *name, *library, *library_version; /* registry; heap, NULL when unset */
+    _Atomic uint32_t database;      /* atomic, relaxed, as are these: */
+    _Atomic bool no_evict;
+    _Atomic bool is_killed;
+    _Atomic uint8_t protocol;       /* as reply.protocol */
+    _Atomic int64_t active_ms;      /* of the last request */
+    _Atomic uint64_t command_count;
+    _Atomic(const struct command *) last_command;
+    _Atomic uint64_t held_bytes, output_bytes; /* when last settled */
+};
+
+/* Back to the state of a new connection, but for its id (RESET). */
+void client_reset(struct client *client, bool needs_password);
+/* Set one of the registry's texts; NULL or empty unsets. STATUS_NO_MEMORY leaves it. */
+must_use enum status client_set_text(struct client *client, char **field, struct bytes text);
+/* One line as in CLIENT LIST, with its line end, to `out`; returns the length. Lock: the registry of its worker. */
+enum { CLIENT_LINE_MAX = 1024 };
+size_t client_describe(const struct client *client, int64_t now_ms, char *out);

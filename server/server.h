@@ -1,0 +1,51 @@
+/* The whole: what is started in order and stopped in reverse. There is one, made in main and handed down. */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "command_table.h"
+#include "config.h"
+#include "jobs.h"
+#include "net/listener.h"
+#include "shards/shards.h"
+#include "worker.h"
+
+enum { SERVER_LISTENERS_MAX = 17, SERVER_ID_TEXT = 41 };
+
+/* Which version of Redis we answer for: see redis-compat.md. */
+#define SERVER_REDIS_VERSION "7.4.0"
+
+struct server {
+    struct config *config;
+    struct command_table *commands;  /* immutable after start */
+    struct shards shards;
+    struct jobs *jobs;
+    struct worker *workers;          /* an array; immutable after start */
+    uint32_t worker_count;           /* immutable after start */
+    struct listener listeners[SERVER_LISTENERS_MAX]; /* worker 0 accepts from them */
+    uint32_t listener_count;         /* immutable after start */
+    char run_id[SERVER_ID_TEXT];     /* immutable: 40 hexadecimal digits */
+    int64_t started_ms;              /* immutable */
+    char engine_text[ENGINE_TEXT_MAX];
+    int spare_fd;                    /* given up for a moment to refuse politely when descriptors run out; worker 0 */
+
+    _Atomic uint64_t next_client_id;
+    _Atomic uint32_t client_count;   /* connected now, over all workers */
+    _Atomic uint64_t connections_received, connections_rejected;
+    _Atomic int64_t pause_until_ms;  /* 0: not paused */
+    _Atomic bool pause_writes_only;
+    _Atomic bool is_stopping;
+    _Atomic bool expiry_is_active;   /* DEBUG SET-ACTIVE-EXPIRE */
+    _Atomic int64_t statistics_since_ms; /* CONFIG RESETSTAT */
+};
+
+/* Start everything that `config` says, print what was chosen, serve until a signal or SHUTDOWN, stop. Returns the exit status. */
+int server_run(struct config *config);
+/* Any thread: ask for the orderly end that SIGTERM causes. */
+void server_stop(struct server *server);
+/* Any thread: let paused clients go on. */
+void server_unpause(struct server *server);
+/* Does a new client need to authenticate? */
+bool server_needs_password(const struct server *server);

@@ -1,0 +1,104 @@
+/* One thread, one engine, one loop: START READING HERE.
+ *
+ *      turn:  engine delivers what came ─▶ parse every request that is whole ─▶ route, hash, prefetch its bucket
+ *             ─▶ prefetch entries ─▶ run in order, replies appended ─▶ one send a client, with the next turn's wait
+ *
+ * A worker runs what it reads, to completion; nothing is handed to another thread. It also keeps up its share of the
+ * shards (index modulo workers): expiry and flushed memory, in bounded steps between turns. */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "client.h"
+#include "command_table.h"
+#include "net/engine.h"
+#include "net/mailbox.h"
+#include "shards/shards.h"
+
+struct server;
+
+/* What one command did on one worker. Atomic, relaxed; the worker writes. Times are in ticks of clock.h, weighted: a
+ * fast command is timed one call in COMMAND_SAMPLE and counts that much. */
+enum { COMMAND_SAMPLE = 16, COMMAND_HISTOGRAM = 32 };
+struct command_statistics {
+    _Atomic uint64_t calls, ticks, failed, rejected;
+    _Atomic uint32_t histogram[COMMAND_HISTOGRAM]; /* by power of two of microseconds: bucket i holds times in (2^(i-1), 2^i] */
+};
+
+/* A parsed request, ready to run. */
+struct request {
+    struct client *client;
+    const struct command *row; /* NULL: unknown, or a protocol error of the client */
+    uint32_t id;
+    uint32_t first_argument;   /* index into the worker's arguments */
+    uint32_t argument_count;
+    uint32_t shard;            /* of its first key */
+    size_t end;                /* offset in the client's view of what follows */
+    uint64_t hash;             /* of its first key */
+};
+
+enum { BATCH_MAX = 256, WORKER_MAILBOX = 4096 };
+
+struct worker {
+    struct server *server;
+    uint32_t index;
+    pthread_t thread;
+    struct engine *engine;
+    struct mailbox mailbox;
+    struct buffer_pool buffers;
+    struct counters *counters;      /* its row of each shard */
+
+    /* The turn; this thread only. */
+    int64_t now_ms;
+    struct resp_arguments arguments;
+    struct request batch[BATCH_MAX];
+    uint32_t batch_count;
+    struct client *touched[BATCH_MAX]; /* clients to settle after the batch */
+    uint32_t touched_count;
+    struct buffer discard;          /* where replies of CLIENT REPLY OFF go */
+    struct buffer_pool discard_pool;
+    uint32_t *lock_indexes;         /* shards of a command of several keys */
+    uint32_t lock_capacity;
+    void *scratch;                  /* call_scratch; grows, kept when small */
+    size_t scratch_capacity, scratch_used;
+    struct random random;
+    int64_t next_tick_ms;
+    uint32_t upkeep_next;           /* which of its shards is next */
+    bool upkeep_is_due;             /* more work was left */
+    bool is_stopping;
+    int64_t stop_deadline_ms;
+
+    /* The registry of its clients. `registry` is a leaf lock: nothing else is taken while it is held. */
+    pthread_mutex_t registry;
+    struct client *clients;         /* registry */
+    _Atomic uint32_t client_count;  /* atomic, relaxed: placement and statistics */
+
+    /* Statistics; atomic, relaxed, this thread writes. */
+    struct command_statistics *commands; /* by command id */
+    _Atomic uint64_t command_count, error_count, batches, busy_ticks;
+    _Atomic uint64_t received_bytes, sent_bytes;
+    _Atomic uint64_t closed_output_limit, closed_query_limit, closed_idle;
+};
+
+/* Everything but the thread. STATUS_NO_MEMORY. */
+must_use enum status worker_init(struct worker *worker, struct server *server, uint32_t index);
+/* Start the thread; `text` (ENGINE_TEXT_MAX) is what the engine says of itself, or why it can't run (then STATUS_UNSUPPORTED). */
+must_use enum status worker_start(struct worker *worker, char *text);
+void worker_join(struct worker *worker);
+void worker_release(struct worker *worker);
+
+/* Any thread: a connected socket for this worker, owned from now on. False when the mailbox is full. */
+must_use bool worker_adopt(struct worker *worker, int fd);
+/* Any thread: close the client with this id; answers through the mailbox. */
+bool worker_kill(struct worker *worker, uint64_t client_id);
+/* Any thread: paused clients may go on; all finish and stop. */
+bool worker_unpause(struct worker *worker);
+bool worker_stop(struct worker *worker);
+
+/* The worker's own thread. Close now, or after what was replied is sent. */
+void worker_close_client(struct worker *worker, struct client *client);
+/* Find its client by id; NULL. */
+struct client *worker_find_client(struct worker *worker, uint64_t id);

@@ -1,0 +1,31 @@
+/* Where a key is, or would be: found once, then read, written or removed through the same hand.
+ *
+ * The shard's lock is held as long as a place is used. `entry` is NULL when the key is absent (or past its deadline); whoever
+ * changes the key keeps it up to date. */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/status.h"
+#include "database.h"
+
+struct place {
+    struct database *database;
+    const struct reclaimer *reclaimer;
+    struct entry *entry;
+    struct key key;
+    int64_t now_ms;
+};
+
+/* Put, keeping `place->entry` right: see database_put. */
+must_use static inline enum status place_put(struct place *place, const struct entry_content *content,
+                                             int64_t deadline_ms) {
+    enum status status =
+        database_put(place->database, &place->key, place->entry, content, deadline_ms, place->reclaimer);
+    if (status == STATUS_OK) place->entry = database_find(place->database, &place->key, INT64_MIN);
+    return status;
+}
+static inline void place_remove(struct place *place) {
+    database_remove(place->database, &place->key, place->entry, place->reclaimer);
+    place->entry = NULL;
+}
