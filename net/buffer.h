@@ -1,13 +1,15 @@
-/* A connection's output: replies queue here in order, in pooled chunks or as references, until the engine has sent them.
+/* A connection's output: replies queue here in order, as text in pooled chunks and as references, until they are sent.
  *
- *      head ─▶ [chunk │ sent │ waiting … │ room] ─▶ [reference to a large value] ─▶ [chunk …] ◀─ tail
+ *      head ─▶ [chunk │ sent │ waiting … reference … waiting] ─▶ [chunk │ waiting … │ room] ◀─ tail
  *
  * Chunks come from the worker's pool, last in first out, so a busy worker writes the same few kilobytes over and over
  * while they are in its cache, and an idle connection holds none. Bytes that wait never move, so the engine may send
  * from them while more is appended behind. A value too large to copy is referenced instead, and released when sent.
  *
- * Bounded: past `bytes_max` (or when memory is refused) the buffer has failed, takes nothing more, and stays failed; the owner looks once, after the
- * replies are written, and closes. So writers of replies need no error path. One worker only. */
+ * Bounded: past `bytes_max` (looked at when text needs a new chunk and for each reference), or when memory is refused, the
+ * buffer has failed: it takes nothing more, and stays failed; what waited before can still be sent or dropped. The owner
+ * looks at `has_failed` once, after the replies are written, and closes. So writers of replies need no error path.
+ * One worker only. */
 #pragma once
 
 #include <stdbool.h>
@@ -19,39 +21,46 @@
 #include "shards/base/bytes.h"
 #include "shards/base/status.h"
 
-enum { BUFFER_CHUNK_BYTES = 16 * 1024 };
+enum {
+    BUFFER_CHUNK_BYTES = 16 * 1024,
+    BUFFER_RESERVE_MAX = 4096, /* the most that can be had in a row */
+};
 
 struct buffer_segment;
+struct buffer_chunk;
 
 /* Chunks at rest of one worker. One worker only. */
 struct buffer_pool {
-    struct buffer_segment *free;
+    struct buffer_chunk *free;
     size_t free_count;
-    size_t free_max; /* more than these go back to the allocator */
+    size_t free_max;                  /* more than these go back to the allocator */
+    char scratch[BUFFER_RESERVE_MAX]; /* where failed buffers write; never read */
 };
 
 struct buffer {
-    char *cursor;                /* where the next byte goes: inside the tail chunk; NULL without one */
-    char *end;                   /* of the tail chunk */
-    struct buffer_segment *head; /* the oldest that isn't sent whole */
-    struct buffer_segment *tail;
+    char *cursor; /* where the next byte goes: inside the tail chunk; NULL without one */
+    char *end;    /* of the room in the tail chunk */
+    struct buffer_chunk *head; /* the oldest that isn't sent whole */
+    struct buffer_chunk *tail;
     struct buffer_pool *pool;
-    size_t closed_bytes;         /* waiting in segments before the tail chunk */
-    size_t bytes_max;            /* the hard limit on waiting bytes; 0: none */
+    const char *counted;  /* text from here to the cursor isn't in `counted_bytes` yet */
+    size_t counted_bytes; /* waiting: references, and text before `counted` */
+    size_t bytes_max;     /* the hard limit on waiting bytes; 0: none */
     bool has_failed;
 };
 
 void buffer_pool_init(struct buffer_pool *pool, size_t free_max);
+/* Its buffers must have been released. */
+/* Frees the chunks at rest; all buffers that use the pool must have been released. */
 void buffer_pool_release(struct buffer_pool *pool);
 
 void buffer_init(struct buffer *buffer, struct buffer_pool *pool, size_t bytes_max);
-/* Drops what waits. */
+/* Drops what waits; may be called again. Not while the kernel sends from it: an engine does it at the right moment. */
 void buffer_release(struct buffer *buffer);
 
-/* The slow path of buffer_reserve: begin a chunk with room for `size`; a scratch place that is thrown away once failed. */
+/* The slow path of buffer_reserve: begin a chunk; the scratch place once failed. */
 char *buffer_reserve_slow(struct buffer *buffer, size_t size);
-/* Room for `size` bytes in a row, at most BUFFER_RESERVE_MAX; never NULL. Write there, then commit where you stopped. */
-enum { BUFFER_RESERVE_MAX = 4096 };
+/* Room for `size` bytes in a row, 1 to BUFFER_RESERVE_MAX; never NULL. Write there, then commit where you stopped. */
 static inline char *buffer_reserve(struct buffer *buffer, size_t size) {
     if (__builtin_expect((size_t)(buffer->end - buffer->cursor) >= size, 1)) return buffer->cursor;
     return buffer_reserve_slow(buffer, size);
@@ -62,25 +71,31 @@ static inline void buffer_commit(struct buffer *buffer, char *end) {
 /* Copy any number of bytes. */
 void buffer_append_slow(struct buffer *buffer, struct bytes bytes);
 static inline void buffer_append(struct buffer *buffer, struct bytes bytes) {
-    if (__builtin_expect((size_t)(buffer->end - buffer->cursor) < bytes.size || bytes.size == 0, 0)) {
+    size_t room = (size_t)(buffer->end - buffer->cursor);
+    if (__builtin_expect(room < bytes.size || bytes.size == 0, 0)) {
         buffer_append_slow(buffer, bytes);
         return;
     }
     memcpy(buffer->cursor, bytes.data, bytes.size);
     buffer->cursor += bytes.size;
 }
-/* Queue `bytes` without copying; `release(owner)` is called once they are sent or dropped, on the worker's thread. */
-void buffer_append_reference(struct buffer *buffer, struct bytes bytes, void (*release)(void *owner), void *owner);
+/* Queue `bytes` without copying. `release(owner)` is called exactly once, on the worker's thread: when they are sent, when
+ * they are dropped, or at once when the buffer has failed. It must not touch this buffer. */
+void buffer_append_reference(struct buffer *buffer, struct bytes bytes,
+                             void (*release)(void *owner), void *owner);
 
 /* Bytes that wait to be sent. O(1). */
-size_t buffer_waiting(const struct buffer *buffer);
+static inline size_t buffer_waiting(const struct buffer *buffer) {
+    size_t tail_bytes = buffer->has_failed ? 0 : (size_t)(buffer->cursor - buffer->begin);
+    return buffer->closed_bytes + tail_bytes;
+}
 static inline bool buffer_is_empty(const struct buffer *buffer) {
-    return buffer->head == NULL;
+    return buffer_waiting(buffer) == 0;
 }
 /* The oldest waiting bytes as at most `count` slices; returns how many were filled. */
 int buffer_gather(const struct buffer *buffer, struct iovec *slices, int count);
-/* The first `size` waiting bytes were sent: release what is done. */
+/* The first `size` waiting bytes were sent: release what is done. When nothing waits any more, no chunk is held. */
 void buffer_consume(struct buffer *buffer, size_t size);
-/* Heap bytes it holds (chunks whole, references not). */
+/* Heap bytes it holds (chunks whole, references not). O(1). */
 size_t buffer_footprint(const struct buffer *buffer);
 void buffer_validate(const struct buffer *buffer);
