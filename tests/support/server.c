@@ -68,7 +68,6 @@ static void arguments_add_environment(struct arguments *arguments, const char *n
 /* What every server is told. The tests' own options come after: the last one wins. */
 static void arguments_add_defaults(struct arguments *arguments, const struct test_server *server) {
     arguments_add_option(arguments, "--unixsocket", server->unix_socket);
-    arguments_add_option(arguments, "--dir", server->folder);
     arguments_add_option(arguments, "--save", "");
     arguments_add_option(arguments, "--enable-debug-command", "yes");
     if (server->is_reference) return;
@@ -192,18 +191,29 @@ static int end_now(struct test_server *server) {
     return status;
 }
 
+static void arguments_init(struct arguments *arguments, const struct test_server *server,
+                           const char *port, const char *const *options) {
+    bool has_file = options != NULL && *options != NULL && **options == '/';
+    *arguments = (struct arguments){.items = {server_program()}, .count = 1};
+    if (has_file) { /* which may be rewritten, and then must not name a folder that is soon gone */
+        arguments_add(arguments, *options++);
+    } else {
+        arguments_add_option(arguments, "--dir", server->folder);
+    }
+    arguments_add_option(arguments, "--port", port);
+    arguments_add_defaults(arguments, server);
+    for (; options != NULL && *options != NULL; options++) {
+        arguments_add(arguments, *options);
+    }
+}
+
 static bool try_start(struct test_server *server, const char *const *options) {
     char port[16];
     bool has_port = options_name(options, "--port"); /* only ever to say 0 */
     server->port = has_port ? 0 : test_server_free_port();
     snprintf(port, sizeof port, "%d", server->port);
-    struct arguments arguments = {.count = 0};
-    arguments_add(&arguments, server_program());
-    arguments_add_option(&arguments, "--port", port);
-    arguments_add_defaults(&arguments, server);
-    for (; options != NULL && *options != NULL; options++) {
-        arguments_add(&arguments, *options);
-    }
+    struct arguments arguments;
+    arguments_init(&arguments, server, port, options);
     spawn(server, &arguments);
     if (await_ready(server)) return true;
     end_now(server);

@@ -25,7 +25,8 @@ struct test_server {
     char output[SERVER_PATH_MAX]; /* file of what it prints */
 };
 
-/* Start a server with more options, NULL-terminated ("--timeout", "1", NULL; NULL: none), and wait until it accepts. */
+/* Start a server with more options, NULL-terminated ("--timeout", "1", NULL; NULL: none), and wait until it accepts. A path
+ * before them ("/tmp/x.conf") is its configuration file. */
 struct test_server *test_server_start(const char *const *options);
 /* End it by SIGTERM and check that it went in good order: exit status 0 in time, no sanitizer's report. Frees `server`. */
 void test_server_stop(struct test_server *server);
