@@ -107,7 +107,6 @@ static void redis_cli_watches_the_server(void **state) {
         *state,
         "$limit $cli --raw --latency -i 1 | awk 'NF == 4 && $4 > 10 { print \"measured\" }'",
         "measured");
-    expect_in_output(*state, "$limit $cli --intrinsic-latency 1 | head -n 1", "Max latency");
     expect_in_output(*state, "$limit $cli INFO server", "redis_version:");
 }
 

@@ -18,7 +18,7 @@
 enum {
     INLINE_BYTES_MAX = 64 * 1024,
     MIB = 1024 * 1024,
-    NOISE_SECONDS = 3,
+    NOISE_SECONDS = 2,
     NOISE_BYTES_MAX = 2000,
 };
 
