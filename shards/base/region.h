@@ -3,7 +3,7 @@
  * Reserving costs address space only (64-bit has 128 TiB of it); committed pages cost memory once they are touched;
  * discarded ones read as zero again. Nothing in it ever moves, and a committed address stays readable until the release:
  * so a worker may look at a bucket it does not hold the lock of, as a hint, without ever faulting. Growing is a system
- * call a mebibyte or more, and never copies. */
+ * call every 256 KiB to 8 MiB, and never copies. */
 #pragma once
 
 #include <stdbool.h>

@@ -6,6 +6,11 @@
  * Phase-fair is the middle: reading and writing take turns whenever both are wanted. A reader waits for the readers that are in and
  * one writer; a writer waits for at most one batch of readers for each writer that goes before it.
  *
+ * The price: fairness hands the lock to threads that may not be running. With more threads than processors, all of them doing
+ * nothing but take and drop, that is a convoy: 8 threads on 2 processors, 5 % writes, one run of 0.4 s: 0.9 million takes a second,
+ * where `pthread_rwlock_t`, which lets whoever runs go first, makes 42. With 2 threads it was 31 against 7 at 5 % writes, but 3
+ * against 7 at half; without writes 100 against 24. Workers are as many as processors and mostly do something else.
+ *
  *      31       30     29 ........ 20   19 ......... 10   9 ........ 0
  *     +--------+------+---------------+-----------------+-------------+
  *     | WRITER | PHASE| WRITERS_WAIT  |  READERS_WAIT   |   READERS   |
@@ -62,7 +67,7 @@
 #include "check.h"
 
 enum {
-    SPINS = 100, /* looks, about four microseconds: less than a sleep and a wake-up */
+    SPINS = 100, /* looks, 26 ns each where measured (AMD EPYC): 2.6 microseconds */
 };
 
 void rwlock_init(struct rwlock *lock, uint32_t rank) {
