@@ -15,7 +15,7 @@
 #include "tests/support/server.h"
 #include "tests/support/wire.h"
 
-/* ---- Where ---------------------------------------------------------------------------------------------------------- */
+/* ---- Where ------------------------------------------------------------------------------------------------------ */
 
 static void the_unix_socket_serves_like_tcp(void **state) {
     struct wire *tcp = wire_connect(*state), *local = wire_connect_unix(*state);
@@ -67,7 +67,7 @@ static void an_optional_address_may_be_missing(void **state) {
     wire_close(wire);
 }
 
-/* ---- How many ------------------------------------------------------------------------------------------------------- */
+/* ---- How many --------------------------------------------------------------------------------------------------- */
 
 static const char *const three_clients[] = {"--maxclients", "3", NULL};
 
@@ -120,7 +120,7 @@ static void closed_clients_are_no_longer_counted(void **state) {
     wire_close(watcher);
 }
 
-/* ---- How long ------------------------------------------------------------------------------------------------------- */
+/* ---- How long --------------------------------------------------------------------------------------------------- */
 
 static const char *const one_second[] = {"--timeout", "1", NULL};
 
@@ -148,7 +148,7 @@ static void a_timeout_set_later_holds_for_clients_already_here(void **state) {
     wire_close(idle);
 }
 
-/* ---- Killed --------------------------------------------------------------------------------------------------------- */
+/* ---- Killed ----------------------------------------------------------------------------------------------------- */
 
 static void client_kill_ends_every_other_connection(void **state) {
     struct wire *killer = wire_connect(*state), *victims[20];
@@ -189,7 +189,7 @@ static void a_client_that_kills_itself_is_answered_first(void **state) {
     wire_close(wire);
 }
 
-/* ---- Paused --------------------------------------------------------------------------------------------------------- */
+/* ---- Paused ----------------------------------------------------------------------------------------------------- */
 
 static bool is_silent(const struct wire *wire, int wait_ms) {
     struct pollfd answer = {.fd = wire_fd(wire), .events = POLLIN};
@@ -231,7 +231,7 @@ static void a_paused_client_may_leave(void **state) {
     wire_close(admin);
 }
 
-/* ---- The end -------------------------------------------------------------------------------------------------------- */
+/* ---- The end ---------------------------------------------------------------------------------------------------- */
 
 /* State is dropped, since the server has been stopped and freed by the test: the fixture has nothing left to do. */
 static void sigterm_answers_what_was_sent_before(void **state) {

@@ -24,7 +24,7 @@ enum {
     VALUE_BYTES_MAX = 64 * MIB,
 };
 
-/* ---- One write of many commands ------------------------------------------------------------------------------------ */
+/* ---- One write of many commands --------------------------------------------------------------------------------- */
 
 struct outgoing {
     struct wire *wire;
@@ -88,7 +88,7 @@ static void a_pipeline_read_only_afterwards_is_answered(void **state) {
     redisFree(context);
 }
 
-/* ---- Requests in pieces -------------------------------------------------------------------------------------------- */
+/* ---- Requests in pieces ----------------------------------------------------------------------------------------- */
 
 struct exchange {
     const char *request, *reply;
@@ -128,7 +128,7 @@ static void requests_sent_byte_by_byte_are_understood(void **state) {
     wire_close(wire);
 }
 
-/* Between the halves another connection asks something, so that the server has seen the first before the second is sent. */
+/* Between the halves another connection asks something: the server has seen the first before the second is sent. */
 static void send_in_halves(struct wire *wire, struct wire *other, const char *request, size_t cut) {
     wire_send(wire, request, cut);
     wire_send_text(other, "PING\r\n");
@@ -162,7 +162,7 @@ static void all_requests_in_one_write_are_understood(void **state) {
     wire_close(wire);
 }
 
-/* ---- Values -------------------------------------------------------------------------------------------------------- */
+/* ---- Values ----------------------------------------------------------------------------------------------------- */
 
 /* Bytes that depend on their place, so that a lost, doubled or moved part is noticed. */
 static void fill(char *value, size_t size) {

@@ -20,11 +20,11 @@ enum {
     KIB = 1024,
     MIB = 1024 * KIB,
     IDLE_CLIENTS = 10000,
-    IDLE_BYTES_MAX = 48 * KIB, /* of the server's memory each; sanitizers take part of it */
+    IDLE_BYTES_MAX = 16 * KIB, /* of the server's memory each */
     SPARE_FILES = 200,
 };
 
-/* ---- Many ----------------------------------------------------------------------------------------------------------- */
+/* ---- Many ------------------------------------------------------------------------------------------------------- */
 
 static const char *const many_clients[] = {"--maxclients", "10100", NULL};
 
@@ -85,7 +85,7 @@ static void ten_thousand_idle_clients_cost_little_and_slow_nobody(void **state) 
     wire_close(witness);
 }
 
-/* ---- Slow ----------------------------------------------------------------------------------------------------------- */
+/* ---- Slow ------------------------------------------------------------------------------------------------------- */
 
 static const char *const small_outputs[] = {
     "--client-output-buffer-limit", "normal", "16mb", "0", "0", NULL,
@@ -97,7 +97,7 @@ enum {
     HELD_BYTES_MAX = 100 * MIB, /* a tenth of what is asked for */
 };
 
-/* It asks for a gigabyte in one write, and reads nothing. Redis closes it at the hard limit; holding it back is as good. */
+/* It asks for a gigabyte in one write, and reads nothing. Redis closes it at the limit; holding it back is as good. */
 static void a_client_that_does_not_read_is_bounded(void **state) {
     struct wire *witness = wire_connect(*state), *slow = wire_connect(*state);
     char requests[REPLIES * 8 + 1];
@@ -142,7 +142,7 @@ static void a_slow_reader_gets_everything_in_the_end(void **state) {
     wire_close(witness);
 }
 
-/* ---- Gone ----------------------------------------------------------------------------------------------------------- */
+/* ---- Gone ------------------------------------------------------------------------------------------------------- */
 
 /* As when its process is killed with unread replies: the connection is reset, not closed. */
 static void wire_reset(struct wire *wire) {

@@ -1,5 +1,5 @@
-/* Every command against every other, from many connections: what the thread sanitizer should see, and what must stay true
- * whatever the order was. */
+/* Every command against every other, from many connections: what the thread sanitizer should see, and what must stay
+ * true whatever the order was. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -24,7 +24,7 @@ enum {
     ROUNDS = 1500,
 };
 
-/* ---- Everything at once --------------------------------------------------------------------------------------------- */
+/* ---- Everything at once ----------------------------------------------------------------------------------------- */
 
 /* %d are keys out of a few, so that they meet. Replies and errors are anything; that there is one is the point. */
 static const char *const anything[] = {
@@ -128,7 +128,7 @@ static void any_commands_may_meet(void **state) {
     redisFree(context);
 }
 
-/* ---- What takes the whole store is one step, too -------------------------------------------------------------------- */
+/* ---- What takes the whole store is one step, too ---------------------------------------------------------------- */
 
 struct contest {
     struct test_server *server;
@@ -197,7 +197,7 @@ static void swapdb_is_seen_whole_or_not_at_all(void **state) {
     expect_one_moment_despite(state, "SWAPDB 0 1");
 }
 
-/* ---- Only one wins -------------------------------------------------------------------------------------------------- */
+/* ---- Only one wins ---------------------------------------------------------------------------------------------- */
 
 struct race {
     struct test_server *server;

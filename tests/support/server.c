@@ -42,7 +42,7 @@ static bool is_sherd(const char *program) {
     return strcmp(slash == NULL ? program : slash + 1, "sherd") == 0;
 }
 
-/* ---- Command line -------------------------------------------------------------------------------------------------- */
+/* ---- Command line ----------------------------------------------------------------------------------------------- */
 
 struct arguments {
     const char *items[ARGUMENTS_MAX + 1];
@@ -82,7 +82,7 @@ static bool options_name(const char *const *options, const char *name) {
     return false;
 }
 
-/* ---- Skipping ------------------------------------------------------------------------------------------------------ */
+/* ---- Skipping --------------------------------------------------------------------------------------------------- */
 
 static bool kernel_has_io_uring(void) {
     struct io_uring_params parameters = {0};
@@ -116,7 +116,7 @@ void test_server_require(void) {
     }
 }
 
-/* ---- Starting ------------------------------------------------------------------------------------------------------ */
+/* ---- Starting --------------------------------------------------------------------------------------------------- */
 
 int test_server_free_port(void) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -258,7 +258,7 @@ struct test_server *test_server_start(const char *const *options) {
     return NULL;
 }
 
-/* ---- Ending -------------------------------------------------------------------------------------------------------- */
+/* ---- Ending ----------------------------------------------------------------------------------------------------- */
 
 char *test_server_read_output(const struct test_server *server) {
     FILE *file = fopen(server->output, "r");

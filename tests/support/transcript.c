@@ -4,8 +4,9 @@
  *   nothing, or a comment  "# why"
  *   a directive            "start --requirepass secret", "protocol 3", "since 7.2", "only sherd: reason"
  *   a step                 "> SET key value" (send), or "b<" (read one more reply), on the connection named before it
- * and the lines after a step, up to the next line of those kinds, are the reply that is expected: text as `wire_read_reply`
- * shows it, after at most one word that says how to compare. No shown reply begins with a letter, so such a word stands out. */
+ * and the lines after a step, up to the next line of those kinds, are the reply that is expected: text as
+ * `wire_read_reply` shows it, after at most one word that says how to compare. No shown reply begins with a letter, so
+ * such a word stands out. */
 #include "tests/support/transcript.h"
 
 #include <stdarg.h>
@@ -76,7 +77,7 @@ static void complain(const struct transcript *transcript, const char *what) {
     fail_msg("%s:%d: %s: %s", transcript->path, transcript->line_number, what, transcript->line);
 }
 
-/* ---- Lines --------------------------------------------------------------------------------------------------------- */
+/* ---- Lines ------------------------------------------------------------------------------------------------------ */
 
 static void next_line(struct transcript *transcript) {
     transcript->has_line =
@@ -111,7 +112,7 @@ static bool is_directive(const char *line) {
            after_word(line, "only");
 }
 
-/* ---- Variables: "let name" keeps a reply, "$name" uses it ---------------------------------------------------------- */
+/* ---- Variables: "let name" keeps a reply, "$name" uses it ------------------------------------------------------- */
 
 static const struct variable *variable_find(const struct transcript *transcript, const char *name,
                                             size_t name_bytes) {
@@ -152,21 +153,22 @@ static void replace_variables(const struct transcript *transcript, char *text, s
     free(source);
 }
 
-/* ---- Comparing ----------------------------------------------------------------------------------------------------- */
+/* ---- Comparing -------------------------------------------------------------------------------------------------- */
+
+/* The quote that ends the string whose opening quote is at `text`. */
+static char *closing_quote(char *text) {
+    for (text++; *text != '"' && *text != '\0'; text++) {
+        if (*text == '\\' && text[1] != '\0') text++;
+    }
+    return text;
+}
 
 /* One past the element that begins at `text`: strings are skipped whole, brackets to their partner. */
 static char *element_end(char *text) {
     int depth = 0;
-    bool is_quoted = false;
     for (; *text != '\0'; text++) {
-        if (is_quoted) {
-            if (*text == '\\' && text[1] != '\0')
-                text++;
-            else if (*text == '"')
-                is_quoted = false;
-            continue;
-        }
-        if (*text == '"') is_quoted = true;
+        if (*text == '"') text = closing_quote(text);
+        if (*text == '\0') break;
         if (*text == '[' || *text == '{') depth++;
         if (*text == ']' || *text == '}') depth--;
         if (depth < 0 || (depth == 0 && *text == ',' && text[1] == ' ')) return text;
@@ -258,7 +260,7 @@ static bool is_expected(const char *expected, const char *reply) {
     return strcmp(expected, reply) == 0;
 }
 
-/* ---- Steps --------------------------------------------------------------------------------------------------------- */
+/* ---- Steps ------------------------------------------------------------------------------------------------------ */
 
 static struct wire *connection_wire(struct transcript *transcript, const char *name) {
     for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
@@ -342,7 +344,7 @@ static void run_step(struct transcript *transcript, const struct step *step) {
     free(reply);
 }
 
-/* ---- Directives ---------------------------------------------------------------------------------------------------- */
+/* ---- Directives ------------------------------------------------------------------------------------------------- */
 
 /* "protocol 3", or "protocol 3 b" for another connection than the unnamed one. */
 static void speak_protocol(struct transcript *transcript, const char *arguments) {
@@ -370,7 +372,7 @@ static void run_directive(struct transcript *transcript) {
     next_line(transcript);
 }
 
-/* ---- Conversations ------------------------------------------------------------------------------------------------- */
+/* ---- Conversations ---------------------------------------------------------------------------------------------- */
 
 static void skip_comments(struct transcript *transcript) {
     while (transcript->has_line && is_blank_or_comment(transcript->line)) {

@@ -35,7 +35,7 @@ struct wire {
     char buffer[BUFFER_BYTES];
 };
 
-/* ---- Connecting ---------------------------------------------------------------------------------------------------- */
+/* ---- Connecting ------------------------------------------------------------------------------------------------- */
 
 static struct wire *wire_create(int fd) {
     struct timeval limit = {.tv_sec = WIRE_WAIT_MS / 1000};
@@ -89,7 +89,7 @@ int wire_fd(const struct wire *wire) {
     return wire->fd;
 }
 
-/* ---- Sending ------------------------------------------------------------------------------------------------------- */
+/* ---- Sending ---------------------------------------------------------------------------------------------------- */
 
 bool wire_try_send(struct wire *wire, const void *data, size_t size) {
     const char *next = data;
@@ -146,7 +146,7 @@ void wire_send_command(struct wire *wire, const char *line) {
     free(copy);
 }
 
-/* ---- Receiving ----------------------------------------------------------------------------------------------------- */
+/* ---- Receiving -------------------------------------------------------------------------------------------------- */
 
 /* False when the connection is closed. */
 static bool wire_fill(struct wire *wire) {
@@ -211,7 +211,7 @@ void wire_expect_closed(struct wire *wire) {
              wire->buffer + wire->start);
 }
 
-/* ---- Replies as text ----------------------------------------------------------------------------------------------- */
+/* ---- Replies as text -------------------------------------------------------------------------------------------- */
 
 static void show_bytes(FILE *out, const char *data, size_t size) {
     for (size_t i = 0; i < size; i++) {
@@ -327,7 +327,7 @@ char *wire_read_reply(struct wire *wire) {
     return NULL;
 }
 
-/* ---- Asking -------------------------------------------------------------------------------------------------------- */
+/* ---- Asking ----------------------------------------------------------------------------------------------------- */
 
 static void expect_reply_to(struct wire *wire, const char *line, const char *expected) {
     char *reply = wire_read_reply(wire);

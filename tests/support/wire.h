@@ -1,7 +1,8 @@
 /* A connection that sends exactly the bytes it is told, and shows exactly what comes back.
  *
  * Replies are shown as text in which every type of RESP can be told apart (tests/transcripts/README.md has the table):
- *   +OK   -ERR no   :1   "bulk\x00"   $-1   *-1   ["array", :1]   {"map" => :1}   ~["set"]   >["push"]   ,1.5   #t   _   (123   =txt:"verbatim"
+ *   +OK   -ERR no   :1   "bulk\x00"   $-1   *-1   ["array", :1]
+ *   {"map" => :1}   ~["set"]   >["push"]   ,1.5   #t   _   (123   =txt:"verbatim"
  *
  * Everything waits for ten seconds at most (WIRE_WAIT_MS), then fails the running test: main thread only. */
 #pragma once
@@ -28,7 +29,8 @@ bool wire_try_send(struct wire *wire, const void *data, size_t size);
 void wire_send_text(struct wire *wire, const char *text);
 /* A request: a line split and unescaped like redis-cli's, sent as an array of bulk strings. */
 void wire_send_command(struct wire *wire, const char *line);
-void wire_send_arguments(struct wire *wire, const char *const *arguments, const size_t *sizes, size_t count);
+void wire_send_arguments(struct wire *wire, const char *const *arguments, const size_t *sizes,
+                         size_t count);
 
 /* The next bytes must be these. */
 void wire_expect_text(struct wire *wire, const char *text);
