@@ -22,11 +22,10 @@
 #include "shards/base/status.h"
 
 enum {
-    BUFFER_CHUNK_BYTES = 16 * 1024,
-    BUFFER_RESERVE_MAX = 4096, /* the most that can be had in a row */
+    BUFFER_CHUNK_BYTES = 16 * 1024, /* of one allocation, header and all */
+    BUFFER_RESERVE_MAX = 4096,      /* the most that can be had in a row */
 };
 
-struct buffer_segment;
 struct buffer_chunk;
 
 /* Chunks at rest of one worker. One worker only. */
@@ -50,17 +49,18 @@ struct buffer {
 };
 
 void buffer_pool_init(struct buffer_pool *pool, size_t free_max);
-/* Its buffers must have been released. */
 /* Frees the chunks at rest; all buffers that use the pool must have been released. */
 void buffer_pool_release(struct buffer_pool *pool);
 
 void buffer_init(struct buffer *buffer, struct buffer_pool *pool, size_t bytes_max);
-/* Drops what waits; may be called again. Not while the kernel sends from it: an engine does it at the right moment. */
+/* Drops what waits, releasing its references; the buffer is as after buffer_init. Not while the kernel sends from it: an
+ * engine does it at the right moment. */
 void buffer_release(struct buffer *buffer);
 
 /* The slow path of buffer_reserve: begin a chunk; the scratch place once failed. */
 char *buffer_reserve_slow(struct buffer *buffer, size_t size);
-/* Room for `size` bytes in a row, 1 to BUFFER_RESERVE_MAX; never NULL. Write there, then commit where you stopped. */
+/* Room for `size` bytes in a row, 1 to BUFFER_RESERVE_MAX; never NULL. Write there, then commit where you stopped,
+ * before anything else is done with the buffer. Without a commit nothing was appended. */
 static inline char *buffer_reserve(struct buffer *buffer, size_t size) {
     if (__builtin_expect((size_t)(buffer->end - buffer->cursor) >= size, 1)) return buffer->cursor;
     return buffer_reserve_slow(buffer, size);
@@ -80,22 +80,24 @@ static inline void buffer_append(struct buffer *buffer, struct bytes bytes) {
     buffer->cursor += bytes.size;
 }
 /* Queue `bytes` without copying. `release(owner)` is called exactly once, on the worker's thread: when they are sent, when
- * they are dropped, or at once when the buffer has failed. It must not touch this buffer. */
+ * they are dropped, or at once when nothing is queued (no bytes, or failed). It must not touch this buffer. */
 void buffer_append_reference(struct buffer *buffer, struct bytes bytes,
                              void (*release)(void *owner), void *owner);
 
 /* Bytes that wait to be sent. O(1). */
 static inline size_t buffer_waiting(const struct buffer *buffer) {
-    size_t tail_bytes = buffer->has_failed ? 0 : (size_t)(buffer->cursor - buffer->begin);
-    return buffer->closed_bytes + tail_bytes;
+    if (buffer->has_failed) return buffer->counted_bytes;
+    return buffer->counted_bytes + (size_t)(buffer->cursor - buffer->counted);
 }
 static inline bool buffer_is_empty(const struct buffer *buffer) {
     return buffer_waiting(buffer) == 0;
 }
-/* The oldest waiting bytes as at most `count` slices; returns how many were filled. */
+/* The oldest waiting bytes as at most `count` slices, none of them empty; returns how many were filled. They stay
+ * where they are until they are consumed. */
 int buffer_gather(const struct buffer *buffer, struct iovec *slices, int count);
 /* The first `size` waiting bytes were sent: release what is done. When nothing waits any more, no chunk is held. */
 void buffer_consume(struct buffer *buffer, size_t size);
-/* Heap bytes it holds (chunks whole, references not). O(1). */
+/* Heap bytes it holds (chunks whole, references not). O(chunks). */
 size_t buffer_footprint(const struct buffer *buffer);
+/* The invariants in buffer.c hold. O(chunks + references). */
 void buffer_validate(const struct buffer *buffer);

@@ -5,12 +5,13 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "engine.h"
 #include "shards/base/queue.h"
 
 struct letter {
-    /* Run on the worker's thread with the mailbox's context; frees the letter. */
+    /* Run on the worker's thread with the mailbox's context; owns the letter, and frees it or posts it on. */
     void (*open)(void *context, struct letter *letter);
 };
 
@@ -21,9 +22,12 @@ struct mailbox {
     _Atomic bool is_woken; /* atomic: a wake-up is on its way, so another isn't needed */
 };
 
-must_use enum status mailbox_init(struct mailbox *mailbox, struct engine *engine, void *context, size_t capacity);
+/* `capacity` letters can wait; rounded up to a power of two. */
+must_use enum status mailbox_init(struct mailbox *mailbox, struct engine *engine, void *context,
+                                  size_t capacity);
+/* Nobody posts any more. Letters that still wait are not opened: open them all before, where they own something. */
 void mailbox_release(struct mailbox *mailbox);
-/* Any thread. False when full: the letter is still the sender's. */
+/* Any thread; never blocks. False when full: the letter is still the sender's. */
 must_use bool mailbox_post(struct mailbox *mailbox, struct letter *letter);
-/* The worker only, on `woken`: open all letters. */
+/* The worker only, on `woken`: open what waits. What is posted meanwhile is opened too, or wakes the worker again. */
 void mailbox_open_all(struct mailbox *mailbox);
