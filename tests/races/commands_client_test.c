@@ -247,6 +247,52 @@ static void each_getdel_has_one_taker(void **state) {
     assert_int_equal(atomic_load(&race.wins), ROUNDS);
 }
 
+/* ---- Large values, which are sent from where they lie ---------------------------------------------------------------- */
+
+enum { LARGE_BYTES = 100000, LARGE_ROUNDS = 400 };
+
+static bool write_large(redisContext *context, size_t index) {
+    char *value = malloc(LARGE_BYTES);
+    bool done = value != NULL;
+    for (int i = 0; i < LARGE_ROUNDS && done; i++) {
+        memset(value, 'a' + (i + (int)index) % 26, LARGE_BYTES);
+        done = hiredis_ask_status(context, "OK", "SET large %b", value, (size_t)LARGE_BYTES);
+    }
+    free(value);
+    return done;
+}
+
+static bool is_uniform(const redisReply *reply) {
+    if (reply == NULL || reply->type != REDIS_REPLY_STRING || reply->len != LARGE_BYTES)
+        return false;
+    return memcmp(reply->str, reply->str + 1, LARGE_BYTES - 1) == 0;
+}
+
+static bool read_large(redisContext *context) {
+    bool is_whole = true;
+    for (int i = 0; i < LARGE_ROUNDS && is_whole; i++) {
+        redisReply *reply = redisCommand(context, "GET large");
+        is_whole = is_uniform(reply);
+        freeReplyObject(reply);
+    }
+    return is_whole;
+}
+
+static bool write_or_read_large(void *server, size_t index) {
+    redisContext *context = hiredis_open(server);
+    if (context == NULL) return false;
+    bool done = index % 2 == 0 ? write_large(context, index) : read_large(context);
+    redisFree(context);
+    return done;
+}
+
+static void a_large_value_is_never_read_by_halves(void **state) {
+    redisContext *context = hiredis_expect_open(*state);
+    assert_true(write_large(context, 0)); /* there is always one */
+    redisFree(context);
+    assert_true(crowd_run(CLIENTS, write_or_read_large, *state));
+}
+
 int main(void) {
     test_server_require();
     const struct CMUnitTest tests[] = {
@@ -256,6 +302,7 @@ int main(void) {
         TEST_WITH_SERVER(swapdb_is_seen_whole_or_not_at_all, NULL),
         TEST_WITH_SERVER(each_set_nx_has_one_winner, NULL),
         TEST_WITH_SERVER(each_getdel_has_one_taker, NULL),
+        TEST_WITH_SERVER(a_large_value_is_never_read_by_halves, NULL),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

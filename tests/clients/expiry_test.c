@@ -1,0 +1,94 @@
+/* Many keys that expire: at their time, whether anybody looks or not. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <time.h>
+
+#include "tests/support/client.h"
+#include "tests/support/server.h"
+#include "tests/support/wire.h"
+
+enum {
+    KEYS = 20000,
+    PIPELINE = 500,
+    REMOVED_MS_MAX =
+        3000, /* after the last one is due; the design promises one second on a machine of its own */
+};
+
+static int64_t now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void set_keys(redisContext *context, const char *format, int64_t deadline_ms) {
+    for (int i = 0; i < KEYS; i += PIPELINE) {
+        for (int j = i; j < i + PIPELINE; j++) {
+            redisAppendCommand(context, format, j, (long long)deadline_ms);
+        }
+        for (int j = 0; j < PIPELINE; j++) {
+            assert_true(hiredis_take(context, REDIS_REPLY_STATUS));
+        }
+    }
+}
+
+static void keys_nobody_asks_for_are_removed_soon_after_their_time(void **state) {
+    redisContext *context = hiredis_expect_open(*state);
+    struct wire *watcher = wire_connect(*state);
+    int64_t deadline_ms = now_ms() + 1500;
+    set_keys(context, "SET expiring:%d value PXAT %lld", deadline_ms);
+    hiredis_expect_status(context, "OK", "SET lasting value");
+    assert_int_equal(wire_ask_integer(watcher, "DBSIZE"), KEYS + 1);
+    wire_await(watcher, "DBSIZE", ":1");
+    assert_true(now_ms() >= deadline_ms);
+    assert_true(now_ms() - deadline_ms < REMOVED_MS_MAX);
+    assert_int_equal(wire_ask_field(watcher, "INFO stats", "expired_keys"), KEYS);
+    wire_expect(watcher, "GET lasting", "\"value\"");
+    wire_close(watcher);
+    redisFree(context);
+}
+
+static void keys_set_anew_outlive_their_old_deadline(void **state) {
+    redisContext *context = hiredis_expect_open(*state);
+    struct wire *watcher = wire_connect(*state);
+    set_keys(context, "SET key:%d value PXAT %lld", now_ms() + 1500);
+    set_keys(context, "SET key:%d again", 0);
+    hiredis_expect_status(context, "OK", "SET probe value PX 2000");
+    wire_await(watcher, "EXISTS probe",
+               ":0"); /* whatever was due has been removed by now, or never will be */
+    wire_await(watcher, "DBSIZE", ":20000");
+    wire_close(watcher);
+    redisFree(context);
+}
+
+/* A long sweep doesn't keep others waiting. */
+static void a_sweep_does_not_stop_the_world(void **state) {
+    redisContext *context = hiredis_expect_open(*state);
+    struct wire *watcher = wire_connect(*state);
+    int64_t deadline_ms = now_ms() + 1000, longest_ms = 0;
+    set_keys(context, "SET expiring:%d value PXAT %lld", deadline_ms);
+    for (int64_t before = now_ms(); before < deadline_ms + 1000; before = now_ms()) {
+        wire_expect(watcher, "PING", "+PONG");
+        int64_t took_ms = now_ms() - before;
+        longest_ms = took_ms > longest_ms ? took_ms : longest_ms;
+    }
+    print_message("%lld ms was the longest answer while %d keys expired\n", (long long)longest_ms,
+                  KEYS);
+    assert_in_range(longest_ms, 0, 250); /* sanitizers and busy machines included */
+    wire_close(watcher);
+    redisFree(context);
+}
+
+int main(void) {
+    test_server_require();
+    const struct CMUnitTest tests[] = {
+        TEST_WITH_SERVER(keys_nobody_asks_for_are_removed_soon_after_their_time, NULL),
+        TEST_WITH_SERVER(keys_set_anew_outlive_their_old_deadline, NULL),
+        TEST_WITH_SERVER(a_sweep_does_not_stop_the_world, NULL),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
