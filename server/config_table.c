@@ -1,5 +1,5 @@
 /* One row an option. To add one: a row here, and a field of its name in `struct config`. Names, defaults, ranges and units
- * are Redis's where it has the option; what is ours alone says so. */
+ * are Redis's where it has the option; the group "Threads and shards" is ours alone. */
 #include <limits.h>
 
 #include "server/config.h"
@@ -37,7 +37,7 @@ static const char no_memory_limit[] = "sherd has no memory limit yet, so it acce
 static const char no_daemon[] =
     "sherd stays in the foreground: let systemd or the shell's & put it into the background";
 
-/* clang-format off: a column a property */
+/* clang-format off: a row keeps to its few lines */
 const struct config_option config_options[] = {
     {.name = "bind",
      .kind = CONFIG_WORDS,
@@ -148,7 +148,7 @@ const struct config_option config_options[] = {
      .max = 1024,
      .flags = CONFIG_IMMUTABLE,
      .group = threads,
-     .help = "Threads that serve clients; 0: as many as the CPUs we may use (ours)"},
+     .help = "Threads that serve clients; 0: as many as the CPUs we may use"},
     {.name = "shards",
      .kind = CONFIG_INTEGER,
      .field = FIELD(shards),
@@ -165,7 +165,7 @@ const struct config_option config_options[] = {
      .choices = lock_modes,
      .flags = CONFIG_IMMUTABLE,
      .group = threads,
-     .help = "A lock a shard, or a single map under one lock, to compare (ours)"},
+     .help = "A lock a shard, or a single map under one lock, to compare"},
     {.name = "io",
      .kind = CONFIG_ENUM,
      .field = FIELD(io),
@@ -173,7 +173,7 @@ const struct config_option config_options[] = {
      .choices = io_engines,
      .flags = CONFIG_IMMUTABLE,
      .group = threads,
-     .help = "Network engine; auto: io_uring where the kernel allows it, else epoll (ours)"},
+     .help = "Network engine; auto: io_uring where the kernel allows it, else epoll"},
     {.name = "receive-buffer-count",
      .kind = CONFIG_INTEGER,
      .field = FIELD(receive_buffer_count),
@@ -182,8 +182,7 @@ const struct config_option config_options[] = {
      .max = 32 * KIB,
      .flags = CONFIG_IMMUTABLE,
      .group = threads,
-     .help =
-         "Buffers a worker lends the kernel to receive into, rounded up to a power of two (ours)"},
+     .help = "Buffers a worker lends the kernel to receive into, rounded up to a power of two"},
     {.name = "receive-buffer-size",
      .kind = CONFIG_MEMORY,
      .field = FIELD(receive_buffer_size),
@@ -193,7 +192,7 @@ const struct config_option config_options[] = {
      .flags = CONFIG_IMMUTABLE,
      .group = threads,
      .unit = "bytes",
-     .help = "Size of each (ours)"},
+     .help = "Size of each"},
 
     {.name = "databases",
      .kind = CONFIG_INTEGER,

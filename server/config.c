@@ -1,0 +1,416 @@
+/* The configuration: where settings come from, and what happens when one changes.
+ *
+ *      file, included files, standard input ─▶ config_load_text ─┐
+ *      --flags ──────────────────────────────────────────────────┼─▶ config_value_read ─▶ field
+ *      CONFIG SET ─▶ all checked first ─▶ all set ─▶ hooks ───────┘
+ *
+ * A CONFIG SET of several options is all or nothing: every value is first read into a second configuration that is thrown
+ * away, so that setting them for good cannot fail. Only a hook still can (a change may not take effect: no more
+ * files, say); then the old values are put back, and their hooks called again.
+ *
+ * Threads: workers read numbers at any time, so a CONFIG SET of two numbers may be seen half done for a moment, as none of
+ * our numbers means anything only together with another. Text is copied under `text_lock`, in and out; `change_lock` keeps
+ * two changes (or a change and a rewrite) apart, and is held while hooks run, `text_lock` isn't. */
+#include "server/config.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/config_file.h"
+#include "server/config_value.h"
+#include "shards/base/check.h"
+#include "shards/base/match.h"
+#include "shards/base/memory.h"
+
+/* ---- Lifecycle ---------------------------------------------------------------------------------------------------- */
+
+struct config *config_create(void) {
+    struct config *config = memory_allocate_zeroed(sizeof *config);
+    if (config == NULL) return NULL;
+    check(pthread_mutex_init(&config->change_lock, NULL) == 0);
+    check(pthread_mutex_init(&config->text_lock, NULL) == 0);
+    for (size_t i = 0; i < config_option_count; i++) {
+        const struct config_option *option = &config_options[i];
+        char error[CONFIG_ERROR_MAX];
+        check(config_value_read(option, bytes_of_text(option->initial), config, error) ==
+              STATUS_OK);
+    }
+    return config;
+}
+
+void config_destroy(struct config *config) {
+    if (config == NULL) return;
+    pthread_mutex_destroy(&config->text_lock);
+    pthread_mutex_destroy(&config->change_lock);
+    memory_free(config);
+}
+
+void config_attach_hooks(struct config *config, const struct config_hook *hooks, size_t count,
+                         void *context) {
+    for (size_t i = 0; i < count; i++) {
+        check(config_option_find(bytes_of_text(hooks[i].option)) != NULL);
+    }
+    config->hooks = hooks;
+    config->hook_count = count;
+    config->hook_context = context;
+}
+
+/* ---- Reading ------------------------------------------------------------------------------------------------------ */
+
+void config_copy_text(struct config *config, const char *field, char out[CONFIG_TEXT_MAX]) {
+    pthread_mutex_lock(&config->text_lock);
+    memcpy(out, field, strlen(field) + 1);
+    pthread_mutex_unlock(&config->text_lock);
+}
+
+static size_t copy_value(struct config *config, const struct config_option *option,
+                         char out[CONFIG_TEXT_MAX]) {
+    pthread_mutex_lock(&config->text_lock);
+    size_t size = config_value_write(option, config, out);
+    pthread_mutex_unlock(&config->text_lock);
+    return size;
+}
+
+static bool matches_any(struct bytes name, const struct bytes *patterns, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (match_glob_folded(patterns[i], name)) return true;
+    }
+    return false;
+}
+
+size_t config_get(struct config *config, const struct bytes *patterns, size_t count,
+                  void (*each)(void *context, struct bytes name, struct bytes value),
+                  void *context) {
+    size_t found = 0;
+    for (const struct config_option *option = config_options;
+         option < config_options + config_option_count; option++) {
+        struct bytes name = bytes_of_text(option->name);
+        if (!matches_any(name, patterns, count)) continue;
+        found++;
+        if (each == NULL) continue;
+        char value[CONFIG_TEXT_MAX];
+        size_t size = copy_value(config, option, value);
+        each(context, name, bytes_of(value, size));
+    }
+    return found;
+}
+
+/* ---- Loading ------------------------------------------------------------------------------------------------------ */
+
+/* Where a setting at start comes from, for errors: "place:line: ", or "place: " where line is 0. */
+struct origin {
+    const char *place;
+    int line;
+    char *error;
+};
+
+static __attribute__((format(printf, 2, 3))) enum status refuse(const struct origin *origin,
+                                                                const char *format, ...) {
+    char reason[CONFIG_ERROR_MAX];
+    va_list values;
+    va_start(values, format);
+    vsnprintf(reason, sizeof reason, format, values);
+    va_end(values);
+    int cut =
+        CONFIG_ERROR_MAX / 2; /* of either part: the place is a path, the reason may quote a line */
+    if (origin->line > 0) {
+        snprintf(origin->error, CONFIG_ERROR_MAX, "%.*s:%d: %.*s", cut - 16, origin->place,
+                 origin->line, cut, reason);
+    } else {
+        snprintf(origin->error, CONFIG_ERROR_MAX, "%.*s: %.*s", cut - 16, origin->place, cut,
+                 reason);
+    }
+    return STATUS_REFUSED;
+}
+
+static enum status refuse_unknown(const struct origin *origin, struct bytes name) {
+    int shown = name.size < 64 ? (int)name.size : 64;
+    const char *suggestion = config_option_suggest(name);
+    if (suggestion == NULL) return refuse(origin, "unknown option '%.*s'", shown, name.data);
+    return refuse(origin, "unknown option '%.*s' (did you mean '%s'?)", shown, name.data,
+                  suggestion);
+}
+
+static enum status load_setting(struct config *config, const struct config_setting *setting,
+                                const struct origin *origin) {
+    const struct config_option *option = config_option_find(setting->name);
+    if (option == NULL) return refuse_unknown(origin, setting->name);
+    if (setting->word_count != 1 && !config_option_takes_words(option)) {
+        return refuse(origin, "%s: wrong number of arguments: it takes one", option->name);
+    }
+    char reason[CONFIG_ERROR_MAX];
+    if (config_value_read(option, config_setting_value(setting), config, reason) != STATUS_OK) {
+        return refuse(origin, "%s: %s", option->name, reason);
+    }
+    return STATUS_OK;
+}
+
+static enum status load_file(struct config *config, const char *path, int depth, char *error);
+
+static enum status load_include(struct config *config, const struct config_setting *setting,
+                                int depth, const struct origin *origin) {
+    if (setting->word_count != 1)
+        return refuse(origin, "include: wrong number of arguments: it takes one");
+    if (depth >= CONFIG_INCLUDE_DEPTH_MAX)
+        return refuse(origin, "include: more than %d deep", CONFIG_INCLUDE_DEPTH_MAX);
+    return load_file(config, setting->value, depth + 1, origin->error);
+}
+
+static enum status load_line(struct config *config, char *line, size_t size, int depth,
+                             const struct origin *origin) {
+    struct config_setting setting;
+    switch (config_setting_parse(&setting, line, size)) {
+    case CONFIG_LINE_EMPTY:
+        return STATUS_OK;
+    case CONFIG_LINE_UNBALANCED:
+        return refuse(origin, "unbalanced quotes");
+    case CONFIG_LINE_TOO_LONG:
+        return refuse(origin, "value is longer than %d bytes", CONFIG_TEXT_MAX - 1);
+    case CONFIG_LINE_INCLUDE:
+        return load_include(config, &setting, depth, origin);
+    case CONFIG_LINE_SETTING:
+        break;
+    }
+    return load_setting(config, &setting, origin);
+}
+
+static enum status load_text(struct config *config, const char *place, char *text, size_t size,
+                             int depth, char *error) {
+    struct origin origin = {.place = place, .error = error};
+    for (char *line = text, *end = text + size; line < end;) {
+        origin.line++;
+        char *line_end = memchr(line, '\n', (size_t)(end - line));
+        if (line_end == NULL) line_end = end;
+        enum status status = load_line(config, line, (size_t)(line_end - line), depth, &origin);
+        if (status != STATUS_OK) return status;
+        line = line_end + 1;
+    }
+    return STATUS_OK;
+}
+
+static enum status load_file(struct config *config, const char *path, int depth, char *error) {
+    struct config_file file;
+    enum status status = config_file_init(&file, path);
+    if (status != STATUS_OK) {
+        struct origin origin = {.place = path, .error = error};
+        return refuse(&origin, "cannot read the configuration: %s",
+                      config_file_reason(&file, status));
+    }
+    status = load_text(config, strcmp(path, "-") == 0 ? "standard input" : path, file.text,
+                       file.size, depth, error);
+    config_file_release(&file);
+    return status;
+}
+
+enum status config_load_text(struct config *config, const char *place, char *text, size_t size,
+                             char *error) {
+    return load_text(config, place, text, size, 0, error);
+}
+
+/* The file's own path, however we got there: the working directory may change before it is rewritten. */
+static void remember_file(struct config *config, const char *path) {
+    char *absolute = realpath(path, NULL);
+    if (absolute != NULL && strlen(absolute) < CONFIG_TEXT_MAX)
+        memcpy(config->file, absolute, strlen(absolute) + 1);
+    free(absolute);
+}
+
+enum status config_load_file(struct config *config, const char *path, char *error) {
+    enum status status = load_file(config, path, 0, error);
+    if (status == STATUS_OK && strcmp(path, "-") != 0) remember_file(config, path);
+    return status;
+}
+
+/* ---- Flags -------------------------------------------------------------------------------------------------------- */
+
+static bool is_flag(const char *argument) {
+    return argument[0] == '-' && argument[1] == '-' && argument[2] != '\0';
+}
+
+/* Take the flag at the front and its values; returns how many arguments that were. Values go on up to the next flag; only
+ * where one value is due it may look like a flag itself ("--requirepass --secret"), as in Redis. */
+static int take_flag(int count, char *const *flags, struct config_setting *setting,
+                     enum status *status) {
+    const char *name = flags[0] + 2;
+    const char *equals = strchr(name, '=');
+    size_t name_size = equals != NULL ? (size_t)(equals - name) : strlen(name);
+    config_setting_init(setting, bytes_of(name, name_size));
+    if (equals != NULL) {
+        *status = config_setting_add(setting, bytes_of_text(equals + 1));
+        return 1;
+    }
+    const struct config_option *option = config_option_find(setting->name);
+    bool is_value_due = option != NULL && !config_option_takes_words(option);
+    int taken = 1;
+    while (taken < count && *status == STATUS_OK && (is_value_due || !is_flag(flags[taken]))) {
+        *status = config_setting_add(setting, bytes_of_text(flags[taken++]));
+        is_value_due = false;
+    }
+    return taken;
+}
+
+enum status config_load_flags(struct config *config, int count, char *const *flags, char *error) {
+    for (int i = 0; i < count;) {
+        struct origin origin = {.place = flags[i], .error = error};
+        if (!is_flag(flags[i])) return refuse(&origin, "not an option: options begin with --");
+        struct config_setting setting;
+        enum status status = STATUS_OK;
+        i += take_flag(count - i, flags + i, &setting, &status);
+        if (status != STATUS_OK)
+            return refuse(&origin, "value is longer than %d bytes", CONFIG_TEXT_MAX - 1);
+        status = load_setting(config, &setting, &origin);
+        if (status != STATUS_OK) return status;
+    }
+    return STATUS_OK;
+}
+
+/* ---- Changing ----------------------------------------------------------------------------------------------------- */
+
+/* One option of a CONFIG SET. */
+struct change {
+    const struct config_option *option;
+    struct bytes value;
+    char old[CONFIG_TEXT_MAX];
+};
+
+struct change_list {
+    struct change *changes; /* as many as there are options: no option may appear twice */
+    size_t count;
+};
+
+static __attribute__((format(printf, 2, 3))) enum status reply(char *error, const char *format,
+                                                               ...) {
+    va_list values;
+    va_start(values, format);
+    vsnprintf(error, CONFIG_ERROR_MAX, format, values);
+    va_end(values);
+    return STATUS_REFUSED;
+}
+
+static enum status reply_failed(char *error, struct bytes name, const char *reason) {
+    int shown = name.size < CONFIG_ERROR_MAX / 4 ? (int)name.size : CONFIG_ERROR_MAX / 4;
+    return reply(error, "ERR CONFIG SET failed (possibly related to argument '%.*s') - %.*s", shown,
+                 name.data, CONFIG_ERROR_MAX / 2, reason);
+}
+
+static bool is_listed(const struct change_list *list, const struct config_option *option) {
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->changes[i].option == option) return true;
+    }
+    return false;
+}
+
+static enum status list_change(struct change_list *list, struct bytes name, struct bytes value,
+                               char *error) {
+    const struct config_option *option = config_option_find(name);
+    if (option == NULL) {
+        int shown = name.size < CONFIG_ERROR_MAX / 2 ? (int)name.size : CONFIG_ERROR_MAX / 2;
+        return reply(error, "ERR Unknown option or number of arguments for CONFIG SET - '%.*s'",
+                     shown, name.data);
+    }
+    if ((option->flags & CONFIG_IMMUTABLE) != 0)
+        return reply_failed(error, name, "can't set immutable config");
+    if (is_listed(list, option)) return reply_failed(error, name, "duplicate parameter");
+    list->changes[list->count++] = (struct change){.option = option, .value = value};
+    return STATUS_OK;
+}
+
+static enum status list_changes(struct change_list *list, const struct bytes *pairs, size_t count,
+                                char *error) {
+    for (size_t i = 0; i < count; i += 2) {
+        enum status status = list_change(list, pairs[i], pairs[i + 1], error);
+        if (status != STATUS_OK) return status;
+    }
+    return STATUS_OK;
+}
+
+/* Would every value be accepted? */
+static enum status check_changes(const struct change_list *list, char *error) {
+    struct config *scratch = config_create();
+    if (scratch == NULL) return reply(error, "OOM command not allowed: out of memory");
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < list->count && status == STATUS_OK; i++) {
+        const struct config_option *option = list->changes[i].option;
+        char reason[CONFIG_ERROR_MAX];
+        status = config_value_read(option, list->changes[i].value, scratch, reason);
+        if (status != STATUS_OK) status = reply_failed(error, bytes_of_text(option->name), reason);
+    }
+    config_destroy(scratch);
+    return status;
+}
+
+/* Set a value that is known to be acceptable. */
+static void set_value(struct config *config, const struct config_option *option,
+                      struct bytes value) {
+    char error[CONFIG_ERROR_MAX];
+    pthread_mutex_lock(&config->text_lock);
+    enum status status = config_value_read(option, value, config, error);
+    pthread_mutex_unlock(&config->text_lock);
+    check(status == STATUS_OK);
+}
+
+static enum status call_hooks(struct config *config, const struct config_option *option,
+                              char *reason) {
+    for (size_t i = 0; i < config->hook_count; i++) {
+        const struct config_hook *hook = &config->hooks[i];
+        if (strcmp(hook->option, option->name) != 0) continue;
+        enum status status = hook->apply(config->hook_context, config, reason);
+        if (status != STATUS_OK) return status;
+    }
+    return STATUS_OK;
+}
+
+static bool has_changed(struct config *config, const struct change *change) {
+    char value[CONFIG_TEXT_MAX];
+    copy_value(config, change->option, value);
+    return strcmp(value, change->old) != 0;
+}
+
+/* Put the old values back, and let those take effect again whose hooks were called: the first `called` ones. */
+static void undo_changes(struct config *config, const struct change_list *list, size_t called) {
+    for (size_t i = 0; i < list->count; i++) {
+        set_value(config, list->changes[i].option, bytes_of_text(list->changes[i].old));
+    }
+    for (size_t i = 0; i < called; i++) {
+        char reason
+            [CONFIG_ERROR_MAX]; /* what held before is expected to hold again; if not, the hook has logged it */
+        enum status ignored = call_hooks(config, list->changes[i].option, reason);
+        (void)ignored;
+    }
+}
+
+static enum status make_changes(struct config *config, struct change_list *list, char *error) {
+    for (size_t i = 0; i < list->count; i++) {
+        struct change *change = &list->changes[i];
+        copy_value(config, change->option, change->old);
+        set_value(config, change->option, change->value);
+    }
+    for (size_t i = 0; i < list->count; i++) {
+        const struct config_option *option = list->changes[i].option;
+        if (!has_changed(config, &list->changes[i])) continue;
+        char reason[CONFIG_ERROR_MAX] = "it could not take effect";
+        if (call_hooks(config, option, reason) == STATUS_OK) continue;
+        undo_changes(config, list, i + 1);
+        return reply_failed(error, bytes_of_text(option->name), reason);
+    }
+    return STATUS_OK;
+}
+
+enum status config_set(struct config *config, const struct bytes *pairs, size_t count,
+                       char *error) {
+    if (count == 0 || count % 2 != 0) return reply(error, "ERR syntax error");
+    struct change_list list = {.changes =
+                                   memory_allocate(config_option_count * sizeof(struct change))};
+    if (list.changes == NULL) return reply(error, "OOM command not allowed: out of memory");
+    enum status status = list_changes(&list, pairs, count, error);
+    if (status == STATUS_OK) status = check_changes(&list, error);
+    if (status == STATUS_OK) {
+        pthread_mutex_lock(&config->change_lock);
+        status = make_changes(config, &list, error);
+        pthread_mutex_unlock(&config->change_lock);
+    }
+    memory_free(list.changes);
+    return status;
+}
