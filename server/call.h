@@ -39,6 +39,8 @@ struct place call_write_in(struct call *call, uint32_t index, uint32_t database)
 
 /* Memory for the time of this command; NULL only when memory is refused (an error is replied then). */
 must_use void *call_scratch(struct call *call, size_t size);
+/* Dispatch, after each command: what call_scratch gave is gone. */
+void call_scratch_reset(struct worker *worker);
 /* An integer argument; on failure replies the usual error and returns false. */
 bool call_integer(struct call *call, uint32_t index, int64_t *number);
 /* True when argument `index` is `word` in any case. */

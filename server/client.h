@@ -48,7 +48,8 @@ struct client {
     bool is_throttled;            /* ... because of its replies: reading is paused too */
     bool is_paused;               /* ... because of CLIENT PAUSE */
     bool is_finishing;            /* close when the replies are sent; run nothing more */
-    bool is_touched;              /* in the worker's list of clients to settle */
+    bool is_touched;              /* in the worker's list of clients to settle, by: */
+    struct client *next_touched;
     bool no_touch;                /* CLIENT NO-TOUCH */
 
     /* Seen by other workers. */

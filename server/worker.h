@@ -40,7 +40,13 @@ struct request {
     uint64_t hash;             /* of its first key */
 };
 
-enum { BATCH_MAX = 256, WORKER_MAILBOX = 4096 };
+enum {
+    BATCH_MAX = 256,
+    WORKER_MAILBOX = 4096,
+    /* Unsent replies that stop the reading and running of a client's requests, and that let it go on. */
+    OUTPUT_THROTTLE_BYTES = 1024 * 1024,
+    OUTPUT_RESUME_BYTES = OUTPUT_THROTTLE_BYTES / 2,
+};
 
 struct worker {
     struct server *server;
@@ -52,21 +58,21 @@ struct worker {
     struct counters *counters;      /* its row of each shard */
 
     /* The turn; this thread only. */
-    int64_t now_ms;
+    int64_t now_ms;                 /* read once a turn, when its first event comes */
+    bool now_is_stale;
+    bool has_received;              /* input came in this turn */
+    bool has_paused;                /* some client waits for the end of CLIENT PAUSE */
     struct resp_arguments arguments;
     struct request batch[BATCH_MAX];
     uint32_t batch_count;
-    struct client *touched[BATCH_MAX]; /* clients to settle after the batch */
-    uint32_t touched_count;
+    struct client *touched;         /* clients to settle after the batch: a list */
     struct buffer discard;          /* where replies of CLIENT REPLY OFF go */
-    struct buffer_pool discard_pool;
     uint32_t *lock_indexes;         /* shards of a command of several keys */
     uint32_t lock_capacity;
     void *scratch;                  /* call_scratch; grows, kept when small */
     size_t scratch_capacity, scratch_used;
     struct random random;
     int64_t next_tick_ms;
-    uint32_t upkeep_next;           /* which of its shards is next */
     bool upkeep_is_due;             /* more work was left */
     bool is_stopping;
     int64_t stop_deadline_ms;

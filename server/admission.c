@@ -1,0 +1,172 @@
+/* Admission: one worker accepts for all, so that new connections can go where the fewest are.
+ *
+ * Running out of descriptors must not turn into a busy loop or into clients that hang: one descriptor is kept spare, given up
+ * to accept the waiting client, tell it why, and close; then taken again. The listener rests until the next tick. */
+#include "admission.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "net/words.h"
+
+static enum status add_tcp(struct server *server, const char *host, uint16_t port, bool is_optional, char *error) {
+    if (server->listener_count == SERVER_LISTENERS_MAX) {
+        snprintf(error, LISTENER_ERROR_MAX, "bind: more than %d addresses", SERVER_LISTENERS_MAX - 1);
+        return STATUS_FULL;
+    }
+    struct listener *listener = &server->listeners[server->listener_count];
+    int backlog = (int)config_number(&server->config->tcp_backlog);
+    enum status status = listener_open_tcp(listener, host, port, backlog, error);
+    if (status == STATUS_OK) {
+        server->listener_count++;
+    } else if (is_optional) {
+        log_verbose("Skipping an optional address: %s", error);
+        return STATUS_OK;
+    }
+    return status;
+}
+
+static enum status open_tcp(struct server *server, char *error) {
+    uint16_t port = (uint16_t)config_number(&server->config->port);
+    if (port == 0) return STATUS_OK;
+    char text[CONFIG_TEXT_MAX];
+    snprintf(text, sizeof(text), "%s", server->config->bind);
+    struct words words = {text, text + strlen(text)};
+    struct bytes word;
+    while (words_next(&words, &word) == WORDS_FOUND) {
+        char host[ADDRESS_TEXT_MAX];
+        snprintf(host, sizeof(host), "%.*s", (int)word.size, word.data);
+        bool is_optional = host[0] == '-';
+        enum status status = add_tcp(server, host + is_optional, port, is_optional, error);
+        if (status != STATUS_OK) return status;
+    }
+    if (server->listener_count != 0) return STATUS_OK;
+    snprintf(error, LISTENER_ERROR_MAX, "none of the addresses of 'bind' could be listened on");
+    return STATUS_REFUSED;
+}
+
+enum status admission_open(struct server *server, char *error) {
+    enum status status = open_tcp(server, error);
+    if (status != STATUS_OK) return status;
+    const char *path = server->config->unixsocket;
+    if (path[0] == 0) return STATUS_OK;
+    struct listener *listener = &server->listeners[server->listener_count];
+    status = listener_open_unix(listener, path, (mode_t)config_number(&server->config->unixsocketperm),
+                                (int)config_number(&server->config->tcp_backlog), error);
+    if (status == STATUS_OK) server->listener_count++;
+    return status;
+}
+
+enum status admission_listen(struct server *server, struct engine *engine, char *text) {
+    server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    for (uint32_t i = 0; i < server->listener_count; i++) {
+        enum status status = engine_listen(engine, server->listeners[i].fd);
+        if (status == STATUS_OK) continue;
+        snprintf(text, ENGINE_TEXT_MAX, "the engine can't accept from %s", server->listeners[i].text);
+        return status;
+    }
+    return STATUS_OK;
+}
+
+void admission_close(struct server *server) {
+    for (uint32_t i = 0; i < server->listener_count; i++) {
+        listener_close(&server->listeners[i]);
+    }
+    server->listener_count = 0;
+    if (server->spare_fd >= 0) close(server->spare_fd);
+    server->spare_fd = -1;
+}
+
+/* ---- A new socket ------------------------------------------------------------------------------------------------------ */
+
+static const char too_many[] = "-ERR max number of clients reached\r\n";
+static const char denied[] =
+    "-DENIED sherd is running in protected mode: no password is set, so it accepts connections from this host only. "
+    "Set one ('requirepass'), or turn the option 'protected-mode' off if whoever can reach this port may do everything.\r\n";
+
+/* One attempt: it fits the socket's empty buffer, or nobody reads it. */
+static void refuse(struct server *server, int fd, const char *text) {
+    ssize_t sent = send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL);
+    (void)sent;
+    close(fd);
+    atomic_fetch_add_explicit(&server->connections_rejected, 1, memory_order_relaxed);
+}
+
+static bool is_forbidden(struct server *server, int fd) {
+    if (!config_number(&server->config->protected_mode) || server_needs_password(server)) return false;
+    char peer[ADDRESS_TEXT_MAX];
+    address_of_peer(fd, peer);
+    bool is_local = strncmp(peer, "127.", 4) == 0 || strncmp(peer, "[::1]:", 6) == 0 || peer[0] == '/' ||
+                    strncmp(peer, "[::ffff:127.", 12) == 0;
+    return !is_local;
+}
+
+static struct worker *worker_with_fewest(struct server *server) {
+    struct worker *chosen = &server->workers[0];
+    for (uint32_t i = 1; i < server->worker_count; i++) {
+        uint32_t count = atomic_load_explicit(&server->workers[i].client_count, memory_order_relaxed);
+        if (count < atomic_load_explicit(&chosen->client_count, memory_order_relaxed)) chosen = &server->workers[i];
+    }
+    return chosen;
+}
+
+struct worker *admission_accept(struct server *server, int listener_fd, int fd) {
+    (void)listener_fd;
+    atomic_fetch_add_explicit(&server->connections_received, 1, memory_order_relaxed);
+    if (is_forbidden(server, fd)) {
+        refuse(server, fd, denied);
+        return NULL;
+    }
+    if (atomic_load_explicit(&server->client_count, memory_order_relaxed) >=
+        (uint64_t)config_number(&server->config->maxclients)) {
+        refuse(server, fd, too_many);
+        return NULL;
+    }
+    listener_tune(fd, (int)config_number(&server->config->tcp_keepalive));
+    struct worker *worker = worker_with_fewest(server);
+    atomic_fetch_add_explicit(&server->client_count, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&worker->client_count, 1, memory_order_relaxed);
+    return worker;
+}
+
+void admission_leave(struct server *server, struct worker *worker) {
+    atomic_fetch_sub_explicit(&server->client_count, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&worker->client_count, 1, memory_order_relaxed);
+}
+
+static uint32_t bit_of_listener(const struct server *server, int listener_fd) {
+    for (uint32_t i = 0; i < server->listener_count; i++) {
+        if (server->listeners[i].fd == listener_fd) return 1U << i;
+    }
+    return 0;
+}
+
+void admission_refuse_for_want(struct server *server, int listener_fd, int error) {
+    if (server->resting_listeners == 0) {
+        log_warning("Accepting a connection failed: %s; new clients are refused (raise the limit of open files, ulimit -n)",
+                    strerror(error));
+    }
+    server->resting_listeners |= bit_of_listener(server, listener_fd);
+    if (server->spare_fd < 0) return;
+    close(server->spare_fd);
+    int fd = accept4(listener_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+        atomic_fetch_add_explicit(&server->connections_received, 1, memory_order_relaxed);
+        refuse(server, fd, too_many);
+    }
+    server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+void admission_retry(struct server *server) {
+    for (uint32_t i = 0; server->resting_listeners != 0 && i < server->listener_count; i++) {
+        uint32_t bit = 1U << i;
+        if (!(server->resting_listeners & bit)) continue;
+        if (engine_listen(server->workers[0].engine, server->listeners[i].fd) == STATUS_OK) {
+            server->resting_listeners &= ~bit;
+        }
+    }
+}

@@ -1,0 +1,258 @@
+/* A batch gathers the requests of a whole turn, across pipelines and across connections, so that their memory is fetched
+ * together (see dispatch.c), and each client's replies leave in one send.
+ *
+ *      view   ├── executed ──┼── in the batch ──┼── not whole yet ──┤
+ *                            ▲ executed         ▲ parsed            ▲ view_size
+ *
+ * 1. The view is the engine's buffer, or `held` when part of a request waited there. Arguments point into it, so it
+ *    neither moves nor is reused before its requests are run: input for a client that has requests in the batch runs the batch first.
+ * 2. A request that may not run (paused, replies not drained) is not consumed: `executed` stays before it, later ones of
+ *    that client are passed over, and settling keeps everything from there for another parse.
+ * 3. After settling, a client has no view; it holds exactly the bytes that are not executed, often none. */
+#include "batch.h"
+
+#include <string.h>
+
+#include "clock.h"
+#include "dispatch.h"
+#include "log.h"
+#include "server.h"
+#include "shards/base/memory.h"
+
+enum { HELD_MIN = 1024 /* bytes of the first allocation for what is not whole */ };
+
+/* ---- Holding what is not whole --------------------------------------------------------------------------------------- */
+
+static void held_release(struct client *client) {
+    memory_free(client->held);
+    client->held = NULL;
+    client->held_size = client->held_capacity = 0;
+}
+
+static bool held_reserve(struct client *client, size_t capacity) {
+    if (capacity <= client->held_capacity) return true;
+    char *grown = memory_resize(client->held, capacity);
+    if (grown == NULL) return false;
+    client->held = grown;
+    client->held_capacity = capacity;
+    return true;
+}
+
+/* Append, doubling; a request whose size is known gets its room at once, so that a large value is not copied as it grows. */
+static bool held_append(struct worker *worker, struct client *client, struct bytes bytes) {
+    size_t needed = client->held_size + bytes.size;
+    if (needed > client->held_capacity) {
+        size_t capacity = client->held_capacity * 2 > HELD_MIN ? client->held_capacity * 2 : HELD_MIN;
+        if (capacity < needed) capacity = needed;
+        if (capacity < client->parser.needed_bytes) capacity = client->parser.needed_bytes;
+        if (!held_reserve(client, capacity) && !held_reserve(client, needed)) {
+            log_warning("Closing client %llu: no memory for its request of %zu bytes and more",
+                        (unsigned long long)client->id, needed);
+            worker_close_client(worker, client);
+            return false;
+        }
+    }
+    memcpy(client->held + client->held_size, bytes.data, bytes.size);
+    client->held_size = needed;
+    return true;
+}
+
+static void touch(struct worker *worker, struct client *client) {
+    if (client->is_touched) return;
+    client->is_touched = true;
+    client->next_touched = worker->touched;
+    worker->touched = client;
+}
+
+/* ---- Running --------------------------------------------------------------------------------------------------------- */
+
+static void suspend_paused(struct worker *worker, struct client *client) {
+    client->is_suspended = client->is_paused = true;
+    worker->has_paused = true;
+}
+
+static void suspend_throttled(struct client *client) {
+    if (client->is_throttled) return;
+    client->is_suspended = client->is_throttled = true;
+    engine_pause_receive(client->connection.engine, &client->connection);
+}
+
+/* After a command: is the client still to be served? */
+static void check_output(struct worker *worker, struct client *client) {
+    struct buffer *output = &client->connection.output;
+    if (__builtin_expect(output->has_failed, 0)) {
+        log_warning("Closing client %llu: its unsent replies pass client-output-buffer-limit (or memory is short)",
+                    (unsigned long long)client->id);
+        counters_add(&worker->closed_output_limit, 1);
+        worker_close_client(worker, client);
+    } else if (__builtin_expect(buffer_waiting(output) > OUTPUT_THROTTLE_BYTES, 0)) {
+        suspend_throttled(client);
+    }
+}
+
+static bool may_run(const struct client *client) {
+    return !client->is_suspended && !client->is_finishing && !client->connection.is_closing;
+}
+
+static void execute(struct worker *worker) {
+    uint32_t count = worker->batch_count;
+    for (uint32_t i = 0; i < count; i++) {
+        dispatch_prefetch(worker, &worker->batch[i]);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const struct request *request = &worker->batch[i];
+        struct client *client = request->client;
+        client->batched--;
+        if (!may_run(client)) continue;
+        if (!dispatch_run(worker, request)) {
+            suspend_paused(worker, client);
+            continue;
+        }
+        client->executed = request->end;
+        check_output(worker, client);
+    }
+    worker->batch_count = 0;
+    worker->arguments.count = 0;
+    counters_add(&worker->batches, count != 0);
+}
+
+/* Keep what was not executed, forget the view. */
+static void keep_rest(struct worker *worker, struct client *client) {
+    size_t rest = client->view_size - client->executed;
+    bool is_held = client->view == client->held;
+    if (client->executed < client->parsed) resp_parser_release(&client->parser);
+    if (rest == 0 || client->is_finishing) {
+        held_release(client);
+    } else if (is_held) {
+        if (client->executed != 0) memmove(client->held, client->held + client->executed, rest);
+        client->held_size = rest;
+    } else {
+        held_append(worker, client, bytes_of(client->view + client->executed, rest));
+    }
+    client->view = NULL;
+    client->view_size = client->parsed = client->executed = 0;
+}
+
+static void settle(struct worker *worker, struct client *client) {
+    client->is_touched = false;
+    if (client->connection.is_closing) return;
+    if (client->view != NULL) keep_rest(worker, client);
+    if (client->connection.is_closing) return;
+
+    uint64_t held_max = (uint64_t)config_number(&worker->server->config->client_query_buffer_limit);
+    if (client->held_size > held_max) {
+        log_warning("Closing client %llu: its unfinished request of %zu bytes passes client-query-buffer-limit",
+                    (unsigned long long)client->id, client->held_size);
+        counters_add(&worker->closed_query_limit, 1);
+        worker_close_client(worker, client);
+        return;
+    }
+    struct buffer *output = &client->connection.output;
+    atomic_store_explicit(&client->active_ms, worker->now_ms, memory_order_relaxed);
+    atomic_store_explicit(&client->held_bytes, client->held_capacity, memory_order_relaxed);
+    atomic_store_explicit(&client->output_bytes, buffer_waiting(output), memory_order_relaxed);
+    if (!buffer_is_empty(output)) {
+        engine_send(worker->engine, &client->connection);
+    } else if (client->is_finishing) {
+        worker_close_client(worker, client);
+    }
+}
+
+void batch_run(struct worker *worker) {
+    if (worker->batch_count != 0) execute(worker);
+    while (worker->touched != NULL) {
+        struct client *client = worker->touched;
+        worker->touched = client->next_touched;
+        settle(worker, client);
+    }
+}
+
+/* ---- Parsing ------------------------------------------------------------------------------------------------------- */
+
+static void add_request(struct worker *worker, struct client *client, const struct resp_request *parsed) {
+    struct request *request = &worker->batch[worker->batch_count++];
+    *request = (struct request){
+        .client = client,
+        .first_argument = (uint32_t)parsed->first,
+        .argument_count = parsed->count,
+        .end = client->parsed,
+    };
+    client->batched++;
+    if (client->protocol_error == NULL) dispatch_prepare(worker, request);
+}
+
+/* An inline command is decoded in place, so it can't be parsed twice: it is only parsed when it can run. */
+static bool inline_must_wait(struct worker *worker, struct client *client) {
+    if (client->view[client->parsed] == '*') return false;
+    execute(worker);
+    if (atomic_load_explicit(&worker->server->pause_until_ms, memory_order_relaxed) > worker->now_ms) {
+        suspend_paused(worker, client);
+    }
+    return !may_run(client);
+}
+
+static void parse(struct worker *worker, struct client *client) {
+    struct resp_limits limits = {
+        .bulk_bytes_max = (uint64_t)config_number(&worker->server->config->proto_max_bulk_len),
+        .is_trusted = client->is_authenticated,
+    };
+    while (client->parsed < client->view_size) {
+        /* What comes after AUTH is held to other limits, so until a client is trusted its requests run one by one. */
+        if (worker->batch_count == BATCH_MAX || !limits.is_trusted) {
+            execute(worker);
+            limits.is_trusted = client->is_authenticated;
+        }
+        if (!may_run(client) || inline_must_wait(worker, client)) return;
+        struct resp_request request;
+        enum resp_outcome outcome = resp_parse(&client->parser, client->view + client->parsed,
+                                               client->view_size - client->parsed, &limits, &worker->arguments, &request);
+        if (outcome == RESP_INCOMPLETE) return;
+        if (outcome == RESP_NO_MEMORY) {
+            log_warning("Closing client %llu: no memory for its request's arguments", (unsigned long long)client->id);
+            worker_close_client(worker, client);
+            return;
+        }
+        if (outcome == RESP_INVALID) {
+            memcpy(client->protocol_error_text, request.error, sizeof(client->protocol_error_text));
+            client->protocol_error = client->protocol_error_text;
+            client->parsed = client->view_size;
+            request.first = worker->arguments.count;
+            request.count = 0;
+            add_request(worker, client, &request);
+            return;
+        }
+        client->parsed += request.size;
+        if (request.count != 0) {
+            add_request(worker, client, &request);
+        } else if (client->batched == 0) {
+            client->executed = client->parsed;
+        }
+    }
+}
+
+void batch_receive(struct worker *worker, struct client *client, struct bytes bytes) {
+    if (client->is_finishing || client->connection.is_closing) return;
+    if (client->view != NULL) batch_run(worker);
+    if (client->connection.is_closing) return;
+    touch(worker, client);
+    if (client->held_size == 0 && !client->is_suspended) {
+        client->view = (char *)(uintptr_t)bytes.data;
+        client->view_size = bytes.size;
+    } else {
+        if (!held_append(worker, client, bytes)) return;
+        if (client->is_suspended) return;
+        client->view = client->held;
+        client->view_size = client->held_size;
+    }
+    parse(worker, client);
+}
+
+void batch_resume(struct worker *worker, struct client *client) {
+    if (client->view != NULL) batch_run(worker);
+    client->is_suspended = client->is_throttled || client->is_paused;
+    if (!may_run(client) || client->held_size == 0) return;
+    touch(worker, client);
+    client->view = client->held;
+    client->view_size = client->held_size;
+    parse(worker, client);
+}

@@ -1,0 +1,171 @@
+/* What command bodies share. The hot ones are call_read and call_reply_value: a GET is little else. */
+#include "call.h"
+
+#include <stdio.h>
+
+#include "client.h"
+#include "server.h"
+#include "shards/base/check.h"
+#include "shards/base/memory.h"
+#include "shards/base/number.h"
+#include "worker.h"
+
+/* The upper 24 bits of `access` hold seconds, the lower 8 stay what they were. */
+static void touch(struct entry *entry, int64_t now_ms) {
+    uint32_t seconds = (uint32_t)(now_ms / 1000) & 0xffffff;
+    uint32_t access = atomic_load_explicit(&entry->access, memory_order_relaxed);
+    if (access >> 8 == seconds) return; /* don't dirty the line of a hot key once more */
+    atomic_store_explicit(&entry->access, seconds << 8 | (access & 0xff), memory_order_relaxed);
+}
+
+static struct shard *shard_of_argument(const struct call *call, uint32_t index) {
+    struct bytes name = call->args[index];
+    return name.data == call->first_key.name.data ? call->first_shard : shards_of(&call->server->shards, name);
+}
+
+static struct key key_of_argument(const struct call *call, uint32_t index) {
+    struct bytes name = call->args[index];
+    return name.data == call->first_key.name.data ? call->first_key : shards_key(&call->server->shards, name);
+}
+
+struct entry *call_read(struct call *call, uint32_t index) {
+    struct shard *shard = shard_of_argument(call, index);
+    struct key key = key_of_argument(call, index);
+    struct entry *entry = database_find(shard->databases[call->database], &key, call->now_ms);
+    struct counters *counters = &call->worker->counters[shard->index];
+    counters_add(&counters->reads, 1);
+    counters_add(entry != NULL ? &counters->hits : &counters->misses, 1);
+    if (entry != NULL && !(call->command->flags & COMMAND_TOUCHES_NOTHING) && !call->client->no_touch) {
+        touch(entry, call->now_ms);
+    }
+    return entry;
+}
+
+struct place call_write_in(struct call *call, uint32_t index, uint32_t database) {
+    struct shard *shard = shard_of_argument(call, index);
+    struct place place = {
+        .database = shard->databases[database],
+        .reclaimer = &call->server->shards.reclaimer,
+        .key = key_of_argument(call, index),
+        .now_ms = call->now_ms,
+    };
+    bool expired = false;
+    place.entry = database_find_for_write(place.database, &place.key, call->now_ms, place.reclaimer, &expired);
+    if (expired) atomic_fetch_add_explicit(&shard->expired, 1, memory_order_relaxed);
+    counters_add(&call->worker->counters[shard->index].writes, 1);
+    return place;
+}
+
+struct place call_write(struct call *call, uint32_t index) {
+    return call_write_in(call, index, call->database);
+}
+
+enum { SCRATCH_KEPT_MAX = 64 * 1024 };
+
+void *call_scratch(struct call *call, size_t size) {
+    struct worker *worker = call->worker;
+    size = (size + 15) & ~(size_t)15;
+    if (worker->scratch_capacity - worker->scratch_used < size) {
+        /* A block a request for more: earlier pieces must not move, so the old block is chained inside the new one. */
+        size_t capacity = worker->scratch_capacity * 2 > size + 64 ? worker->scratch_capacity * 2 : size + 64;
+        void **block = memory_allocate(capacity);
+        if (block == NULL) {
+            call_failed(call, STATUS_NO_MEMORY);
+            return NULL;
+        }
+        *block = worker->scratch;
+        worker->scratch = block;
+        worker->scratch_capacity = capacity;
+        worker->scratch_used = 16;
+    }
+    void *piece = (char *)worker->scratch + worker->scratch_used;
+    worker->scratch_used += size;
+    return piece;
+}
+
+void call_scratch_reset(struct worker *worker) {
+    void **block = worker->scratch;
+    if (block == NULL) return;
+    bool is_kept = worker->scratch_capacity <= SCRATCH_KEPT_MAX;
+    for (void **older = is_kept ? *block : block; older != NULL;) {
+        void **next = *older;
+        memory_free(older);
+        older = next;
+    }
+    if (is_kept) {
+        *block = NULL;
+        worker->scratch_used = 16;
+    } else {
+        worker->scratch = NULL;
+        worker->scratch_capacity = worker->scratch_used = 0;
+    }
+}
+
+bool call_integer(struct call *call, uint32_t index, int64_t *number) {
+    if (number_read(call->args[index], number)) return true;
+    call_failed(call, STATUS_NOT_NUMBER);
+    return false;
+}
+
+void call_syntax_error(struct call *call) {
+    reply_error(call->reply, "ERR syntax error");
+}
+
+void call_wrong_type(struct call *call) {
+    reply_error(call->reply, "WRONGTYPE Operation against a key holding the wrong kind of value");
+}
+
+void call_failed(struct call *call, enum status status) {
+    static const char *const texts[] = {
+        [STATUS_NO_MEMORY] = "OOM command not allowed: the server is out of memory",
+        [STATUS_FULL] = "OOM command not allowed: the shard is full",
+        [STATUS_TOO_LONG] = "ERR string exceeds maximum allowed size (proto-max-bulk-len)",
+        [STATUS_WRONG_TYPE] = "WRONGTYPE Operation against a key holding the wrong kind of value",
+        [STATUS_NOT_NUMBER] = "ERR value is not an integer or out of range",
+        [STATUS_OVERFLOW] = "ERR increment or decrement would overflow",
+        [STATUS_UNSUPPORTED] = "ERR not supported here",
+        [STATUS_REFUSED] = "ERR refused by the system",
+        [STATUS_FAILED] = "ERR failed: see the server's log",
+    };
+    check(status != STATUS_OK);
+    reply_error(call->reply, texts[status]);
+}
+
+/* From this size on a value is sent from where it lies: 16 KiB is where copying twice costs more than a reference does. */
+enum { REPLY_REFERENCE_MIN = 16 * 1024 };
+
+void call_reply_value(struct call *call, const struct entry *entry) {
+    struct bytes value = entry_value(entry);
+    if (__builtin_expect(value.size >= REPLY_REFERENCE_MIN, 0)) {
+        struct blob *blob = entry_blob(entry);
+        if (blob != NULL) {
+            reply_bulk_reference(call->reply, value, blob_release_owner, blob_retain(blob));
+            return;
+        }
+    }
+    reply_bulk(call->reply, value);
+}
+
+void call_reply_help(struct call *call, const char *const *lines) {
+    char container[32];
+    struct bytes name = call->args[0];
+    size_t size = name.size < sizeof(container) - 1 ? name.size : sizeof(container) - 1;
+    for (size_t i = 0; i < size; i++) {
+        char c = name.data[i];
+        container[i] = c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
+    }
+    container[size] = 0;
+    size_t count = 0;
+    while (lines[count] != NULL) {
+        count++;
+    }
+    reply_array(call->reply, count + 3);
+    char first[128];
+    snprintf(first, sizeof(first), "%s <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", container);
+    reply_simple(call->reply, first);
+    for (size_t i = 0; i < count; i++) {
+        reply_simple(call->reply, lines[i]);
+    }
+    reply_simple(call->reply, "HELP");
+    reply_simple(call->reply, "    Print this help.");
+}

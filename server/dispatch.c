@@ -1,0 +1,270 @@
+/* From a parsed request to its reply.
+ *
+ * Three passes over a batch make one memory round trip of many: prepare (while the request's bytes are hot: command, route,
+ * hash, ask for the bucket), prefetch (the bucket is here: ask for the entry), run (both are here).
+ *
+ * Locks: a command of one key takes its shard's lock; one of several takes all its shards' locks by ascending index before its first
+ * effect (shards.h, THE LOCK ORDER). Replies are written under the lock, straight into the client's output.
+ *
+ * Time is taken around slow commands always, around fast ones (COMMAND_FAST) one call in COMMAND_SAMPLE, weighted: two reads
+ * of the cycle counter a call would be a tenth of a pipelined GET. */
+#include "dispatch.h"
+
+#include <stdio.h>
+
+#include "call.h"
+#include "clock.h"
+#include "server.h"
+#include "shards/base/memory.h"
+
+/* The arguments of a request. */
+static const struct bytes *arguments_of(const struct worker *worker, const struct request *request) {
+    return &worker->arguments.data[request->first_argument];
+}
+
+void dispatch_prepare(struct worker *worker, struct request *request) {
+    struct server *server = worker->server;
+    const struct bytes *args = arguments_of(worker, request);
+    struct command_found found = command_table_find(server->commands, args[0]);
+    if (found.row != NULL && found.row->subcommand_count != 0 && request->argument_count > 1) {
+        struct command_found sub = command_table_find_sub(server->commands, found, args[1]);
+        if (sub.row != NULL) found = sub;
+    }
+    request->row = found.row;
+    request->id = found.id;
+    if (found.row == NULL || found.row->keys.first == 0 || (uint32_t)found.row->keys.first >= request->argument_count) {
+        return;
+    }
+    struct bytes name = args[found.row->keys.first];
+    request->shard = router_shard(name, server->shards.count);
+    request->hash = hash_seeded(name, server->shards.seed);
+    /* The databases' array is immutable; a pointer in it may be exchanged at this moment, but what it pointed to lives on
+     * until the workers have passed a turn (flushed databases are freed by upkeep): a hint may look at either. */
+    uint32_t database = atomic_load_explicit(&request->client->database, memory_order_relaxed);
+    table_prefetch_bucket(&server->shards.shards[request->shard].databases[database]->table, request->hash);
+}
+
+void dispatch_prefetch(struct worker *worker, const struct request *request) {
+    if (request->row == NULL || request->row->keys.first == 0 ||
+        (uint32_t)request->row->keys.first >= request->argument_count) {
+        return;
+    }
+    uint32_t database = atomic_load_explicit(&request->client->database, memory_order_relaxed);
+    table_prefetch_entry(&worker->server->shards.shards[request->shard].databases[database]->table, request->hash);
+}
+
+/* ---- What may run -------------------------------------------------------------------------------------------------- */
+
+/* Redis quotes the unknown name and the beginning of its arguments, each cut at 128 bytes in all. */
+static void reply_unknown_command(struct call *call) {
+    enum { QUOTED_MAX = 128 };
+    char text[QUOTED_MAX + 64] = "";
+    size_t size = 0;
+    for (uint32_t i = 1; i < call->arg_count && size < QUOTED_MAX; i++) {
+        size_t room = QUOTED_MAX - size;
+        size_t shown = call->args[i].size < room ? call->args[i].size : room;
+        size += (size_t)snprintf(text + size, sizeof(text) - size, "'%.*s' ", (int)shown, call->args[i].data);
+    }
+    size_t name = call->args[0].size < QUOTED_MAX ? call->args[0].size : QUOTED_MAX;
+    reply_error_format(call->reply, "ERR unknown command '%.*s', with args beginning with: %s", (int)name,
+                       call->args[0].data, text);
+}
+
+static void reply_unknown_subcommand(struct call *call) {
+    char container[32];
+    size_t size = 0;
+    for (const char *c = call->command->name; *c != 0 && size < sizeof(container) - 1; c++) {
+        container[size++] = (char)(*c >= 'a' && *c <= 'z' ? *c - 'a' + 'A' : *c);
+    }
+    container[size] = 0;
+    size_t shown = call->args[1].size < 128 ? call->args[1].size : 128;
+    reply_error_format(call->reply, "ERR unknown subcommand '%.*s'. Try %s HELP.", (int)shown, call->args[1].data,
+                       container);
+}
+
+static bool arity_fits(const struct command *row, uint32_t count) {
+    return row->arity >= 0 ? count == (uint32_t)row->arity : count >= (uint32_t)-row->arity;
+}
+
+/* Reply why the command is not run, and return false; or true. */
+static bool is_allowed(struct call *call, const struct command *row) {
+    struct client *client = call->client;
+    if (client->protocol_error != NULL) {
+        reply_error_format(call->reply, "ERR %s", client->protocol_error);
+        client->is_finishing = true;
+        return false;
+    }
+    if (row == NULL) {
+        reply_unknown_command(call);
+        return false;
+    }
+    if (row->run == NULL && call->arg_count > 1) {
+        reply_unknown_subcommand(call);
+        return false;
+    }
+    if (!arity_fits(row, call->arg_count) || row->run == NULL) {
+        reply_error_format(call->reply, "ERR wrong number of arguments for '%s' command", row->name);
+        return false;
+    }
+    if (!client->is_authenticated && !(row->flags & COMMAND_NO_AUTH)) {
+        reply_error(call->reply, "NOAUTH Authentication required.");
+        return false;
+    }
+    return true;
+}
+
+/* CLIENT PAUSE: until its time is over nothing runs, or nothing that writes. */
+static bool is_paused(const struct server *server, const struct command *row, int64_t now_ms) {
+    int64_t until_ms = atomic_load_explicit(&server->pause_until_ms, memory_order_relaxed);
+    if (__builtin_expect(until_ms == 0, 1)) return false;
+    if (now_ms >= until_ms || row == NULL || (row->flags & COMMAND_UNPAUSED)) return false;
+    return (row->flags & COMMAND_WRITE) ||
+           !atomic_load_explicit(&server->pause_writes_only, memory_order_relaxed);
+}
+
+/* ---- Running under locks ------------------------------------------------------------------------------------------- */
+
+static void run_single(struct call *call, const struct command *row) {
+    struct rwlock *lock = &call->first_shard->lock;
+    if (row->flags & COMMAND_WRITE) {
+        rwlock_write_lock(lock);
+        row->run(call);
+        rwlock_write_unlock(lock);
+    } else {
+        rwlock_read_lock(lock);
+        row->run(call);
+        rwlock_read_unlock(lock);
+    }
+}
+
+static void run_several(struct call *call, const struct command *row, uint32_t last) {
+    struct worker *worker = call->worker;
+    struct shards *shards = &call->server->shards;
+    uint32_t needed = (last - (uint32_t)row->keys.first) / (uint32_t)row->keys.step + 1;
+    if (needed > worker->lock_capacity) {
+        uint32_t *grown = memory_resize(worker->lock_indexes, needed * sizeof(*grown));
+        if (grown == NULL) {
+            call_failed(call, STATUS_NO_MEMORY);
+            return;
+        }
+        worker->lock_indexes = grown;
+        worker->lock_capacity = needed;
+    }
+    uint32_t count = 0;
+    for (uint32_t i = (uint32_t)row->keys.first; i <= last; i += (uint32_t)row->keys.step) {
+        worker->lock_indexes[count++] = router_shard(call->args[i], shards->count);
+    }
+    count = shards_sort(worker->lock_indexes, count);
+    bool for_writing = (row->flags & COMMAND_WRITE) != 0;
+    shards_lock(shards, worker->lock_indexes, count, for_writing);
+    row->run(call);
+    shards_unlock(shards, worker->lock_indexes, count, for_writing);
+}
+
+static void run_locked(struct call *call, const struct command *row) {
+    if (row->keys.first == 0 || (uint32_t)row->keys.first >= call->arg_count) {
+        row->run(call);
+        return;
+    }
+    uint32_t last = row->keys.last >= 0 ? (uint32_t)row->keys.last : call->arg_count - (uint32_t)-row->keys.last;
+    if (last == (uint32_t)row->keys.first) {
+        run_single(call, row);
+    } else {
+        run_several(call, row, last < call->arg_count ? last : call->arg_count - 1);
+    }
+}
+
+/* ---- Accounting ---------------------------------------------------------------------------------------------------- */
+
+static void account_time(struct command_statistics *statistics, uint64_t ticks, uint32_t weight) {
+    uint64_t microseconds = (uint64_t)((double)ticks / clock_ticks_per_us());
+    uint32_t bucket = microseconds == 0 ? 0 : 64 - (uint32_t)__builtin_clzll(microseconds);
+    if (bucket >= COMMAND_HISTOGRAM) bucket = COMMAND_HISTOGRAM - 1;
+    counters_add(&statistics->ticks, ticks * weight);
+    atomic_store_explicit(&statistics->histogram[bucket],
+                          atomic_load_explicit(&statistics->histogram[bucket], memory_order_relaxed) + weight,
+                          memory_order_relaxed);
+}
+
+static void run_accounted(struct call *call, const struct command *row, uint32_t id) {
+    struct command_statistics *statistics = &call->worker->commands[id];
+    uint64_t calls = atomic_load_explicit(&statistics->calls, memory_order_relaxed);
+    atomic_store_explicit(&statistics->calls, calls + 1, memory_order_relaxed);
+    uint32_t errors = call->reply->error_count;
+    bool is_fast = (row->flags & COMMAND_FAST) != 0;
+    if (is_fast && calls % COMMAND_SAMPLE != 0) {
+        run_locked(call, row);
+    } else {
+        uint64_t begun = clock_ticks();
+        run_locked(call, row);
+        account_time(statistics, clock_ticks() - begun, is_fast ? COMMAND_SAMPLE : 1);
+    }
+    if (__builtin_expect(call->reply->error_count != errors, 0)) {
+        counters_add(&statistics->failed, 1);
+    }
+    if (call->worker->scratch_used > 16) call_scratch_reset(call->worker);
+}
+
+static void account_rejected(struct worker *worker, const struct request *request) {
+    if (request->row != NULL) counters_add(&worker->commands[request->id].rejected, 1);
+}
+
+/* CLIENT REPLY: where this command's reply goes, and what the next one's will do. */
+static void choose_output(struct worker *worker, struct client *client) {
+    client->reply.buffer = client->reply_mode == CLIENT_REPLY_ON || client->reply_mode == CLIENT_REPLY_SKIP_NEXT
+                               ? &client->connection.output
+                               : &worker->discard;
+}
+
+static void settle_output(struct worker *worker, struct client *client, uint8_t mode_before) {
+    client->reply.buffer = &client->connection.output;
+    if (!buffer_is_empty(&worker->discard)) {
+        buffer_release(&worker->discard);
+        buffer_init(&worker->discard, &worker->buffers, 0);
+    }
+    /* SKIP takes effect with the next command, for that one only. */
+    if (client->reply_mode == CLIENT_REPLY_SKIP_NEXT) {
+        client->reply_mode = CLIENT_REPLY_SKIP;
+    } else if (client->reply_mode == CLIENT_REPLY_SKIP && mode_before == CLIENT_REPLY_SKIP) {
+        client->reply_mode = CLIENT_REPLY_ON;
+    }
+}
+
+bool dispatch_run(struct worker *worker, const struct request *request) {
+    struct client *client = request->client;
+    struct server *server = worker->server;
+    const struct command *row = request->row;
+    if (is_paused(server, row, worker->now_ms)) return false;
+
+    struct call call = {
+        .server = server,
+        .worker = worker,
+        .client = client,
+        .command = row,
+        .args = arguments_of(worker, request),
+        .arg_count = request->argument_count,
+        .database = atomic_load_explicit(&client->database, memory_order_relaxed),
+        .reply = &client->reply,
+        .now_ms = worker->now_ms,
+        .first_shard = &server->shards.shards[request->shard],
+    };
+    if (row != NULL && row->keys.first != 0 && (uint32_t)row->keys.first < call.arg_count) {
+        call.first_key = (struct key){call.args[row->keys.first], request->hash};
+    }
+    uint8_t mode = client->reply_mode;
+    if (__builtin_expect(mode != CLIENT_REPLY_ON, 0)) choose_output(worker, client);
+
+    if (__builtin_expect(!is_allowed(&call, row), 0)) {
+        account_rejected(worker, request);
+    } else {
+        atomic_store_explicit(&client->last_command, row, memory_order_relaxed);
+        run_accounted(&call, row, request->id);
+    }
+    counters_add(&client->command_count, 1);
+    counters_add(&worker->command_count, 1);
+
+    if (__builtin_expect(mode != CLIENT_REPLY_ON || client->reply_mode != CLIENT_REPLY_ON, 0)) {
+        settle_output(worker, client, mode);
+    }
+    return true;
+}

@@ -1,0 +1,256 @@
+/* Start in order, stop in reverse.
+ *
+ *      configuration ─▶ commands ─▶ shards ─▶ jobs ─▶ listeners ─▶ workers ─▶ (wait for a signal)
+ *
+ * The main thread does nothing but wait: signals are blocked in every thread and taken here, so no code of ours runs inside a signal handler. */
+#include "server.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "admission.h"
+#include "clock.h"
+#include "cpus.h"
+#include "log.h"
+#include "shards/base/memory.h"
+#include "shards/base/random.h"
+
+enum {
+    SHARDS_PER_WORKER = 16,
+    DESCRIPTORS_RESERVED = 64, /* for everything but clients: listeners, rings, files */
+    JOBS_WAITING_MAX = 4096,
+    JOBS_THREADS_MAX = 2,
+    JOBS_LINGER_MS = 1000,
+};
+
+/* ---- What the configuration leaves to us ----------------------------------------------------------------------------- */
+
+static uint32_t power_of_two_from(uint32_t number) {
+    uint32_t power = 1;
+    while (power < number) {
+        power *= 2;
+    }
+    return power;
+}
+
+static uint32_t choose_workers(const struct config *config) {
+    int64_t chosen = config_number(&config->workers);
+    return chosen != 0 ? (uint32_t)chosen : cpus_allowed();
+}
+
+static uint32_t choose_shards(const struct config *config, uint32_t workers) {
+    if (config_number(&config->lock_mode) == LOCK_MODE_GLOBAL) return 1;
+    int64_t chosen = config_number(&config->shards);
+    uint32_t wanted = chosen != 0 ? (uint32_t)chosen : workers * SHARDS_PER_WORKER;
+    return power_of_two_from(wanted < SHARDS_MAX ? wanted : SHARDS_MAX);
+}
+
+/* Ask for a descriptor a client; be content with less, but say so. */
+static void raise_descriptor_limit(const struct config *config) {
+    rlim_t wanted = (rlim_t)config_number(&config->maxclients) + DESCRIPTORS_RESERVED;
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
+    struct rlimit raised = {.rlim_cur = wanted, .rlim_max = limit.rlim_max > wanted ? limit.rlim_max : wanted};
+    if (setrlimit(RLIMIT_NOFILE, &raised) == 0) return;
+    raised = (struct rlimit){.rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max};
+    if (setrlimit(RLIMIT_NOFILE, &raised) == 0) limit.rlim_cur = limit.rlim_max;
+    log_warning("maxclients asks for %llu descriptors, the system allows %llu: further clients will be refused (ulimit -n)",
+                (unsigned long long)wanted, (unsigned long long)limit.rlim_cur);
+}
+
+static void make_run_id(char out[SERVER_ID_TEXT]) {
+    unsigned char bytes[SERVER_ID_TEXT / 2];
+    random_system(bytes, sizeof(bytes));
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+    }
+}
+
+/* ---- Freeing elsewhere ----------------------------------------------------------------------------------------------- */
+
+static void release_blob(void *context, void *blob) {
+    (void)context;
+    blob_release(blob);
+}
+
+/* A large value goes to the background; if the queue is full, whoever freed it pays. */
+static void defer_blob(void *context, struct blob *blob) {
+    struct server *server = context;
+    struct job job = {.run = release_blob, .subject = blob};
+    if (!jobs_try(server->jobs, job)) blob_release(blob);
+}
+
+/* ---- Start and stop ---------------------------------------------------------------------------------------------------- */
+
+static enum status start_shards(struct server *server) {
+    uint64_t seed;
+    random_system(&seed, sizeof(seed));
+    struct shards_options options = {
+        .shard_count = choose_shards(server->config, server->worker_count),
+        .database_count = (uint32_t)config_number(&server->config->databases),
+        .worker_count = server->worker_count,
+        .seed = seed,
+        .now_ms = server->started_ms,
+        .reclaimer = {.defer = defer_blob, .context = server},
+    };
+    return shards_init(&server->shards, &options);
+}
+
+static enum status start_workers(struct server *server) {
+    for (uint32_t i = 0; i < server->worker_count; i++) {
+        if (worker_init(&server->workers[i], server, i) != STATUS_OK) {
+            log_warning("No memory for %u workers", server->worker_count);
+            return STATUS_NO_MEMORY;
+        }
+    }
+    for (uint32_t i = 0; i < server->worker_count; i++) {
+        enum status status = worker_start(&server->workers[i], server->engine_text);
+        if (status == STATUS_OK) continue;
+        log_warning("Worker %u can't start: %s", i, server->engine_text);
+        for (uint32_t started = 0; started < i; started++) {
+            while (!worker_stop(&server->workers[started])) {
+            }
+            worker_join(&server->workers[started]);
+        }
+        return status;
+    }
+    return STATUS_OK;
+}
+
+static void print_choices(const struct server *server) {
+    log_notice("sherd %s, pid %d: %u worker%s, %u shard%s (%s), %d databases", SHERD_VERSION, (int)getpid(),
+               server->worker_count, server->worker_count == 1 ? "" : "s", server->shards.count,
+               server->shards.count == 1 ? "" : "s",
+               config_number(&server->config->lock_mode) == LOCK_MODE_GLOBAL ? "lock mode global" : "lock mode sharded",
+               (int)server->shards.database_count);
+    log_notice("Engine: %s", server->engine_text);
+    log_notice("Memory: %zu KiB used at start, no limit (maxmemory is 0)", memory_used() / 1024);
+    for (uint32_t i = 0; i < server->listener_count; i++) {
+        log_notice("Listening on %s", server->listeners[i].text);
+    }
+    log_notice("Ready to accept connections after %lld ms", (long long)(clock_unix_ms() - server->started_ms));
+}
+
+static void wait_for_end(struct server *server, const sigset_t *signals) {
+    int number = 0;
+    while (sigwait(signals, &number) != 0 || number == SIGHUP) {
+    }
+    if (number != SIGUSR2) log_notice("Received %s: stopping", strsignal(number));
+    atomic_store_explicit(&server->is_stopping, true, memory_order_relaxed);
+}
+
+static void stop_workers(struct server *server) {
+    for (uint32_t i = 0; i < server->worker_count; i++) {
+        while (!worker_stop(&server->workers[i])) {
+            usleep(1000); /* its mailbox is full for the moment */
+        }
+    }
+    for (uint32_t i = 0; i < server->worker_count; i++) {
+        worker_join(&server->workers[i]);
+    }
+}
+
+static void write_pidfile(const struct config *config) {
+    if (config->pidfile[0] == 0) return;
+    FILE *file = fopen(config->pidfile, "we");
+    if (file == NULL || fprintf(file, "%d\n", (int)getpid()) < 0) {
+        log_warning("Could not write the pid file %s: %s", config->pidfile, strerror(errno));
+    }
+    if (file != NULL) fclose(file);
+}
+
+int server_run(struct config *config) {
+    int exit_status = EXIT_FAILURE;
+    struct server *server = memory_allocate_zeroed(sizeof(*server));
+    if (server == NULL) {
+        log_warning("No memory to start with");
+        return exit_status;
+    }
+    server->config = config;
+    server->spare_fd = -1;
+    server->started_ms = clock_unix_ms();
+    server->worker_count = choose_workers(config);
+    atomic_store(&server->next_client_id, 1);
+    atomic_store(&server->expiry_is_active, true);
+    atomic_store(&server->statistics_since_ms, server->started_ms);
+    make_run_id(server->run_id);
+    clock_ticks_per_us();
+    raise_descriptor_limit(config);
+
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    sigaddset(&signals, SIGUSR2); /* server_stop */
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+
+    server->commands = command_table_create();
+    if (server->commands == NULL) goto no_commands;
+    if (start_shards(server) != STATUS_OK) {
+        log_warning("No memory or address space for the shards (is RLIMIT_AS, ulimit -v, set?)");
+        goto no_shards;
+    }
+    server->jobs = jobs_create(&(struct jobs_options){
+        .queue_max = JOBS_WAITING_MAX, .threads_max = JOBS_THREADS_MAX, .linger_ms = JOBS_LINGER_MS});
+    if (server->jobs == NULL) goto no_jobs;
+    char error[LISTENER_ERROR_MAX];
+    if (admission_open(server, error) != STATUS_OK) {
+        log_warning("%s", error);
+        goto no_listeners;
+    }
+    server->workers = memory_allocate_zeroed(server->worker_count * sizeof(*server->workers));
+    if (server->workers == NULL || start_workers(server) != STATUS_OK) goto no_workers;
+
+    write_pidfile(config);
+    print_choices(server);
+    wait_for_end(server, &signals);
+    stop_workers(server);
+    if (config->pidfile[0] != 0) unlink(config->pidfile);
+    log_notice("Stopped: every reply was sent; bye");
+    exit_status = EXIT_SUCCESS;
+
+no_workers:
+    if (server->workers != NULL) {
+        for (uint32_t i = 0; i < server->worker_count; i++) {
+            worker_release(&server->workers[i]);
+        }
+    }
+    memory_free(server->workers);
+no_listeners:
+    admission_close(server);
+    jobs_destroy(server->jobs);
+no_jobs:
+    server->shards.reclaimer = (struct reclaimer){NULL, NULL}; /* nothing runs in the background any more */
+    shards_release(&server->shards);
+no_shards:
+    command_table_destroy(server->commands);
+no_commands:
+    memory_free(server);
+    return exit_status;
+}
+
+void server_stop(struct server *server) {
+    if (!atomic_exchange_explicit(&server->is_stopping, true, memory_order_relaxed)) kill(getpid(), SIGUSR2);
+}
+
+void server_unpause(struct server *server) {
+    atomic_store_explicit(&server->pause_until_ms, 0, memory_order_relaxed);
+    for (uint32_t i = 0; i < server->worker_count; i++) {
+        /* A full mailbox only delays it: the worker's tick resumes paused clients too. */
+        bool is_posted = worker_unpause(&server->workers[i]);
+        (void)is_posted;
+    }
+}
+
+bool server_needs_password(const struct server *server) {
+    char password[CONFIG_TEXT_MAX];
+    config_copy_text(server->config, server->config->requirepass, password);
+    return password[0] != 0;
+}

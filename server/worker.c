@@ -1,0 +1,451 @@
+/* The worker's thread: its loop, the engine's events, and the letters that other threads send it.
+ *
+ * A client's states, and who makes each transition:
+ *      adopted (adopt) ─▶ serving ─▶ suspended (batch.c: paused, throttled) ─▶ serving (on_sent, tick)
+ *      serving ─▶ finishing (QUIT, a protocol error, the peer's end, shutdown): runs nothing more, closes when its replies are sent
+ *      any ─▶ closing (worker_close_client) ─▶ freed (on_released), when the engine has nothing in flight for it.
+ *
+ * The clock is read once a turn, at its first event: everything in a turn happens at one instant. */
+#include "worker.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "admission.h"
+#include "batch.h"
+#include "clock.h"
+#include "log.h"
+#include "server.h"
+#include "shards/base/check.h"
+#include "shards/base/memory.h"
+
+enum {
+    TICK_MS = 100,          /* between rounds of upkeep while some key has a deadline, or some client waits */
+    TICK_IDLE_MS = 500,     /* otherwise */
+    UPKEEP_STEPS = 256,     /* of one shard, between two turns: a hold of some tens of microseconds */
+    STOP_MS = 5000,         /* a stopping worker gives its clients so long to take their replies */
+    BUFFERS_KEPT = 64,      /* chunks at rest a worker keeps: 1 MiB */
+};
+
+/* ---- Clients --------------------------------------------------------------------------------------------------------- */
+
+static void registry_add(struct worker *worker, struct client *client) {
+    pthread_mutex_lock(&worker->registry);
+    client->next = worker->clients;
+    if (worker->clients != NULL) worker->clients->previous = client;
+    worker->clients = client;
+    pthread_mutex_unlock(&worker->registry);
+}
+
+static void registry_remove(struct worker *worker, struct client *client) {
+    pthread_mutex_lock(&worker->registry);
+    if (client->previous != NULL) client->previous->next = client->next;
+    if (client->next != NULL) client->next->previous = client->previous;
+    if (worker->clients == client) worker->clients = client->next;
+    pthread_mutex_unlock(&worker->registry);
+}
+
+static void free_client(struct client *client) {
+    resp_parser_release(&client->parser);
+    memory_free(client->held);
+    memory_free(client->name);
+    memory_free(client->library);
+    memory_free(client->library_version);
+    memory_free(client);
+}
+
+/* A new client for a connected socket, which is closed if it can't be had. */
+static void adopt(struct worker *worker, int fd) {
+    struct server *server = worker->server;
+    struct client *client = memory_allocate_zeroed(sizeof(*client));
+    if (client == NULL) {
+        log_warning("Refusing a connection: no memory for a client");
+        close(fd);
+        admission_leave(server, worker);
+        return;
+    }
+    int64_t limit = config_number(&server->config->client_output_buffer_limit[CLIENTS_NORMAL].hard_bytes);
+    connection_init(&client->connection, fd, &worker->buffers, (size_t)limit);
+    client->worker = worker;
+    client->id = atomic_fetch_add_explicit(&server->next_client_id, 1, memory_order_relaxed);
+    client->created_ms = worker->now_ms;
+    client->reply.buffer = &client->connection.output;
+    client_reset(client, server_needs_password(server));
+    atomic_store_explicit(&client->active_ms, worker->now_ms, memory_order_relaxed);
+    if (engine_attach(worker->engine, &client->connection) != STATUS_OK) {
+        log_warning("Refusing a connection: the engine has no room for it");
+        close(fd);
+        free_client(client);
+        admission_leave(server, worker);
+        return;
+    }
+    registry_add(worker, client);
+}
+
+void worker_close_client(struct worker *worker, struct client *client) {
+    if (client->connection.is_closing) return;
+    registry_remove(worker, client);
+    engine_close(worker->engine, &client->connection);
+}
+
+/* Run nothing more of it; close as soon as its replies are sent. */
+static void finish_client(struct worker *worker, struct client *client) {
+    client->is_finishing = true;
+    if (client->is_touched) return; /* settling decides */
+    if (buffer_is_empty(&client->connection.output)) worker_close_client(worker, client);
+}
+
+struct client *worker_find_client(struct worker *worker, uint64_t id) {
+    /* Only this thread changes the list, so it reads without the lock. */
+    for (struct client *client = worker->clients; client != NULL; client = client->next) {
+        if (client->id == id) return client;
+    }
+    return NULL;
+}
+
+/* ---- The engine's events ------------------------------------------------------------------------------------------- */
+
+static void freshen(struct worker *worker) {
+    if (!worker->now_is_stale) return;
+    worker->now_ms = clock_unix_ms();
+    worker->now_is_stale = false;
+}
+
+static void on_accepted(void *context, int listener_fd, int fd) {
+    struct worker *worker = context;
+    freshen(worker);
+    struct worker *chosen = admission_accept(worker->server, listener_fd, fd);
+    if (chosen == worker) {
+        adopt(worker, fd);
+    } else if (chosen != NULL && !worker_adopt(chosen, fd)) {
+        log_warning("Refusing a connection: worker %u has too many waiting already", chosen->index);
+        close(fd);
+        admission_leave(worker->server, chosen);
+    }
+}
+
+static void on_accept_failed(void *context, int listener_fd, int error) {
+    struct worker *worker = context;
+    freshen(worker);
+    admission_refuse_for_want(worker->server, listener_fd, error);
+}
+
+static void on_received(void *context, struct connection *connection, struct bytes bytes) {
+    struct worker *worker = context;
+    freshen(worker);
+    worker->has_received = true;
+    counters_add(&worker->received_bytes, bytes.size);
+    batch_receive(worker, (struct client *)connection, bytes);
+}
+
+static void on_ended(void *context, struct connection *connection, int error) {
+    struct worker *worker = context;
+    struct client *client = (struct client *)connection;
+    freshen(worker);
+    if (client->batched != 0) batch_run(worker);
+    if (connection->is_closing) return;
+    if (error != 0) {
+        worker_close_client(worker, client);
+    } else {
+        finish_client(worker, client);
+    }
+}
+
+static void on_sent(void *context, struct connection *connection) {
+    struct worker *worker = context;
+    struct client *client = (struct client *)connection;
+    size_t waiting = buffer_waiting(&connection->output);
+    atomic_store_explicit(&client->output_bytes, waiting, memory_order_relaxed);
+    if (client->is_throttled && waiting <= OUTPUT_RESUME_BYTES) {
+        freshen(worker);
+        client->is_throttled = false;
+        if (!client->is_finishing) engine_resume_receive(worker->engine, connection);
+        batch_resume(worker, client);
+    }
+    if (client->is_finishing && !connection->is_closing && buffer_is_empty(&connection->output)) {
+        worker_close_client(worker, client);
+    }
+}
+
+static void on_released(void *context, struct connection *connection) {
+    struct worker *worker = context;
+    struct client *client = (struct client *)connection;
+    check(!client->is_touched && client->batched == 0);
+    counters_add(&worker->sent_bytes, atomic_load_explicit(&connection->sent_bytes, memory_order_relaxed));
+    free_client(client);
+    admission_leave(worker->server, worker);
+}
+
+static void on_woken(void *context) {
+    struct worker *worker = context;
+    freshen(worker);
+    mailbox_open_all(&worker->mailbox);
+}
+
+static const struct engine_events events = {
+    .accepted = on_accepted,
+    .accept_failed = on_accept_failed,
+    .received = on_received,
+    .ended = on_ended,
+    .sent = on_sent,
+    .released = on_released,
+    .woken = on_woken,
+};
+
+/* ---- Letters --------------------------------------------------------------------------------------------------------- */
+
+struct worker_letter {
+    struct letter letter; /* first */
+    uint64_t number;      /* a descriptor or a client's id */
+};
+
+static bool post(struct worker *worker, void (*open)(void *, struct letter *), uint64_t number) {
+    struct worker_letter *letter = memory_allocate(sizeof(*letter));
+    if (letter == NULL) return false;
+    *letter = (struct worker_letter){.letter = {.open = open}, .number = number};
+    if (mailbox_post(&worker->mailbox, &letter->letter)) return true;
+    memory_free(letter);
+    return false;
+}
+
+static uint64_t take_number(struct letter *letter) {
+    uint64_t number = ((struct worker_letter *)letter)->number;
+    memory_free(letter);
+    return number;
+}
+
+static void open_adopt(void *context, struct letter *letter) {
+    adopt(context, (int)take_number(letter));
+}
+
+static void open_kill(void *context, struct letter *letter) {
+    struct worker *worker = context;
+    struct client *client = worker_find_client(worker, take_number(letter));
+    if (client != NULL) worker_close_client(worker, client);
+}
+
+static void resume_paused(struct worker *worker) {
+    worker->has_paused = false;
+    for (struct client *client = worker->clients, *next; client != NULL; client = next) {
+        next = client->next;
+        if (!client->is_paused) continue;
+        client->is_paused = false;
+        batch_resume(worker, client);
+    }
+}
+
+static void open_unpause(void *context, struct letter *letter) {
+    take_number(letter);
+    resume_paused(context);
+}
+
+static void open_stop(void *context, struct letter *letter) {
+    struct worker *worker = context;
+    take_number(letter);
+    worker->is_stopping = true;
+    worker->stop_deadline_ms = worker->now_ms + STOP_MS;
+}
+
+bool worker_adopt(struct worker *worker, int fd) {
+    return post(worker, open_adopt, (uint64_t)fd);
+}
+bool worker_kill(struct worker *worker, uint64_t client_id) {
+    return post(worker, open_kill, client_id);
+}
+bool worker_unpause(struct worker *worker) {
+    return post(worker, open_unpause, 0);
+}
+bool worker_stop(struct worker *worker) {
+    return post(worker, open_stop, 0);
+}
+
+/* ---- Between turns ----------------------------------------------------------------------------------------------------- */
+
+static void close_idle_clients(struct worker *worker) {
+    int64_t timeout_ms = config_number(&worker->server->config->timeout) * 1000;
+    if (timeout_ms == 0) return;
+    for (struct client *client = worker->clients, *next; client != NULL; client = next) {
+        next = client->next;
+        if (worker->now_ms - atomic_load_explicit(&client->active_ms, memory_order_relaxed) <= timeout_ms) continue;
+        log_verbose("Closing idle client %llu", (unsigned long long)client->id);
+        counters_add(&worker->closed_idle, 1);
+        worker_close_client(worker, client);
+    }
+}
+
+static bool shard_needs_upkeep(const struct server *server, const struct shard *shard) {
+    if (atomic_load_explicit(&shard->has_flushed, memory_order_relaxed)) return true;
+    return atomic_load_explicit(&shard->has_deadlines, memory_order_relaxed) &&
+           atomic_load_explicit(&server->expiry_is_active, memory_order_relaxed);
+}
+
+/* One bounded step in each of this worker's shards; remembers whether more is left. */
+static void keep_up(struct worker *worker) {
+    struct server *server = worker->server;
+    worker->upkeep_is_due = false;
+    for (uint32_t i = worker->index; i < server->shards.count; i += server->worker_count) {
+        if (!shard_needs_upkeep(server, &server->shards.shards[i])) continue;
+        if (shards_upkeep(&server->shards, i, worker->now_ms, UPKEEP_STEPS)) worker->upkeep_is_due = true;
+    }
+}
+
+static void tick(struct worker *worker) {
+    worker->next_tick_ms = worker->now_ms + TICK_MS;
+    keep_up(worker);
+    close_idle_clients(worker);
+    int64_t until_ms = atomic_load_explicit(&worker->server->pause_until_ms, memory_order_relaxed);
+    if (worker->has_paused && until_ms <= worker->now_ms) resume_paused(worker);
+    if (worker->index == 0) admission_retry(worker->server);
+}
+
+static int turn_timeout_ms(const struct worker *worker) {
+    const struct server *server = worker->server;
+    if (worker->upkeep_is_due) return 0;
+    if (worker->has_paused || worker->is_stopping) return TICK_MS;
+    for (uint32_t i = worker->index; i < server->shards.count; i += server->worker_count) {
+        if (shard_needs_upkeep(server, &server->shards.shards[i])) return TICK_MS;
+    }
+    return TICK_IDLE_MS;
+}
+
+static void turn(struct worker *worker, int timeout_ms) {
+    worker->now_is_stale = true;
+    worker->has_received = false;
+    if (engine_turn(worker->engine, timeout_ms) != STATUS_OK) {
+        log_warning("Worker %u: the %s engine failed; stopping", worker->index, engine_name(worker->engine));
+        server_stop(worker->server);
+        worker->is_stopping = true;
+    }
+    freshen(worker);
+    batch_run(worker);
+    if (worker->upkeep_is_due) keep_up(worker);
+    if (worker->now_ms >= worker->next_tick_ms) tick(worker);
+}
+
+/* ---- Stopping ---------------------------------------------------------------------------------------------------------- */
+
+/* Take in what the kernel has read for us, answer it, and let every client go once it has its replies. */
+static void drain(struct worker *worker) {
+    do {
+        turn(worker, 0);
+    } while (worker->has_received && worker->now_ms < worker->stop_deadline_ms);
+    for (struct client *client = worker->clients, *next; client != NULL; client = next) {
+        next = client->next;
+        engine_pause_receive(worker->engine, &client->connection);
+        finish_client(worker, client);
+    }
+    while (worker->clients != NULL && worker->now_ms < worker->stop_deadline_ms) {
+        turn(worker, TICK_MS);
+    }
+    while (worker->clients != NULL) {
+        worker_close_client(worker, worker->clients);
+    }
+    while (atomic_load_explicit(&worker->client_count, memory_order_relaxed) != 0 &&
+           worker->now_ms < worker->stop_deadline_ms + STOP_MS) {
+        turn(worker, TICK_MS);
+    }
+}
+
+/* ---- The thread ---------------------------------------------------------------------------------------------------------- */
+
+struct worker_start {
+    struct worker *worker;
+    char *text;
+    pthread_mutex_t lock;
+    pthread_cond_t answered;
+    enum status status;
+    bool is_answered;
+};
+
+static enum status create_engine(struct worker *worker, char *text) {
+    const struct config *config = worker->server->config;
+    struct engine_options options = {
+        .events = &events,
+        .context = worker,
+        .receive_buffer_count = (uint32_t)config_number(&config->receive_buffer_count),
+        .receive_buffer_bytes = (uint32_t)config_number(&config->receive_buffer_size),
+    };
+    static const enum engine_kind kinds[] = {
+        [IO_AUTO] = ENGINE_AUTO, [IO_URING] = ENGINE_URING, [IO_EPOLL] = ENGINE_EPOLL};
+    worker->engine = engine_create(kinds[config_number(&config->io)], &options, text);
+    if (worker->engine == NULL) return STATUS_UNSUPPORTED;
+    enum status status = mailbox_init(&worker->mailbox, worker->engine, worker, WORKER_MAILBOX);
+    if (status == STATUS_OK) return STATUS_OK;
+    engine_destroy(worker->engine);
+    snprintf(text, ENGINE_TEXT_MAX, "no memory for a worker's mailbox");
+    return status;
+}
+
+static void answer_start(struct worker_start *start, enum status status) {
+    pthread_mutex_lock(&start->lock);
+    start->status = status;
+    start->is_answered = true;
+    pthread_cond_signal(&start->answered);
+    pthread_mutex_unlock(&start->lock);
+}
+
+static void *run(void *argument) {
+    struct worker_start *start = argument;
+    struct worker *worker = start->worker;
+    enum status status = create_engine(worker, start->text);
+    if (status == STATUS_OK && worker->index == 0) status = admission_listen(worker->server, worker->engine, start->text);
+    worker->now_ms = clock_unix_ms();
+    answer_start(start, status); /* `start` is gone from here on */
+    if (status != STATUS_OK) return NULL;
+
+    while (!worker->is_stopping) {
+        turn(worker, turn_timeout_ms(worker));
+    }
+    drain(worker);
+    return NULL;
+}
+
+enum status worker_init(struct worker *worker, struct server *server, uint32_t index) {
+    *worker = (struct worker){.server = server, .index = index};
+    pthread_mutex_init(&worker->registry, NULL);
+    buffer_pool_init(&worker->buffers, BUFFERS_KEPT);
+    buffer_init(&worker->discard, &worker->buffers, 0);
+    resp_arguments_init(&worker->arguments);
+    uint64_t seed;
+    random_system(&seed, sizeof(seed));
+    random_init(&worker->random, seed);
+    worker->counters = counters_of_worker(&server->shards.counters, index);
+    worker->commands =
+        memory_allocate_zeroed(command_table_count_all(server->commands) * sizeof(*worker->commands));
+    return worker->commands == NULL ? STATUS_NO_MEMORY : STATUS_OK;
+}
+
+enum status worker_start(struct worker *worker, char *text) {
+    struct worker_start start = {.worker = worker, .text = text};
+    pthread_mutex_init(&start.lock, NULL);
+    pthread_cond_init(&start.answered, NULL);
+    if (pthread_create(&worker->thread, NULL, run, &start) != 0) {
+        snprintf(text, ENGINE_TEXT_MAX, "no thread for worker %u (a limit on processes?)", worker->index);
+        return STATUS_REFUSED;
+    }
+    pthread_mutex_lock(&start.lock);
+    while (!start.is_answered) {
+        pthread_cond_wait(&start.answered, &start.lock);
+    }
+    pthread_mutex_unlock(&start.lock);
+    if (start.status != STATUS_OK) pthread_join(worker->thread, NULL);
+    return start.status;
+}
+
+void worker_join(struct worker *worker) {
+    pthread_join(worker->thread, NULL);
+    mailbox_release(&worker->mailbox);
+    engine_destroy(worker->engine);
+}
+
+void worker_release(struct worker *worker) {
+    buffer_release(&worker->discard);
+    buffer_pool_release(&worker->buffers);
+    resp_arguments_release(&worker->arguments);
+    memory_free(worker->lock_indexes);
+    memory_free(worker->scratch);
+    memory_free(worker->commands);
+    pthread_mutex_destroy(&worker->registry);
+}
