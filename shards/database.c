@@ -51,6 +51,7 @@ void database_release(struct database *database) {
     bool is_empty = database_clear_some(database, UINT32_MAX, NULL);
     check(is_empty); /* 2^32 references can't name more entries */
     table_release(&database->table);
+    expiry_release(&database->expiry);
 }
 
 /* --- Finding ------------------------------------------------------------------------------------------------- */
@@ -110,22 +111,25 @@ static void put_over(struct database *database, const struct key *key, uint32_t 
     free_entry(database, from, reclaimer);
 }
 
-enum status database_put(struct database *database, const struct key *key, struct entry *old,
+enum status database_put(struct database *database, const struct key *key, struct entry **entry,
                          const struct entry_content *content, int64_t deadline_ms,
                          const struct reclaimer *reclaimer) {
-    if (old != NULL && overwrite(database, old, content, deadline_ms)) return STATUS_OK;
+    bool has_expiry = deadline_ms != ENTRY_NO_EXPIRY;
+    if (has_expiry && expiry_open(&database->expiry) != STATUS_OK) return STATUS_NO_MEMORY;
+    if (*entry != NULL && overwrite(database, *entry, content, deadline_ms)) return STATUS_OK;
     struct entry_content own = *content;
     own.key = key->name;
-    own.has_expiry = deadline_ms != ENTRY_NO_EXPIRY;
+    own.has_expiry = has_expiry;
     uint32_t reference = entry_create(database->slabs, &own);
     if (reference == 0) return STATUS_NO_MEMORY;
-    if (old != NULL) {
-        put_over(database, key, reference, old, reclaimer);
+    if (*entry != NULL) {
+        put_over(database, key, reference, *entry, reclaimer);
     } else {
         enum status status = put_new(database, key, reference, content->blob);
         if (status != STATUS_OK) return status;
     }
-    if (own.has_expiry) expiry_link(&database->expiry, reference, deadline_ms);
+    if (has_expiry) expiry_link(&database->expiry, reference, deadline_ms);
+    *entry = entry_at(database, reference);
     return STATUS_OK;
 }
 
@@ -143,6 +147,7 @@ struct entry *database_set_deadline(struct database *database, const struct key 
                                     struct entry *entry, int64_t deadline_ms) {
     bool has_expiry = deadline_ms != ENTRY_NO_EXPIRY;
     if (!has_expiry && !entry_has_expiry(entry)) return entry;
+    if (has_expiry && expiry_open(&database->expiry) != STATUS_OK) return NULL;
     uint32_t from = slabs_reference(database->slabs, entry);
     uint32_t to = from;
     if (entry_has_expiry(entry) != has_expiry) {

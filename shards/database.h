@@ -43,10 +43,10 @@ struct entry *database_find(const struct database *database, const struct key *k
 struct entry *database_find_for_write(struct database *database, const struct key *key, int64_t now_ms,
                                       const struct reclaimer *reclaimer, bool *expired);
 
-/* Put a new entry in place of `old` (as found by database_find_for_write; NULL when absent). `deadline_ms` may be ENTRY_NO_EXPIRY.
- * Writes in place when the slot allows. On STATUS_NO_MEMORY the old entry is as it was, and a given blob still the caller's.
- * `content->has_expiry` is ignored (derived from `deadline_ms`). */
-must_use enum status database_put(struct database *database, const struct key *key, struct entry *old,
+/* Put a new entry in place of `*entry` (as found by database_find_for_write; NULL when absent), which then is the new
+ * one. `deadline_ms` may be ENTRY_NO_EXPIRY. Writes in place when the slot allows. On STATUS_NO_MEMORY the old entry is as it
+ * was, and a given blob still the caller's. `content->key` and `has_expiry` are ignored (they follow from the others). */
+must_use enum status database_put(struct database *database, const struct key *key, struct entry **entry,
                                   const struct entry_content *content, int64_t deadline_ms,
                                   const struct reclaimer *reclaimer);
 /* Remove a found entry. */

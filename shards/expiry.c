@@ -30,6 +30,7 @@
 #include <stddef.h>
 
 #include "base/check.h"
+#include "base/memory.h"
 
 enum { DIGIT_BITS = 6, DIGIT_MASK = EXPIRY_SLOTS - 1, ERA_BITS = DIGIT_BITS * EXPIRY_LEVELS };
 static const uint64_t ERA_MASK = (UINT64_C(1) << ERA_BITS) - 1;
@@ -117,6 +118,22 @@ static void head_replace(struct expiry *expiry, uint32_t reference, int64_t dead
 
 void expiry_init(struct expiry *expiry, struct slabs *slabs, int64_t now_ms) {
     *expiry = (struct expiry){.slabs = slabs, .tick = tick_of_time(now_ms)};
+}
+
+void expiry_restart(struct expiry *expiry, int64_t now_ms) {
+    check(atomic_load_explicit(&expiry->count, memory_order_relaxed) == 0);
+    expiry->tick = tick_of_time(now_ms);
+}
+
+void expiry_release(struct expiry *expiry) {
+    memory_free(expiry->slots);
+    *expiry = (struct expiry){.slabs = expiry->slabs, .tick = expiry->tick};
+}
+
+enum status expiry_open(struct expiry *expiry) {
+    if (__builtin_expect(expiry->slots != NULL, 1)) return STATUS_OK;
+    expiry->slots = memory_allocate_zeroed(EXPIRY_LEVELS * sizeof(*expiry->slots));
+    return expiry->slots != NULL ? STATUS_OK : STATUS_NO_MEMORY;
 }
 
 void expiry_link(struct expiry *expiry, uint32_t reference, int64_t deadline_ms) {
@@ -259,7 +276,7 @@ static uint64_t slot_validate(const struct expiry *expiry, unsigned level, unsig
 
 void expiry_validate(const struct expiry *expiry) {
     uint64_t count = 0;
-    for (unsigned level = 0; level < EXPIRY_LEVELS; level++) {
+    for (unsigned level = 0; expiry->slots != NULL && level < EXPIRY_LEVELS; level++) {
         for (unsigned slot = 0; slot < EXPIRY_SLOTS; slot++) {
             count += slot_validate(expiry, level, slot);
         }

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/status.h"
 #include "entry.h"
 #include "slabs.h"
 
@@ -19,13 +20,20 @@ enum { EXPIRY_LEVELS = 6, EXPIRY_SLOTS = 64, EXPIRY_TICK_MS = 64 };
 
 struct expiry {
     struct slabs *slabs;
-    uint64_t tick;                               /* all ticks before this one are done */
-    _Atomic uint64_t count;                      /* entries linked; read without the lock as a statistic, relaxed */
-    uint64_t occupied[EXPIRY_LEVELS];            /* a bit a slot that is not empty */
-    uint32_t slots[EXPIRY_LEVELS][EXPIRY_SLOTS]; /* heads: references to entries */
+    uint64_t tick;                    /* all ticks before this one are done */
+    _Atomic uint64_t count;           /* entries linked; read without the lock as a statistic, relaxed */
+    uint64_t occupied[EXPIRY_LEVELS]; /* a bit a slot that is not empty */
+    uint32_t (*slots)[EXPIRY_SLOTS];  /* a row a level of heads: references to entries; NULL before expiry_open */
 };
 
+/* An unused wheel costs nothing: its slots (1.5 KiB) come with expiry_open. */
 void expiry_init(struct expiry *expiry, struct slabs *slabs, int64_t now_ms);
+/* Start anew at `now_ms`, an earlier time included. Nothing may be linked. */
+void expiry_restart(struct expiry *expiry, int64_t now_ms);
+/* Gives back the slots. What is still linked must not be touched through the wheel any more. */
+void expiry_release(struct expiry *expiry);
+/* Make sure that there are slots, as the first expiry_link needs them. STATUS_NO_MEMORY changes nothing. */
+must_use enum status expiry_open(struct expiry *expiry);
 /* Link an entry (made with room for an expiry, not linked) at `deadline_ms`; one already due is due at the next tick. */
 void expiry_link(struct expiry *expiry, uint32_t reference, int64_t deadline_ms);
 void expiry_unlink(struct expiry *expiry, uint32_t reference);

@@ -20,10 +20,7 @@ struct place {
 /* Put, keeping `place->entry` right: see database_put. */
 must_use static inline enum status place_put(struct place *place, const struct entry_content *content,
                                              int64_t deadline_ms) {
-    enum status status =
-        database_put(place->database, &place->key, place->entry, content, deadline_ms, place->reclaimer);
-    if (status == STATUS_OK) place->entry = database_find(place->database, &place->key, INT64_MIN);
-    return status;
+    return database_put(place->database, &place->key, &place->entry, content, deadline_ms, place->reclaimer);
 }
 static inline void place_remove(struct place *place) {
     database_remove(place->database, &place->key, place->entry, place->reclaimer);
