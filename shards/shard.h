@@ -11,29 +11,39 @@
 #include "slabs.h"
 
 struct shard {
-    struct rwlock lock;           /* first: alone on its cache line */
-    struct slabs slabs;           /* shard lock (write) */
-    struct database **databases;  /* the array: immutable after init; its pointers and what they point to: shard lock */
-    struct database *flushed;     /* detached by a flush, not freed yet: a chain; shard lock (write) */
-    uint64_t seed;                /* immutable after init */
-    uint32_t database_count;      /* immutable after init */
-    uint32_t index;               /* immutable after init: its number, and its lock's rank */
-    _Atomic uint64_t expired;     /* atomic, relaxed: keys removed at their deadline, a statistic */
-    _Atomic bool has_flushed;     /* atomic, relaxed: a hint that `flushed` isn't empty, to be read without the lock */
-    _Atomic bool has_deadlines;   /* likewise: some database here has keys with a deadline */
+    struct rwlock lock; /* first: alone on its cache line */
+    struct slabs slabs; /* shard lock (write) */
+    /* The array is immutable after init. Its pointers change under the lock (write), and are atomic, so that a worker
+     * may look without it for a bucket to prefetch: a database stays in memory until the shard's release. */
+    struct database *_Atomic *databases;
+    struct database *flushed; /* chain: detached, not cleared yet; shard lock (write) */
+    struct database *cleared; /* chain: empty, to be put in place of flushed ones; shard lock (write) */
+    uint64_t seed;            /* immutable after init */
+    uint32_t database_count;  /* immutable after init */
+    uint32_t index;           /* immutable after init: its number, and its lock's rank */
+    _Atomic uint64_t expired; /* atomic, relaxed: keys removed at their deadline, a statistic */
+    _Atomic bool has_flushed; /* atomic, relaxed: a hint that `flushed` isn't empty */
 };
 
 must_use enum status shard_init(struct shard *shard, uint32_t index, uint32_t database_count, uint64_t seed,
                                 size_t reserve_bytes, int64_t now_ms);
 void shard_release(struct shard *shard);
 
-/* Detach the keys of a database, which is empty from then on; O(1), whatever its size. STATUS_NO_MEMORY changes nothing. Lock: write. */
-must_use enum status shard_flush(struct shard *shard, uint32_t database, int64_t now_ms);
+/* Make sure that shard_flush of each of the databases [first, end) finds an empty one to put in place. STATUS_NO_MEMORY
+ * changes nothing that shows. Lock: write. */
+must_use enum status shard_prepare_flush(struct shard *shard, uint32_t first, uint32_t end);
+/* Empty a database in bounded time: a small one on the spot, a large one by detaching it, for shard_reclaim_some. It
+ * must have been prepared. Lock: write. */
+void shard_flush(struct shard *shard, uint32_t database, int64_t now_ms, const struct reclaimer *reclaimer);
 /* Free up to `limit` detached entries; true when none are left. Lock: write. */
 bool shard_reclaim_some(struct shard *shard, uint32_t limit, const struct reclaimer *reclaimer);
 /* Remove what is due in all databases, about `limit` steps in all; returns the keys removed. Lock: write. */
 uint64_t shard_expire_some(struct shard *shard, int64_t now_ms, uint32_t limit, bool *more,
                            const struct reclaimer *reclaimer);
+/* Has any key here a deadline? Relaxed and without the lock, so that it needn't be taken in vain. */
+bool shard_has_deadlines(const struct shard *shard);
+/* Would shard_expire_some find something to do? Lock: read. */
+bool shard_has_due(const struct shard *shard, int64_t now_ms);
 /* Bytes of slabs and buckets that have memory behind them. Lock: read. */
 size_t shard_footprint(const struct shard *shard);
 void shard_validate(const struct shard *shard);

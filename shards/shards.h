@@ -60,9 +60,10 @@ void shards_unlock_all(struct shards *shards, bool for_writing);
 
 /* Keys in a database over all shards; relaxed, takes no lock. */
 uint64_t shards_key_count(const struct shards *shards, uint32_t database);
-/* Keys with a deadline, locking one shard after the other for reading. */
-uint64_t shards_deadline_count(struct shards *shards, uint32_t database);
-/* Empty one database, or SHARDS_ALL_DATABASES, at one instant (takes all locks); freed later by shards_reclaim_some. */
+/* Those with a deadline; likewise. */
+uint64_t shards_deadline_count(const struct shards *shards, uint32_t database);
+/* Empty one database, or SHARDS_ALL_DATABASES, at one instant (takes all locks); freed later by
+ * shards_upkeep. STATUS_NO_MEMORY changes nothing. */
 must_use enum status shards_flush(struct shards *shards, int32_t database, int64_t now_ms);
 /* Exchange two databases at one instant (takes all locks). */
 void shards_swap(struct shards *shards, uint32_t a, uint32_t b);

@@ -1,0 +1,218 @@
+/* A shard's databases, and how they are emptied without stalling it.
+ *
+ * A flush puts an empty database in the place of a full one, which joins the chain `flushed`; upkeep clears it, a few hundred
+ * keys a hold. A cleared one is kept for a later flush and never freed: workers follow `databases` without the lock to
+ * prefetch buckets (table.h), so neither a database nor the region of its table may go while the shard is in use. What
+ * stays of one is two hundred bytes, a page of buckets, and addresses.
+ *
+ * A database of FLUSH_AT_ONCE_MAX keys or fewer is cleared where it is. Otherwise a client that sets one key and flushes, again and
+ * again in one pipeline, would leave a chain of thousands before upkeep has its turn, each with a mapping of its own, of which
+ * a process may have 65530.
+ *
+ * Invariants (shard_validate): every database's own; `cleared` ones are empty; has_flushed tells whether `flushed` isn't. */
+#include "shard.h"
+
+#include <stddef.h>
+
+#include "base/check.h"
+#include "base/memory.h"
+
+enum { FLUSH_AT_ONCE_MAX = 32 };
+
+/* Acquire: pairs with the release in `database_set`, for those who look without the lock. */
+static struct database *database_get(const struct shard *shard, uint32_t index) {
+    return atomic_load_explicit(&shard->databases[index], memory_order_acquire);
+}
+
+static void database_set(struct shard *shard, uint32_t index, struct database *database) {
+    atomic_store_explicit(&shard->databases[index], database, memory_order_release);
+}
+
+static void chain_push(struct database **chain, struct database *database) {
+    database->next_flushed = *chain;
+    *chain = database;
+}
+
+static struct database *chain_pop(struct database **chain) {
+    struct database *database = *chain;
+    *chain = database->next_flushed;
+    return database;
+}
+
+static struct database *database_create(struct shard *shard, int64_t now_ms) {
+    struct database *database = memory_allocate(sizeof(*database));
+    if (database != NULL) database_init(database, &shard->slabs, shard->seed, now_ms);
+    return database;
+}
+
+static void database_destroy(struct database *database) {
+    if (database == NULL) return;
+    database_release(database);
+    memory_free(database);
+}
+
+static void chain_destroy(struct database **chain) {
+    while (*chain != NULL) {
+        database_destroy(chain_pop(chain));
+    }
+}
+
+/* --- Lifetime ------------------------------------------------------------------------------------------------ */
+
+static enum status create_databases(struct shard *shard, int64_t now_ms) {
+    shard->databases = memory_allocate_zeroed(shard->database_count * sizeof(*shard->databases));
+    if (shard->databases == NULL) return STATUS_NO_MEMORY;
+    for (uint32_t i = 0; i < shard->database_count; i++) {
+        struct database *database = database_create(shard, now_ms);
+        if (database == NULL) return STATUS_NO_MEMORY;
+        database_set(shard, i, database);
+    }
+    return STATUS_OK;
+}
+
+enum status shard_init(struct shard *shard, uint32_t index, uint32_t database_count, uint64_t seed,
+                       size_t reserve_bytes, int64_t now_ms) {
+    check(database_count > 0);
+    *shard = (struct shard){.seed = seed, .database_count = database_count, .index = index};
+    rwlock_init(&shard->lock, index);
+    enum status status = slabs_init(&shard->slabs, reserve_bytes);
+    if (status != STATUS_OK) return status;
+    status = create_databases(shard, now_ms);
+    if (status != STATUS_OK) shard_release(shard);
+    return status;
+}
+
+void shard_release(struct shard *shard) {
+    for (uint32_t i = 0; shard->databases != NULL && i < shard->database_count; i++) {
+        database_destroy(database_get(shard, i));
+    }
+    chain_destroy(&shard->flushed);
+    chain_destroy(&shard->cleared);
+    memory_free(shard->databases);
+    shard->databases = NULL;
+    slabs_release(&shard->slabs);
+}
+
+/* --- Flushing ------------------------------------------------------------------------------------------------ */
+
+static bool is_flushed_at_once(const struct database *database) {
+    return database_key_count(database) <= FLUSH_AT_ONCE_MAX;
+}
+
+enum status shard_prepare_flush(struct shard *shard, uint32_t first, uint32_t end) {
+    uint32_t missing = 0;
+    for (uint32_t i = first; i < end; i++) {
+        missing += !is_flushed_at_once(database_get(shard, i));
+    }
+    for (const struct database *ready = shard->cleared; ready != NULL && missing > 0;) {
+        missing--;
+        ready = ready->next_flushed;
+    }
+    for (; missing > 0; missing--) {
+        struct database *database = database_create(shard, 0);
+        if (database == NULL) return STATUS_NO_MEMORY;
+        chain_push(&shard->cleared, database);
+    }
+    return STATUS_OK;
+}
+
+void shard_flush(struct shard *shard, uint32_t database, int64_t now_ms,
+                 const struct reclaimer *reclaimer) {
+    struct database *full = database_get(shard, database);
+    if (is_flushed_at_once(full)) {
+        database_clear_some(full, UINT32_MAX, reclaimer);
+        return;
+    }
+    check(shard->cleared != NULL);
+    struct database *empty = chain_pop(&shard->cleared);
+    expiry_restart(&empty->expiry, now_ms);
+    database_set(shard, database, empty);
+    chain_push(&shard->flushed, full);
+    atomic_store_explicit(&shard->has_flushed, true, memory_order_relaxed);
+}
+
+bool shard_reclaim_some(struct shard *shard, uint32_t limit, const struct reclaimer *reclaimer) {
+    while (limit > 0 && shard->flushed != NULL) {
+        struct database *database = shard->flushed;
+        uint64_t before = database_key_count(database);
+        bool is_empty = database_clear_some(database, limit, reclaimer);
+        limit -= (uint32_t)(before - database_key_count(database));
+        if (is_empty) chain_push(&shard->cleared, chain_pop(&shard->flushed));
+    }
+    if (shard->flushed == NULL) {
+        atomic_store_explicit(&shard->has_flushed, false, memory_order_relaxed);
+    }
+    return shard->flushed == NULL;
+}
+
+/* --- Expiry -------------------------------------------------------------------------------------------------- */
+
+bool shard_has_deadlines(const struct shard *shard) {
+    for (uint32_t i = 0; i < shard->database_count; i++) {
+        const struct database *database = database_get(shard, i);
+        if (atomic_load_explicit(&database->expiry.count, memory_order_relaxed) > 0) return true;
+    }
+    return false;
+}
+
+static uint32_t count_due_databases(const struct shard *shard, int64_t now_ms) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < shard->database_count; i++) {
+        count += expiry_has_work(&database_get(shard, i)->expiry, now_ms);
+    }
+    return count;
+}
+
+bool shard_has_due(const struct shard *shard, int64_t now_ms) {
+    return count_due_databases(shard, now_ms) > 0;
+}
+
+/* The limit is shared evenly, so that a database with much that is due does not starve the others. */
+uint64_t shard_expire_some(struct shard *shard, int64_t now_ms, uint32_t limit, bool *more,
+                           const struct reclaimer *reclaimer) {
+    uint32_t due = count_due_databases(shard, now_ms);
+    uint32_t share = due == 0 || limit <= due ? 1 : limit / due;
+    uint64_t removed = 0;
+    *more = false;
+    for (uint32_t i = 0; i < shard->database_count; i++) {
+        struct database *database = database_get(shard, i);
+        if (!expiry_has_work(&database->expiry, now_ms)) continue;
+        bool has_left;
+        removed += database_expire_some(database, now_ms, share, &has_left, reclaimer);
+        *more |= has_left;
+    }
+    atomic_fetch_add_explicit(&shard->expired, removed, memory_order_relaxed);
+    return removed;
+}
+
+/* --- Accounting and validation ------------------------------------------------------------------------------- */
+
+size_t shard_footprint(const struct shard *shard) {
+    size_t bytes = (size_t)shard->slabs.resident_bytes;
+    for (uint32_t i = 0; i < shard->database_count; i++) {
+        bytes += table_footprint(&database_get(shard, i)->table);
+    }
+    for (const struct database *database = shard->flushed; database != NULL;) {
+        bytes += table_footprint(&database->table);
+        database = database->next_flushed;
+    }
+    return bytes;
+}
+
+void shard_validate(const struct shard *shard) {
+    slabs_validate(&shard->slabs);
+    for (uint32_t i = 0; i < shard->database_count; i++) {
+        database_validate(database_get(shard, i));
+    }
+    for (const struct database *database = shard->flushed; database != NULL;) {
+        database_validate(database);
+        database = database->next_flushed;
+    }
+    for (const struct database *database = shard->cleared; database != NULL;) {
+        database_validate(database);
+        check(database_key_count(database) == 0);
+        database = database->next_flushed;
+    }
+    check((shard->flushed != NULL) ==
+          atomic_load_explicit(&shard->has_flushed, memory_order_relaxed));
+}
