@@ -7,28 +7,35 @@
 #include "log.h"
 #include "server.h"
 
-int main(int argc, char **argv) {
+static int configure_and_serve(const struct cli *cli) {
     struct config *config = config_create();
     if (config == NULL) {
         fputs("sherd: no memory to start with\n", stderr);
         return EXIT_FAILURE;
     }
-    int status = EXIT_SUCCESS;
-    switch (cli_read(config, argc, argv, stdout, stderr)) {
-    case CLI_SERVE:
+    int exit_status = EXIT_FAILURE;
+    char error[CONFIG_ERROR_MAX];
+    if (cli_configure(cli, config, error) != STATUS_OK) {
+        fprintf(stderr, "sherd: %s\n", error);
+    } else if (cli->action == CLI_CHECK) {
+        puts("The configuration is valid.");
+        exit_status = EXIT_SUCCESS;
+    } else if (log_open(config->logfile) == STATUS_OK) {
         log_set_level((enum log_level)config_number(&config->loglevel));
-        if (log_open(config->logfile) == STATUS_OK) {
-            status = server_run(config);
-        } else {
-            status = EXIT_FAILURE;
-        }
-        break;
-    case CLI_DONE:
-        break;
-    case CLI_WRONG:
-        status = EXIT_FAILURE;
-        break;
+        exit_status = server_run(config);
     }
     config_destroy(config);
-    return status;
+    return exit_status;
+}
+
+int main(int argc, char **argv) {
+    struct cli cli;
+    cli_parse(&cli, argc, argv);
+    switch (cli.action) {
+    case CLI_HELP: cli_print_help(stdout); return EXIT_SUCCESS;
+    case CLI_VERSION: cli_print_version(stdout); return EXIT_SUCCESS;
+    case CLI_SERVE:
+    case CLI_CHECK: return configure_and_serve(&cli);
+    }
+    return EXIT_FAILURE;
 }

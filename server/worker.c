@@ -277,7 +277,7 @@ static void close_idle_clients(struct worker *worker) {
 
 static bool shard_needs_upkeep(const struct server *server, const struct shard *shard) {
     if (atomic_load_explicit(&shard->has_flushed, memory_order_relaxed)) return true;
-    return atomic_load_explicit(&shard->has_deadlines, memory_order_relaxed) &&
+    return shard_has_deadlines(shard) &&
            atomic_load_explicit(&server->expiry_is_active, memory_order_relaxed);
 }
 

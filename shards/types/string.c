@@ -8,8 +8,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "../base/check.h"
-#include "../base/memory.h"
+#include "shards/base/check.h"
+#include "shards/base/memory.h"
 
 const char *string_encoding_name(const struct entry *entry) {
     struct bytes value = entry_value(entry);

@@ -6,10 +6,10 @@
 
 #include <stdint.h>
 
-#include "../base/bytes.h"
-#include "../base/number.h"
-#include "../base/status.h"
-#include "../place.h"
+#include "shards/base/bytes.h"
+#include "shards/base/number.h"
+#include "shards/base/status.h"
+#include "shards/place.h"
 
 enum { STRING_EMBEDDED_MAX = 44 /* bytes: up to here Redis says "embstr", above it "raw" */ };
 

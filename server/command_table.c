@@ -1,0 +1,165 @@
+/* Names to rows: open addressing over the first eight bytes of the name.
+ *
+ * A name is folded to lower case as one 64-bit number (its first eight bytes, shorter ones padded with zero): most commands are
+ * then told apart by one multiplication, one probe and one comparison of integers; only longer names compare their rest. The table is
+ * four times as large as its rows, so probes rarely collide. */
+#include "command_table.h"
+
+#include <string.h>
+
+#include "shards/base/check.h"
+#include "shards/base/memory.h"
+
+enum { SLOTS = 1024, GROUPS = 10 };
+
+struct slot {
+    uint64_t head;             /* first eight bytes of the name */
+    const struct command *row; /* NULL: empty */
+    uint32_t id;
+    uint32_t size;             /* of the name */
+};
+
+struct command_table {
+    struct slot slots[SLOTS];
+    const struct command **rows; /* by id */
+    uint32_t *first_sub;         /* by id of a top-level row: its first subcommand's */
+    uint32_t count, count_all;
+};
+
+static const struct command_group_rows *const groups[GROUPS] = {
+    &commands_strings, &commands_keys,   &commands_scan,   &commands_connection, &commands_client,
+    &commands_server,  &commands_info,   &commands_config, &commands_command,    &commands_debug,
+};
+
+/* ASCII letters of eight bytes to lower case at once: bytes from 'A' to 'Z' get their sixth bit set. */
+static inline uint64_t fold_eight(uint64_t word) {
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t low = word & (ones * 0x7f);
+    uint64_t at_least_a = low + ones * (0x80 - 'A');
+    uint64_t past_z = low + ones * (0x80 - 'Z' - 1);
+    uint64_t is_upper = at_least_a & ~past_z & ~word & (ones * 0x80);
+    return word | is_upper >> 2;
+}
+
+static inline uint64_t head_of(struct bytes name) {
+    uint64_t word = 0;
+    if (name.size >= sizeof(word)) {
+        memcpy(&word, name.data, sizeof(word));
+    } else {
+        for (size_t i = name.size; i-- > 0;) {
+            word = word << 8 | (unsigned char)name.data[i];
+        }
+    }
+    return fold_eight(word);
+}
+
+static inline uint32_t slot_of(uint64_t head, size_t size) {
+    return (uint32_t)((head ^ size) * UINT64_C(0x9e3779b97f4a7c15) >> 54) & (SLOTS - 1);
+}
+
+static bool is_named(const struct slot *slot, uint64_t head, struct bytes name) {
+    if (slot->head != head || slot->size != name.size) return false;
+    return name.size <= sizeof(head) || bytes_is(name, slot->row->name);
+}
+
+struct command_found command_table_find(const struct command_table *table, struct bytes name) {
+    uint64_t head = head_of(name);
+    uint32_t i = slot_of(head, name.size);
+    for (; table->slots[i].row != NULL; i = (i + 1) & (SLOTS - 1)) {
+        if (is_named(&table->slots[i], head, name)) {
+            return (struct command_found){table->slots[i].row, table->slots[i].id};
+        }
+    }
+    return (struct command_found){NULL, 0};
+}
+
+struct command_found command_table_find_sub(const struct command_table *table, struct command_found container,
+                                            struct bytes name) {
+    size_t prefix = strlen(container.row->name) + 1;
+    for (size_t i = 0; i < container.row->subcommand_count; i++) {
+        const struct command *row = &container.row->subcommands[i];
+        if (bytes_is(name, row->name + prefix)) {
+            return (struct command_found){row, table->first_sub[container.id] + (uint32_t)i};
+        }
+    }
+    return (struct command_found){NULL, 0};
+}
+
+struct command_found command_table_find_full(const struct command_table *table, struct bytes name) {
+    const char *bar = name.size != 0 ? memchr(name.data, '|', name.size) : NULL;
+    if (bar == NULL) return command_table_find(table, name);
+    size_t size = (size_t)(bar - name.data);
+    struct command_found container = command_table_find(table, bytes_of(name.data, size));
+    if (container.row == NULL) return container;
+    return command_table_find_sub(table, container, bytes_of(bar + 1, name.size - size - 1));
+}
+
+static void add_row(struct command_table *table, const struct command *row, uint32_t id) {
+    struct bytes name = bytes_of_text(row->name);
+    check(command_table_find(table, name).row == NULL);
+    uint64_t head = head_of(name);
+    uint32_t i = slot_of(head, name.size);
+    while (table->slots[i].row != NULL) {
+        i = (i + 1) & (SLOTS - 1);
+    }
+    table->slots[i] = (struct slot){head, row, id, (uint32_t)name.size};
+    table->rows[id] = row;
+}
+
+static void count_rows(struct command_table *table) {
+    for (size_t g = 0; g < GROUPS; g++) {
+        table->count += (uint32_t)groups[g]->count;
+        for (size_t i = 0; i < groups[g]->count; i++) {
+            table->count_all += (uint32_t)groups[g]->rows[i].subcommand_count;
+        }
+    }
+    table->count_all += table->count;
+}
+
+static void add_rows(struct command_table *table) {
+    uint32_t id = 0, sub_id = table->count;
+    for (size_t g = 0; g < GROUPS; g++) {
+        for (size_t i = 0; i < groups[g]->count; i++, id++) {
+            const struct command *row = &groups[g]->rows[i];
+            add_row(table, row, id);
+            table->first_sub[id] = sub_id;
+            for (size_t s = 0; s < row->subcommand_count; s++) {
+                table->rows[sub_id++] = &row->subcommands[s];
+            }
+        }
+    }
+}
+
+struct command_table *command_table_create(void) {
+    struct command_table *table = memory_allocate_zeroed(sizeof(*table));
+    if (table == NULL) return NULL;
+    count_rows(table);
+    check(table->count_all < SLOTS / 2);
+    table->rows = memory_allocate_zeroed(table->count_all * sizeof(*table->rows));
+    table->first_sub = memory_allocate_zeroed(table->count * sizeof(*table->first_sub));
+    if (table->rows == NULL || table->first_sub == NULL) {
+        command_table_destroy(table);
+        return NULL;
+    }
+    add_rows(table);
+    return table;
+}
+
+void command_table_destroy(struct command_table *table) {
+    memory_free(table->rows);
+    memory_free(table->first_sub);
+    memory_free(table);
+}
+
+uint32_t command_table_count(const struct command_table *table) {
+    return table->count;
+}
+uint32_t command_table_count_all(const struct command_table *table) {
+    return table->count_all;
+}
+const struct command *command_table_row(const struct command_table *table, uint32_t id) {
+    return table->rows[id];
+}
+uint32_t command_table_first_sub(const struct command_table *table, uint32_t id) {
+    return table->first_sub[id];
+}
