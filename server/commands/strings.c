@@ -9,6 +9,7 @@
 #include "shards/types/string.h"
 
 #include "expiry_options.h"
+#include "lcs.h"
 
 /* The key of argument 1 for reading, when it is a string; `*entry` is NULL when absent. False: an error was replied. */
 static bool read_string(struct call *call, uint32_t index, struct entry **entry) {
@@ -398,6 +399,10 @@ static const struct command rows[] = {
     {.name = "incrbyfloat", .run = increment_by_fraction, .arity = 3, .flags = COMMAND_WRITE | COMMAND_DENY_OOM | COMMAND_FAST,
      .keys = ONE_KEY_AT(1), .group = GROUP_STRING, .since = "2.6.0", .complexity = "O(1)",
      .summary = "Adds a decimal fraction to the number of a key; an absent one counts as 0.", .syntax = "key increment"},
+    {.name = "lcs", .run = strings_lcs, .arity = -3, .flags = COMMAND_READ, .keys = KEYS_FROM_TO(1, 2),
+     .group = GROUP_STRING, .since = "7.0.0", .complexity = "O(n m) in the two strings",
+     .summary = "Finds the longest common subsequence of two strings.",
+     .syntax = "key1 key2 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]"},
     {.name = "mget", .run = mget, .arity = -2, .flags = COMMAND_READ | COMMAND_FAST, .keys = KEYS_EACH(1, 1),
      .group = GROUP_STRING, .since = "1.0.0", .complexity = "O(n) in the keys",
      .summary = "Returns the strings of several keys, as of one instant.", .syntax = "key [key ...]"},
