@@ -213,10 +213,17 @@ static enum resp_outcome parse_array_header(const struct parse *parse) {
 /* "$length" at the parser's position; `*header` is the size of the line. */
 static enum resp_outcome parse_bulk_header(const struct parse *parse, size_t *header,
                                            uint64_t *length) {
+    const char *line = parse->input + parse->parser->position;
+    size_t small;
+    *header = read_small_header(line, parse->input + parse->size, &small);
+    if (*header > 0 && small <= parse->limits->bulk_bytes_max) {
+        parse->parser->scanned = 0;
+        *length = small;
+        return RESP_COMPLETE;
+    }
     size_t line_size;
     enum resp_outcome outcome = read_header(parse, "too big bulk count string", &line_size);
     if (outcome != RESP_COMPLETE) return outcome;
-    const char *line = parse->input + parse->parser->position;
     if (line[0] != '$') {
         char reason[] = "expected '$', got '?'";
         reason[sizeof reason - 3] = line[0];
