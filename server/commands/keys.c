@@ -157,7 +157,6 @@ static void persist(struct call *call) {
 static enum status copy_entry(const struct place *from, struct place *to) {
     struct blob *blob = entry_blob(from->entry);
     struct entry_content content = {
-        .key = to->key.name,
         .value = blob != NULL ? BYTES("") : entry_value(from->entry),
         .blob = blob != NULL ? blob_retain(blob) : NULL,
         .type = entry_type(from->entry),

@@ -48,38 +48,38 @@ static bool read_string(struct call *call, uint32_t index, struct bytes *text) {
     return false;
 }
 
-struct table {
+struct grid {
     struct bytes a, b;
     size_t stride;
     uint32_t *cells;
 };
 
-static uint32_t *cell(const struct table *table, size_t i, size_t j) {
-    return &table->cells[i * table->stride + j];
+static uint32_t *cell(const struct grid *grid, size_t i, size_t j) {
+    return &grid->cells[i * grid->stride + j];
 }
 
 /* Reply why there is none, and return false; or make it. */
-static bool make_table(struct call *call, struct table *table) {
+static bool make_grid(struct call *call, struct grid *grid) {
     uint64_t limit = (uint64_t)config_number(&call->server->config->proto_max_bulk_len);
-    uint64_t rows = table->a.size + 1, columns = table->b.size + 1, bytes;
+    uint64_t rows = grid->a.size + 1, columns = grid->b.size + 1, bytes;
     if (__builtin_mul_overflow(rows, columns, &bytes) || __builtin_mul_overflow(bytes, sizeof(uint32_t), &bytes) ||
         bytes > limit) {
         reply_error(call->reply, "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len");
         return false;
     }
-    table->stride = columns;
-    table->cells = memory_allocate_zeroed(bytes);
-    if (table->cells != NULL) return true;
+    grid->stride = columns;
+    grid->cells = memory_allocate_zeroed(bytes);
+    if (grid->cells != NULL) return true;
     reply_error(call->reply, "ERR Insufficient memory, failed allocating transient memory for LCS");
     return false;
 }
 
-static void fill_table(const struct table *table) {
-    for (size_t i = 1; i <= table->a.size; i++) {
-        for (size_t j = 1; j <= table->b.size; j++) {
-            uint32_t above = *cell(table, i - 1, j), left = *cell(table, i, j - 1);
+static void fill_grid(const struct grid *grid) {
+    for (size_t i = 1; i <= grid->a.size; i++) {
+        for (size_t j = 1; j <= grid->b.size; j++) {
+            uint32_t above = *cell(grid, i - 1, j), left = *cell(grid, i, j - 1);
             uint32_t best = above > left ? above : left;
-            *cell(table, i, j) = table->a.data[i - 1] == table->b.data[j - 1] ? *cell(table, i - 1, j - 1) + 1 : best;
+            *cell(grid, i, j) = grid->a.data[i - 1] == grid->b.data[j - 1] ? *cell(grid, i - 1, j - 1) + 1 : best;
         }
     }
 }
@@ -90,15 +90,15 @@ struct range {
 };
 
 /* Walk back: the subsequence's bytes to `text`, its ranges, last first, to `ranges`; returns how many. */
-static size_t walk_back(const struct table *table, int64_t length_min, char *text, struct range *ranges) {
-    size_t i = table->a.size, j = table->b.size, left = *cell(table, i, j), count = 0;
+static size_t walk_back(const struct grid *grid, int64_t length_min, char *text, struct range *ranges) {
+    size_t i = grid->a.size, j = grid->b.size, left = *cell(grid, i, j), count = 0;
     struct range run = {0};
     while (i > 0 && j > 0) {
-        bool is_common = table->a.data[i - 1] == table->b.data[j - 1];
+        bool is_common = grid->a.data[i - 1] == grid->b.data[j - 1];
         if (is_common) {
-            text[--left] = table->a.data[--i];
+            text[--left] = grid->a.data[--i];
             run = (struct range){i, --j, run.size + 1};
-        } else if (*cell(table, i - 1, j) > *cell(table, i, j - 1)) {
+        } else if (*cell(grid, i - 1, j) > *cell(grid, i, j - 1)) {
             i--;
         } else {
             j--;
@@ -133,18 +133,18 @@ static void reply_ranges(struct call *call, const struct range *ranges, size_t c
 
 void strings_lcs(struct call *call) {
     struct options options = {0};
-    struct table table = {0};
-    if (!read_string(call, 1, &table.a) || !read_string(call, 2, &table.b)) return;
-    if (!read_options(call, &options) || !make_table(call, &table)) return;
-    fill_table(&table);
-    uint32_t length = *cell(&table, table.a.size, table.b.size);
+    struct grid grid = {0};
+    if (!read_string(call, 1, &grid.a) || !read_string(call, 2, &grid.b)) return;
+    if (!read_options(call, &options) || !make_grid(call, &grid)) return;
+    fill_grid(&grid);
+    uint32_t length = *cell(&grid, grid.a.size, grid.b.size);
     if (options.wants_length) {
         reply_integer(call->reply, length);
     } else {
         char *text = call_scratch(call, length + 1);
         struct range *ranges = text != NULL ? call_scratch(call, (length + 1) * sizeof(*ranges)) : NULL;
         if (ranges != NULL) {
-            size_t count = walk_back(&table, options.length_min, text, ranges);
+            size_t count = walk_back(&grid, options.length_min, text, ranges);
             if (options.wants_ranges) {
                 reply_ranges(call, ranges, count, length, options.with_length);
             } else {
@@ -152,5 +152,5 @@ void strings_lcs(struct call *call) {
             }
         }
     }
-    memory_free(table.cells);
+    memory_free(grid.cells);
 }

@@ -71,8 +71,7 @@ static void get_range(struct call *call) {
 /* ---- Setting ----------------------------------------------------------------------------------------------------------- */
 
 static enum status put(struct place *place, struct bytes value, int64_t deadline_ms) {
-    struct entry_content content = {.key = place->key.name, .value = value, .type = ENTRY_STRING};
-    return database_put(place->database, &place->key, place->entry, &content, deadline_ms, place->reclaimer);
+    return place_put(place, &(struct entry_content){.value = value, .type = ENTRY_STRING}, deadline_ms);
 }
 
 /* SET's condition on what is there. */
@@ -167,11 +166,12 @@ static void set(struct call *call) {
 
 static void set_if_absent(struct call *call) {
     struct place place = call_write(call, 1);
-    enum status status = place.entry == NULL ? put(&place, call->args[2], ENTRY_NO_EXPIRY) : STATUS_OK;
+    bool was_absent = place.entry == NULL;
+    enum status status = was_absent ? put(&place, call->args[2], ENTRY_NO_EXPIRY) : STATUS_OK;
     if (status != STATUS_OK) {
         call_failed(call, status);
     } else {
-        reply_integer(call->reply, place.entry == NULL);
+        reply_integer(call->reply, was_absent);
     }
 }
 

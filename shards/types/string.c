@@ -26,7 +26,6 @@ static struct bytes value_of(const struct place *place) {
 static enum status put(struct place *place, const struct entry_content *content) {
     int64_t deadline_ms = place->entry != NULL ? entry_deadline_ms(place->entry) : ENTRY_NO_EXPIRY;
     struct entry_content whole = *content;
-    whole.key = place->key.name;
     whole.type = ENTRY_STRING;
     return place_put(place, &whole, deadline_ms);
 }
