@@ -1,0 +1,73 @@
+/* A counted string: who holds it, and what resizing keeps. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "shards/base/memory.h"
+#include "shards/blob.h"
+
+static void the_last_release_frees(void **state) {
+    (void)state;
+    size_t before = memory_used();
+    struct blob *blob = blob_create(1000, 3000);
+    assert_non_null(blob);
+    assert_true(memory_used() >= before + 3000);
+    assert_ptr_equal(blob_retain(blob), blob);
+    assert_false(blob_is_unshared(blob));
+    blob_release_owner(blob);
+    assert_true(blob_is_unshared(blob));
+    blob_release(blob);
+    assert_int_equal(memory_used(), before);
+}
+
+static void resizing_keeps_what_was_there(void **state) {
+    (void)state;
+    struct blob *blob = blob_create(10, 10);
+    assert_non_null(blob);
+    memcpy(blob->data, "0123456789", 10);
+    blob = blob_resize(blob, 5000, 100000);
+    assert_non_null(blob);
+    assert_int_equal(blob->size, 5000);
+    assert_int_equal(blob->capacity, 100000);
+    assert_memory_equal(blob->data, "0123456789", 10);
+    blob = blob_resize(blob, 4, 4);
+    assert_non_null(blob);
+    assert_memory_equal(blob->data, "0123", 4);
+    assert_true(blob_is_unshared(blob));
+    blob_release(blob);
+}
+
+static void a_refused_resize_changes_nothing(void **state) {
+    (void)state;
+    struct blob *blob = blob_create(3, 3);
+    assert_non_null(blob);
+    memcpy(blob->data, "abc", 3);
+    memory_refuse_after(0);
+    struct blob *resized = blob_resize(blob, 100, 100);
+    struct blob *created = blob_create(1, 1);
+    memory_refuse_after(-1);
+    assert_null(resized);
+    assert_null(created);
+    assert_int_equal(blob->size, 3);
+    assert_memory_equal(blob->data, "abc", 3);
+    blob_release(blob);
+}
+
+static void a_size_that_would_wrap_is_refused(void **state) {
+    (void)state;
+    assert_null(blob_create(0, SIZE_MAX - 4));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_last_release_frees),
+        cmocka_unit_test(resizing_keeps_what_was_there),
+        cmocka_unit_test(a_refused_resize_changes_nothing),
+        cmocka_unit_test(a_size_that_would_wrap_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

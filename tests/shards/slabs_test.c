@@ -1,0 +1,164 @@
+/* Slots: their sizes, their alignment, and what becomes of a slab that runs empty. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "shards/base/memory.h"
+#include "shards/slabs.h"
+
+static int set_up(void **state) {
+    static struct slabs slabs;
+    *state = &slabs;
+    return slabs_init(&slabs, (size_t)256 << 20) == STATUS_OK ? 0 : -1;
+}
+
+static int tear_down(void **state) {
+    slabs_release(*state);
+    return 0;
+}
+
+static void slots_come_in_steps_of_8_up_to_512_and_of_64_above(void **state) {
+    (void)state;
+    for (size_t size = 1; size <= 512; size++) {
+        assert_int_equal(slabs_slot_bytes(size), (size + 7) / 8 * 8);
+    }
+    for (size_t size = 513; size <= SLABS_OBJECT_MAX; size++) {
+        assert_int_equal(slabs_slot_bytes(size), (size + 63) / 64 * 64);
+    }
+}
+
+static void every_size_gets_an_aligned_slot_of_its_own(void **state) {
+    struct slabs *slabs = *state;
+    static uint32_t references[SLABS_OBJECT_MAX + 1];
+    for (size_t size = 1; size <= SLABS_OBJECT_MAX; size++) {
+        uint32_t reference = slabs_allocate(slabs, size);
+        assert_int_not_equal(reference, 0);
+        assert_int_equal((uintptr_t)slabs_at(slabs, reference) % 8, 0);
+        if (slabs_slot_bytes(size) % 64 == 0) {
+            assert_int_equal((uintptr_t)slabs_at(slabs, reference) % 64, 0);
+        }
+        assert_int_equal(slabs_reference(slabs, slabs_at(slabs, reference)), reference);
+        memset(slabs_at(slabs, reference), (int)size, size);
+        references[size] = reference;
+    }
+    slabs_validate(slabs);
+    for (size_t size = 1; size <= SLABS_OBJECT_MAX; size++) {
+        const unsigned char *slot = slabs_at(slabs, references[size]);
+        assert_int_equal(slot[0], (unsigned char)size);
+        assert_int_equal(slot[size - 1], (unsigned char)size);
+        slabs_free(slabs, references[size]);
+    }
+    assert_int_equal(slabs->used_bytes, 0);
+    slabs_validate(slabs);
+}
+
+static void a_freed_slot_is_the_next_to_be_used(void **state) {
+    struct slabs *slabs = *state;
+    uint32_t first = slabs_allocate(slabs, 88);
+    uint32_t second = slabs_allocate(slabs, 88);
+    slabs_free(slabs, first);
+    assert_int_equal(slabs_allocate(slabs, 81), first);
+    slabs_free(slabs, first);
+    slabs_free(slabs, second);
+}
+
+static void ten_small_keys_touch_no_more_than_two_pages(void **state) {
+    struct slabs *slabs = *state;
+    size_t before = memory_used();
+    for (int i = 0; i < 10; i++) {
+        assert_int_not_equal(slabs_allocate(slabs, 88), 0);
+    }
+    assert_true(slabs->resident_bytes <= 2 * 4096); /* one of slots, one of headers */
+    assert_int_equal(memory_used() - before, slabs->resident_bytes);
+}
+
+/* Fills `count` slots of 2 KiB and frees them all. */
+static void fill_and_empty(struct slabs *slabs, uint32_t count) {
+    static uint32_t references[40000];
+    for (uint32_t i = 0; i < count; i++) {
+        references[i] = slabs_allocate(slabs, SLABS_OBJECT_MAX);
+        assert_int_not_equal(references[i], 0);
+        memset(slabs_at(slabs, references[i]), 1, SLABS_OBJECT_MAX);
+    }
+    slabs_validate(slabs);
+    for (uint32_t i = 0; i < count; i++) {
+        slabs_free(slabs, references[i]);
+    }
+    slabs_validate(slabs);
+}
+
+static void empty_slabs_give_their_pages_back(void **state) {
+    struct slabs *slabs = *state;
+    fill_and_empty(slabs, 40000); /* 78 MiB */
+    assert_int_equal(slabs->used_bytes, 0);
+    assert_true(slabs->resident_bytes < 600 * 1024); /* headers, and the few spare slabs */
+}
+
+static void the_address_space_of_one_size_serves_another(void **state) {
+    struct slabs *slabs = *state;
+    fill_and_empty(slabs, 40000);
+    uint32_t slab_count = slabs->slab_count;
+    for (int i = 0; i < 100000; i++) {
+        assert_int_not_equal(slabs_allocate(slabs, 100), 0);
+    }
+    slabs_validate(slabs);
+    assert_int_equal(slabs->slab_count, slab_count);
+}
+
+static void a_full_reservation_is_an_ordinary_refusal(void **state) {
+    (void)state;
+    struct slabs slabs;
+    assert_int_equal(slabs_init(&slabs, 4 * SLABS_SLAB_BYTES), STATUS_OK);
+    uint32_t last = 0, count = 0;
+    for (uint32_t reference; (reference = slabs_allocate(&slabs, 2048)) != 0; last = reference) {
+        count++;
+    }
+    assert_int_equal(count, 3 * 32); /* the first slab holds headers */
+    slabs_validate(&slabs);
+    slabs_free(&slabs, last);
+    assert_int_equal(slabs_allocate(&slabs, 2048), last);
+    slabs_release(&slabs);
+}
+
+static void refused_memory_changes_nothing(void **state) {
+    struct slabs *slabs = *state;
+    memory_refuse_after(0);
+    uint32_t reference = slabs_allocate(slabs, 100);
+    memory_refuse_after(-1);
+    assert_int_equal(reference, 0);
+    slabs_validate(slabs);
+    assert_int_not_equal(slabs_allocate(slabs, 100), 0);
+}
+
+static void what_was_counted_is_taken_off_at_the_release(void **state) {
+    (void)state;
+    struct slabs slabs;
+    size_t before = memory_used();
+    assert_int_equal(slabs_init(&slabs, 0), STATUS_OK);
+    for (int i = 0; i < 10000; i++) {
+        assert_int_not_equal(slabs_allocate(&slabs, 200), 0);
+    }
+    assert_true(memory_used() > before + 2000000);
+    slabs_release(&slabs);
+    assert_int_equal(memory_used(), before);
+}
+
+int main(void) {
+#define SLABS_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(slots_come_in_steps_of_8_up_to_512_and_of_64_above),
+        SLABS_TEST(every_size_gets_an_aligned_slot_of_its_own),
+        SLABS_TEST(a_freed_slot_is_the_next_to_be_used),
+        SLABS_TEST(ten_small_keys_touch_no_more_than_two_pages),
+        SLABS_TEST(empty_slabs_give_their_pages_back),
+        SLABS_TEST(the_address_space_of_one_size_serves_another),
+        cmocka_unit_test(a_full_reservation_is_an_ordinary_refusal),
+        SLABS_TEST(refused_memory_changes_nothing),
+        cmocka_unit_test(what_was_counted_is_taken_off_at_the_release),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
