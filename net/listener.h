@@ -1,7 +1,6 @@
 /* A listening socket, TCP or Unix. */
 #pragma once
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -11,20 +10,22 @@
 enum { LISTENER_PATH_MAX = 108, LISTENER_ERROR_MAX = 256 };
 
 struct listener {
-    int fd;                         /* -1 when not open */
-    char path[LISTENER_PATH_MAX];   /* of a Unix socket; empty for TCP */
-    char text[ADDRESS_TEXT_MAX];    /* for the log */
+    int fd;                       /* -1 when not open */
+    char path[LISTENER_PATH_MAX]; /* of a Unix socket; empty for TCP */
+    char text[ADDRESS_TEXT_MAX];  /* where it listens, for the log; never port 0, but the one got */
 };
 
-/* Both: non-blocking, close-on-exec, listening. On failure `error` (LISTENER_ERROR_MAX) says what, where and what to do. */
-must_use enum status listener_open_tcp(struct listener *listener, const char *host, uint16_t port, int backlog,
-                                       char *error);
+/* Both: non-blocking, close-on-exec, listening. On failure `error` (LISTENER_ERROR_MAX bytes) says what, where and what to
+ * do, `fd` is -1, and nothing is left behind. */
+must_use enum status listener_open_tcp(struct listener *listener, const char *host, uint16_t port,
+                                       int backlog, char *error);
 /* A stale socket file (nobody listens on it) is replaced; one in use, or a file of another kind, is refused.
  * `permissions` 0 leaves the umask's. */
-must_use enum status listener_open_unix(struct listener *listener, const char *path, mode_t permissions, int backlog,
-                                        char *error);
-/* Closes; removes the socket's file. */
+must_use enum status listener_open_unix(struct listener *listener, const char *path,
+                                        mode_t permissions, int backlog, char *error);
+/* Closes, and removes the socket's file; does nothing when not open. */
 void listener_close(struct listener *listener);
 
-/* What every accepted TCP socket gets: TCP_NODELAY, and keepalive after `keepalive_s` idle seconds (0: none). No-op on Unix sockets. */
+/* What every accepted TCP socket gets: TCP_NODELAY, and keepalive after `keepalive_s` idle seconds (0: none). Does nothing to
+ * Unix sockets. */
 void listener_tune(int fd, int keepalive_s);
