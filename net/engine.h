@@ -8,6 +8,7 @@
  * a turn's requests are parsed and run where they arrived, without a copy. */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -17,11 +18,13 @@
 
 enum engine_kind { ENGINE_AUTO, ENGINE_URING, ENGINE_EPOLL };
 
-/* Calls upward, all from inside engine_turn, on its thread. They may call any engine function but engine_turn and engine_destroy. */
+/* Calls upward, all from inside engine_turn, on its thread. They may call any engine function but engine_turn and
+ * engine_destroy. Callees must bear a spurious `sent` and `woken`. */
 struct engine_events {
     /* A new socket from the listening `listener_fd`: non-blocking, close-on-exec, owned by the callee. */
     void (*accepted)(void *context, int listener_fd, int fd);
-    /* Accepting failed for want of descriptors or memory (`error` is the errno); the listener rests until engine_listen is called again. */
+    /* Accepting failed, mostly for want of descriptors or memory (`error` is the errno); the listener rests until
+     * engine_listen is called again. */
     void (*accept_failed)(void *context, int listener_fd, int error);
     void (*received)(void *context, struct connection *connection, struct bytes bytes);
     /* The peer closed or reset (`error` 0 or an errno): nothing more comes; the callee closes when it has answered. */
@@ -37,13 +40,30 @@ struct engine_events {
 struct engine_options {
     const struct engine_events *events;
     void *context;
-    uint32_t receive_buffer_count;  /* a power of two */
+    uint32_t receive_buffer_count; /* a power of two, up to 32768 */
     uint32_t receive_buffer_bytes;
+    uint32_t completion_entries; /* io_uring's completion queue, a power of two; 0: the default */
 };
 
-struct engine_statistics { /* atomic, relaxed: read by any thread */
-    _Atomic uint64_t turns, receives, sends, starved, overflows, rearms;
+enum {
+    ENGINE_COMPLETIONS = 4096, /* more in one turn, and the kernel must keep the rest aside */
+    ENGINE_LISTENERS_MAX = 32, /* listening sockets of one engine */
 };
+
+struct engine_statistics {      /* atomic, relaxed: written by the worker, read by any thread */
+    _Atomic uint64_t turns;     /* engine_turn was called */
+    _Atomic uint64_t receives;  /* `received` events */
+    _Atomic uint64_t sends;     /* sends that took bytes */
+    _Atomic uint64_t starved;   /* receives that found no buffer */
+    _Atomic uint64_t overflows; /* turns that found the completion queue too small */
+    _Atomic uint64_t rearms;    /* operations that had to be begun again, besides the first time */
+};
+
+/* Add to a statistic that this thread alone writes: no locked instruction. */
+static inline void engine_count(_Atomic uint64_t *statistic, uint64_t amount) {
+    uint64_t before = atomic_load_explicit(statistic, memory_order_relaxed);
+    atomic_store_explicit(statistic, before + amount, memory_order_relaxed);
+}
 
 struct engine_operations;
 struct engine {
@@ -71,13 +91,18 @@ enum { ENGINE_TEXT_MAX = 512 };
 
 /* Create on the thread that will use it (a ring belongs to its thread). NULL on failure. `text` (ENGINE_TEXT_MAX bytes) says
  * what was chosen, or why it could not be. ENGINE_AUTO tries io_uring, then epoll. */
-struct engine *engine_create(enum engine_kind kind, const struct engine_options *options, char *text);
-/* The kinds' own constructors; engine_create's halves. ring_create fails with STATUS text where the build has no liburing. */
+struct engine *engine_create(enum engine_kind kind, const struct engine_options *options,
+                             char *text);
+/* The kinds' own constructors; engine_create's halves. ring_create fails, and says so, where the build has no liburing. */
 struct engine *ring_create(const struct engine_options *options, char *text);
 struct engine *poll_create(const struct engine_options *options, char *text);
 /* Connections must have been released. */
-static inline void engine_destroy(struct engine *engine) { engine->operations->destroy(engine); }
-static inline const char *engine_name(const struct engine *engine) { return engine->operations->name; }
+static inline void engine_destroy(struct engine *engine) {
+    engine->operations->destroy(engine);
+}
+static inline const char *engine_name(const struct engine *engine) {
+    return engine->operations->name;
+}
 
 /* Accept from a listening socket until engine_unlisten (also: resume after `accept_failed` by calling it again). */
 must_use static inline enum status engine_listen(struct engine *engine, int listener_fd) {
@@ -86,8 +111,9 @@ must_use static inline enum status engine_listen(struct engine *engine, int list
 static inline void engine_unlisten(struct engine *engine, int listener_fd) {
     engine->operations->unlisten(engine, listener_fd);
 }
-/* Begin to receive. On failure the connection is still the caller's, fd included. */
-must_use static inline enum status engine_attach(struct engine *engine, struct connection *connection) {
+/* Begin to receive (unless paused before the next turn). On failure the connection is still the caller's, fd included. */
+must_use static inline enum status engine_attach(struct engine *engine,
+                                                 struct connection *connection) {
     return engine->operations->attach(engine, connection);
 }
 /* Back-pressure: stop and go on reading. A few buffers may still be delivered after a pause. */
@@ -101,7 +127,7 @@ static inline void engine_resume_receive(struct engine *engine, struct connectio
 static inline void engine_send(struct engine *engine, struct connection *connection) {
     engine->operations->send(engine, connection);
 }
-/* Stop, drop what waits, close; `released` follows in a later turn. Call once. */
+/* Stop, drop what waits, close; `released` follows once, in this turn or a later one, never from inside this call. */
 static inline void engine_close(struct engine *engine, struct connection *connection) {
     engine->operations->close(engine, connection);
 }
@@ -110,4 +136,6 @@ must_use static inline enum status engine_turn(struct engine *engine, int timeou
     return engine->operations->turn(engine, timeout_ms);
 }
 /* Any thread: make the current or next engine_turn return and deliver `woken`. */
-static inline void engine_wake(struct engine *engine) { engine->operations->wake(engine); }
+static inline void engine_wake(struct engine *engine) {
+    engine->operations->wake(engine);
+}
