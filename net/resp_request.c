@@ -265,6 +265,7 @@ static enum resp_outcome parse_bulk(const struct parse *parse) {
 static enum resp_outcome save_arguments(const struct parse *parse, size_t first) {
     struct resp_parser *parser = parse->parser;
     uint32_t count = (uint32_t)(parse->arguments->count - first);
+    if (count == 0) return RESP_COMPLETE;
     if (parser->saved_capacity - parser->saved_count < count) {
         uint32_t capacity = 2 * (parser->saved_count + count);
         struct resp_slice *saved = memory_resize(parser->saved, capacity * sizeof *saved);

@@ -327,6 +327,17 @@ bool config_option_takes_words(const struct config_option *option) {
     return kinds[option->kind].takes_words;
 }
 
+/* Take back what isn't the one value that is accepted: it was the field's value before, so nothing has changed. */
+static enum status insist_on_initial(const struct config_option *option, struct config *config,
+                                     char *error) {
+    char value[CONFIG_TEXT_MAX];
+    config_value_write(option, config, value);
+    if (strcmp(value, option->initial) == 0) return STATUS_OK;
+    check(kinds[option->kind].read(option, bytes_of_text(option->initial), config, error) ==
+          STATUS_OK);
+    return refuse(error, "%s", option->only_initial);
+}
+
 enum status config_value_read(const struct config_option *option, struct bytes text,
                               struct config *config, char *error) {
     if (text.size >= CONFIG_TEXT_MAX)
@@ -336,10 +347,7 @@ enum status config_value_read(const struct config_option *option, struct bytes t
     }
     enum status status = kinds[option->kind].read(option, text, config, error);
     if (status != STATUS_OK || option->only_initial == NULL) return status;
-    char value[CONFIG_TEXT_MAX];
-    config_value_write(option, config, value);
-    return strcmp(value, option->initial) == 0 ? STATUS_OK
-                                               : refuse(error, "%s", option->only_initial);
+    return insist_on_initial(option, config, error);
 }
 
 size_t config_value_write(const struct config_option *option, const struct config *config,

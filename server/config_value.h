@@ -12,7 +12,7 @@ const char *config_option_suggest(struct bytes name);
 bool config_option_takes_words(const struct config_option *option);
 
 /* Set the option's field in `config` to what `text` says; where it takes words, they are parted by spaces. On refusal
- * `error` (CONFIG_ERROR_MAX bytes) says why, in Redis's words, and the field may hold anything that is valid. */
+ * `error` (CONFIG_ERROR_MAX bytes) says why, in Redis's words, and the field is as it was. */
 must_use enum status config_value_read(const struct config_option *option, struct bytes text,
                                        struct config *config, char *error);
 /* The field's text, as CONFIG GET shows it and config_value_read takes it, with a NUL. Returns its length. */

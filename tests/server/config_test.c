@@ -1,0 +1,521 @@
+/* The configuration: what is accepted, refused and with which words; all or nothing; and what a rewriting leaves. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "server/config.h"
+#include "server/config_value.h"
+#include "shards/base/memory.h"
+
+struct fixture {
+    struct config *config;
+    char error[CONFIG_ERROR_MAX];
+    char folder[64];
+    char path[96]; /* of a file in the folder */
+    int applied;   /* how often the hook was called */
+    bool is_refusing;
+};
+
+static int set_up(void **state) {
+    struct fixture *fixture = calloc(1, sizeof *fixture);
+    if (fixture == NULL) return -1;
+    fixture->config = config_create();
+    snprintf(fixture->folder, sizeof fixture->folder, "/tmp/sherd-config-XXXXXX");
+    if (fixture->config == NULL || mkdtemp(fixture->folder) == NULL) return -1;
+    snprintf(fixture->path, sizeof fixture->path, "%s/sherd.conf", fixture->folder);
+    *state = fixture;
+    return 0;
+}
+
+static int tear_down(void **state) {
+    struct fixture *fixture = *state;
+    config_destroy(fixture->config);
+    unlink(fixture->path);
+    int removed = rmdir(fixture->folder); /* fails when a temporary file was left */
+    free(fixture);
+    return removed;
+}
+
+/* ---- Helpers ------------------------------------------------------------------------------------------------------ */
+
+static void assert_option(struct config *config, const char *name, const char *expected) {
+    const struct config_option *option = config_option_find(bytes_of_text(name));
+    assert_non_null(option);
+    char value[CONFIG_TEXT_MAX];
+    config_value_write(option, config, value);
+    assert_string_equal(value, expected);
+}
+
+static enum status load(struct fixture *fixture, const char *text) {
+    char copy[4096];
+    size_t size = strlen(text);
+    assert_true(size < sizeof copy);
+    memcpy(copy, text, size);
+    return config_load_text(fixture->config, "sherd.conf", copy, size, fixture->error);
+}
+
+enum { ARGUMENTS_MAX = 16 };
+
+static enum status set(struct fixture *fixture, const char *const *arguments) {
+    struct bytes pairs[ARGUMENTS_MAX];
+    size_t count = 0;
+    for (; arguments[count] != NULL; count++) {
+        assert_true(count < ARGUMENTS_MAX);
+        pairs[count] = bytes_of_text(arguments[count]);
+    }
+    return config_set(fixture->config, pairs, count, fixture->error);
+}
+#define SET(fixture, ...) set(fixture, (const char *const[]){__VA_ARGS__, NULL})
+
+static enum status load_flags(struct fixture *fixture, const char *const *arguments) {
+    char *flags[ARGUMENTS_MAX] = {NULL};
+    int count = 0;
+    for (; arguments[count] != NULL; count++) {
+        assert_true(count < ARGUMENTS_MAX);
+        flags[count] = strdup(arguments[count]);
+    }
+    enum status status = config_load_flags(fixture->config, count, flags, fixture->error);
+    for (int i = 0; i < count; i++) {
+        free(flags[i]);
+    }
+    return status;
+}
+#define FLAGS(fixture, ...) load_flags(fixture, (const char *const[]){__VA_ARGS__, NULL})
+
+static void write_file(const char *path, const char *text) {
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void assert_file(const char *path, const char *expected) {
+    char text[4096];
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    text[fread(text, 1, sizeof text - 1, file)] = '\0';
+    fclose(file);
+    assert_string_equal(text, expected);
+}
+
+/* ---- The rows ----------------------------------------------------------------------------------------------------- */
+
+static void every_row_is_whole_and_its_default_valid(void **state) {
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < config_option_count; i++) {
+        const struct config_option *option = &config_options[i];
+        assert_true(option->name != NULL && option->group != NULL && option->help != NULL);
+        assert_true((option->kind == CONFIG_ENUM) == (option->choices != NULL));
+        assert_ptr_equal(config_option_find(bytes_of_text(option->name)), option);
+        char value[CONFIG_TEXT_MAX];
+        struct bytes text = bytes_of(value, config_value_write(option, fixture->config, value));
+        assert_int_equal(config_value_read(option, text, fixture->config, fixture->error),
+                         STATUS_OK);
+    }
+}
+
+static void groups_are_together(void **state) {
+    (void)state;
+    for (size_t i = 1; i < config_option_count; i++) {
+        bool is_new = strcmp(config_options[i].group, config_options[i - 1].group) != 0;
+        for (size_t j = 0; is_new && j < i; j++) {
+            assert_string_not_equal(config_options[i].group, config_options[j].group);
+        }
+    }
+}
+
+static void defaults_are_those_of_redis_or_ours(void **state) {
+    struct fixture *fixture = *state;
+    assert_option(fixture->config, "port", "6379");
+    assert_option(fixture->config, "bind", "127.0.0.1 -::1");
+    assert_option(fixture->config, "proto-max-bulk-len", "536870912");
+    assert_option(fixture->config, "save", "");
+    assert_option(fixture->config, "loglevel", "notice");
+    assert_option(fixture->config, "unixsocketperm", "0");
+    assert_option(fixture->config, "client-output-buffer-limit",
+                  "normal 268435456 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60");
+    assert_int_equal(config_number(&fixture->config->lock_mode), LOCK_MODE_SHARDED);
+}
+
+/* ---- Files -------------------------------------------------------------------------------------------------------- */
+
+static void a_file_sets_options_in_every_notation(void **state) {
+    struct fixture *fixture = *state;
+    assert_int_equal(
+        load(fixture, "# a comment\n\n   \t# another\r\nPORT 7000\r\n"
+                      "requirepass \"a \\x41\\n'\"\nlogfile 'it\\'s'\n"
+                      "proto-max-bulk-len 64mb\nclient-query-buffer-limit 2G\nunixsocketperm 0770\n"
+                      "protected-mode NO\nbind   10.0.0.1   ::1\nsave \"\"\nio epoll\n"
+                      "client-output-buffer-limit replica 1kb 2k 3\ntimeout 5"),
+        STATUS_OK);
+    assert_option(fixture->config, "port", "7000");
+    assert_option(fixture->config, "requirepass", "a A\n'");
+    assert_option(fixture->config, "logfile", "it's");
+    assert_option(fixture->config, "proto-max-bulk-len", "67108864");
+    assert_option(fixture->config, "client-query-buffer-limit", "2000000000");
+    assert_option(fixture->config, "unixsocketperm", "770");
+    assert_option(fixture->config, "protected-mode", "no");
+    assert_option(fixture->config, "bind", "10.0.0.1 ::1");
+    assert_option(fixture->config, "io", "epoll");
+    assert_option(fixture->config, "client-output-buffer-limit",
+                  "normal 268435456 0 0 slave 1024 2000 3 pubsub 33554432 8388608 60");
+    assert_option(fixture->config, "timeout", "5");
+}
+
+static void what_is_wrong_in_a_file_is_told_with_its_place(void **state) {
+    struct fixture *fixture = *state;
+    static const struct {
+        const char *text, *error;
+    } examples[] = {
+        {"\nmaxclient 5\n",
+         "sherd.conf:2: unknown option 'maxclient' (did you mean 'maxclients'?)"},
+        {"cluster-enabled yes\n", "sherd.conf:1: unknown option 'cluster-enabled'"},
+        {"port\n", "sherd.conf:1: port: wrong number of arguments: it takes one"},
+        {"port 1 2\n", "sherd.conf:1: port: wrong number of arguments: it takes one"},
+        {"port 65536\n", "sherd.conf:1: port: argument must be between 0 and 65535 inclusive"},
+        {"port x\n", "sherd.conf:1: port: argument couldn't be parsed into an integer"},
+        {"unixsocketperm 8\n",
+         "sherd.conf:1: unixsocketperm: argument couldn't be parsed as an octal number"},
+        {"unixsocketperm 1000\n",
+         "sherd.conf:1: unixsocketperm: argument must be between 0 and 777 inclusive"},
+        {"protected-mode 1\n", "sherd.conf:1: protected-mode: argument must be 'yes' or 'no'"},
+        {"proto-max-bulk-len 1tb\n",
+         "sherd.conf:1: proto-max-bulk-len: argument must be a memory value"},
+        {"proto-max-bulk-len 9999999999gb\n",
+         "sherd.conf:1: proto-max-bulk-len: argument must be a memory value"},
+        {"io windows\n",
+         "sherd.conf:1: io: argument(s) must be one of the following: auto, uring, epoll"},
+        {"requirepass \"a\n", "sherd.conf:1: unbalanced quotes"},
+        {"latency-tracking-info-percentiles 101\n",
+         "sherd.conf:1: latency-tracking-info-percentiles: "
+         "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]"},
+        {"client-output-buffer-limit normal 1 2\n",
+         "sherd.conf:1: client-output-buffer-limit: Error in hard, soft or soft_seconds setting in "
+         "buffer limit configuration."},
+        {"client-output-buffer-limit master 1 2 3\n",
+         "sherd.conf:1: client-output-buffer-limit: Invalid client class specified in buffer limit "
+         "configuration."},
+        {"include\n", "sherd.conf:1: include: wrong number of arguments: it takes one"},
+        {"include /nowhere/x.conf\n",
+         "/nowhere/x.conf: cannot read the configuration: No such file or directory"},
+    };
+    for (size_t i = 0; i < sizeof examples / sizeof examples[0]; i++) {
+        assert_int_equal(load(fixture, examples[i].text), STATUS_REFUSED);
+        assert_string_equal(fixture->error, examples[i].error);
+    }
+}
+
+static void what_we_cannot_do_is_refused_not_ignored(void **state) {
+    struct fixture *fixture = *state;
+    static const char *const lines[] = {"save 3600 1\n", "appendonly yes\n", "maxmemory 1gb\n",
+                                        "maxmemory-policy allkeys-lru\n", "daemonize yes\n"};
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        assert_int_equal(load(fixture, lines[i]), STATUS_REFUSED);
+        assert_non_null(strstr(fixture->error, "sherd"));
+    }
+    assert_int_equal(
+        load(fixture,
+             "save \"\"\nappendonly no\nmaxmemory 0\nmaxmemory-policy noeviction\ndaemonize no\n"),
+        STATUS_OK);
+}
+
+static void a_file_may_include_another_but_not_itself(void **state) {
+    struct fixture *fixture = *state;
+    char line[128];
+    write_file(fixture->path, "port 7001\ntimeout 9\n");
+    snprintf(line, sizeof line, "port 1\ninclude %s\ntimeout 3\n", fixture->path);
+    assert_int_equal(load(fixture, line), STATUS_OK);
+    assert_option(fixture->config, "port", "7001");
+    assert_option(fixture->config, "timeout", "3");
+    snprintf(line, sizeof line, "include %s\n", fixture->path);
+    write_file(fixture->path, line);
+    assert_int_equal(load(fixture, line), STATUS_REFUSED);
+    assert_non_null(strstr(fixture->error, ":1: include: more than 16 deep"));
+}
+
+static void a_value_has_a_longest_length(void **state) {
+    struct fixture *fixture = *state;
+    char line[1200] = "requirepass ";
+    memset(line + 12, 'x', CONFIG_TEXT_MAX);
+    assert_int_equal(load(fixture, line), STATUS_REFUSED);
+    assert_string_equal(fixture->error, "sherd.conf:1: value is longer than 1023 bytes");
+    line[12 + CONFIG_TEXT_MAX - 1] = '\0';
+    assert_int_equal(load(fixture, line), STATUS_OK);
+    assert_string_equal(fixture->config->requirepass, line + 12);
+}
+
+/* ---- Flags -------------------------------------------------------------------------------------------------------- */
+
+static void flags_take_one_value_or_several(void **state) {
+    struct fixture *fixture = *state;
+    assert_int_equal(FLAGS(fixture, "--port", "7002", "--bind", "127.0.0.1", "::1", "--save", "",
+                           "--timeout=4", "--requirepass", "--secret", "--save", "--hz", "20"),
+                     STATUS_OK);
+    assert_option(fixture->config, "port", "7002");
+    assert_option(fixture->config, "bind", "127.0.0.1 ::1");
+    assert_option(fixture->config, "timeout", "4");
+    assert_option(fixture->config, "requirepass", "--secret");
+    assert_option(fixture->config, "hz", "20");
+}
+
+static void what_is_wrong_with_a_flag_is_told_with_its_name(void **state) {
+    struct fixture *fixture = *state;
+    assert_int_equal(FLAGS(fixture, "--prot", "1"), STATUS_REFUSED);
+    assert_string_equal(fixture->error, "--prot: unknown option 'prot' (did you mean 'port'?)");
+    assert_int_equal(FLAGS(fixture, "--port"), STATUS_REFUSED);
+    assert_string_equal(fixture->error, "--port: port: wrong number of arguments: it takes one");
+    assert_int_equal(FLAGS(fixture, "--port", "1", "2"), STATUS_REFUSED);
+    assert_int_equal(FLAGS(fixture, "--io=x"), STATUS_REFUSED);
+    assert_int_equal(FLAGS(fixture, "port", "1"), STATUS_REFUSED);
+    assert_string_equal(fixture->error, "port: not an option: options begin with --");
+}
+
+/* ---- CONFIG GET --------------------------------------------------------------------------------------------------- */
+
+struct got {
+    char text[512];
+};
+
+static void add_got(void *context, struct bytes name, struct bytes value) {
+    struct got *got = context;
+    size_t size = strlen(got->text);
+    snprintf(got->text + size, sizeof got->text - size, "%.*s=%.*s;", (int)name.size, name.data,
+             (int)value.size, value.data);
+}
+
+static void get_gives_each_match_once(void **state) {
+    struct fixture *fixture = *state;
+    struct bytes patterns[] = {BYTES("TCP-*"), BYTES("tcp-backlog"), BYTES("io"),
+                               BYTES("nothing-such")};
+    struct got got = {""};
+    assert_int_equal(config_get(fixture->config, patterns, 4, add_got, &got), 3);
+    assert_string_equal(got.text, "tcp-backlog=511;tcp-keepalive=300;io=auto;");
+    assert_int_equal(config_get(fixture->config, patterns, 4, NULL, NULL), 3);
+    assert_int_equal(config_get(fixture->config, (struct bytes[]){BYTES("*")}, 1, NULL, NULL),
+                     config_option_count);
+}
+
+/* ---- CONFIG SET --------------------------------------------------------------------------------------------------- */
+
+static void set_is_all_or_nothing(void **state) {
+    struct fixture *fixture = *state;
+    assert_int_equal(SET(fixture, "timeout", "7", "maxclients", "5", "requirepass", "new"),
+                     STATUS_OK);
+    assert_option(fixture->config, "maxclients", "5");
+    char password[CONFIG_TEXT_MAX];
+    config_copy_text(fixture->config, fixture->config->requirepass, password);
+    assert_string_equal(password, "new");
+    assert_int_equal(SET(fixture, "timeout", "8", "maxclients", "0"), STATUS_REFUSED);
+    assert_option(fixture->config, "timeout", "7");
+    assert_option(fixture->config, "maxclients", "5");
+}
+
+static void set_refuses_in_the_words_of_redis(void **state) {
+    struct fixture *fixture = *state;
+    assert_int_equal(SET(fixture, "timeout", "1", "nope", "2"), STATUS_REFUSED);
+    assert_string_equal(fixture->error,
+                        "ERR Unknown option or number of arguments for CONFIG SET - 'nope'");
+    assert_int_equal(SET(fixture, "port", "1"), STATUS_REFUSED);
+    assert_string_equal(
+        fixture->error,
+        "ERR CONFIG SET failed (possibly related to argument 'port') - can't set immutable config");
+    assert_int_equal(SET(fixture, "timeout", "1", "TIMEOUT", "2"), STATUS_REFUSED);
+    assert_string_equal(
+        fixture->error,
+        "ERR CONFIG SET failed (possibly related to argument 'TIMEOUT') - duplicate parameter");
+    assert_int_equal(SET(fixture, "hz", "501"), STATUS_REFUSED);
+    assert_string_equal(fixture->error,
+                        "ERR CONFIG SET failed (possibly related to argument 'hz') - "
+                        "argument must be between 1 and 500 inclusive");
+    assert_int_equal(SET(fixture, "timeout"), STATUS_REFUSED);
+    assert_string_equal(fixture->error, "ERR syntax error");
+}
+
+static void set_refuses_text_with_a_nul(void **state) {
+    struct fixture *fixture = *state;
+    struct bytes pair[] = {BYTES("requirepass"), BYTES("a\0b")};
+    assert_int_equal(config_set(fixture->config, pair, 2, fixture->error), STATUS_REFUSED);
+    assert_option(fixture->config, "requirepass", "");
+}
+
+static void set_of_one_class_leaves_the_others(void **state) {
+    struct fixture *fixture = *state;
+    assert_int_equal(SET(fixture, "client-output-buffer-limit", "pubsub 1mb 0 0 normal 5 4 3"),
+                     STATUS_OK);
+    assert_option(fixture->config, "client-output-buffer-limit",
+                  "normal 5 4 3 slave 268435456 67108864 60 pubsub 1048576 0 0");
+}
+
+static enum status apply_timeout(void *context, struct config *config, char *error) {
+    struct fixture *fixture = context;
+    fixture->applied++;
+    if (!fixture->is_refusing) return STATUS_OK;
+    fixture->is_refusing = config_number(&config->timeout) == 0;
+    snprintf(error, CONFIG_ERROR_MAX, "not today");
+    return STATUS_REFUSED;
+}
+
+static const struct config_hook timeout_hook[] = {{.option = "timeout", .apply = apply_timeout}};
+
+static void a_hook_is_called_when_its_option_changes(void **state) {
+    struct fixture *fixture = *state;
+    config_attach_hooks(fixture->config, timeout_hook, 1, fixture);
+    assert_int_equal(SET(fixture, "timeout", "9"), STATUS_OK);
+    assert_int_equal(fixture->applied, 1);
+    assert_int_equal(SET(fixture, "timeout", "9"), STATUS_OK);
+    assert_int_equal(SET(fixture, "maxclients", "9"), STATUS_OK);
+    assert_int_equal(fixture->applied, 1);
+}
+
+static void a_hook_that_refuses_undoes_everything(void **state) {
+    struct fixture *fixture = *state;
+    config_attach_hooks(fixture->config, timeout_hook, 1, fixture);
+    fixture->is_refusing = true;
+    assert_int_equal(SET(fixture, "requirepass", "x", "timeout", "9", "maxclients", "9"),
+                     STATUS_REFUSED);
+    assert_string_equal(
+        fixture->error,
+        "ERR CONFIG SET failed (possibly related to argument 'timeout') - not today");
+    assert_option(fixture->config, "requirepass", "");
+    assert_option(fixture->config, "timeout", "0");
+    assert_option(fixture->config, "maxclients", "10000");
+    assert_int_equal(fixture->applied, 2); /* with the new value, and again with the old one */
+}
+
+static void set_survives_refused_memory(void **state) {
+    struct fixture *fixture = *state;
+    for (int64_t allowed = 0; allowed < 2; allowed++) {
+        memory_refuse_after(allowed);
+        assert_int_equal(SET(fixture, "timeout", "9"), STATUS_REFUSED);
+        memory_refuse_after(-1);
+        assert_option(fixture->config, "timeout", "0");
+    }
+}
+
+/* ---- CONFIG REWRITE ----------------------------------------------------------------------------------------------- */
+
+static void load_and_rewrite(struct fixture *fixture, const char *text, const char *const *pairs) {
+    write_file(fixture->path, text);
+    assert_int_equal(config_load_file(fixture->config, fixture->path, fixture->error), STATUS_OK);
+    if (pairs != NULL) assert_int_equal(set(fixture, pairs), STATUS_OK);
+    assert_int_equal(config_rewrite(fixture->config, fixture->error), STATUS_OK);
+}
+
+static void rewriting_without_changes_changes_nothing(void **state) {
+    struct fixture *fixture = *state;
+    static const char text[] =
+        "# mine\n\n  port   7000\r\nproto-max-bulk-len 64mb\n"
+        "client-output-buffer-limit normal 1mb 0 0\nclient-output-buffer-limit slave 1mb 0 0\n";
+    load_and_rewrite(fixture, text, NULL);
+    assert_file(fixture->path, text);
+}
+
+static void rewriting_replaces_and_appends(void **state) {
+    struct fixture *fixture = *state;
+    static const char *const pairs[] = {"timeout", "5", "requirepass", "a \"b\"", "hz", "20", NULL};
+    load_and_rewrite(fixture, "# mine\ntimeout 4\n# theirs\ntimeout 3\nmaxclients 9", pairs);
+    static const char expected[] =
+        "# mine\ntimeout 5\n# theirs\nmaxclients 9\n# Generated by CONFIG REWRITE\n"
+        "requirepass \"a \\\"b\\\"\"\nhz 20\n";
+    assert_file(fixture->path, expected);
+    assert_int_equal(SET(fixture, "active-expire-effort", "2"), STATUS_OK);
+    assert_int_equal(config_rewrite(fixture->config, fixture->error), STATUS_OK);
+    char more[512];
+    snprintf(more, sizeof more, "%sactive-expire-effort 2\n", expected); /* signed once */
+    assert_file(fixture->path, more);
+}
+
+static void a_rewritten_file_says_what_holds(void **state) {
+    struct fixture *fixture = *state;
+    static const char *const pairs[] = {"client-output-buffer-limit",
+                                        "normal 1 2 3",
+                                        "requirepass",
+                                        "#\\x\n\xff",
+                                        "latency-tracking-info-percentiles",
+                                        "",
+                                        NULL};
+    load_and_rewrite(
+        fixture,
+        "client-output-buffer-limit pubsub 7 7 7\nclient-output-buffer-limit normal 8 8 8\n",
+        pairs);
+    struct config *again = config_create();
+    assert_non_null(again);
+    assert_int_equal(config_load_file(again, fixture->path, fixture->error), STATUS_OK);
+    for (size_t i = 0; i < config_option_count; i++) {
+        char value[CONFIG_TEXT_MAX];
+        config_value_write(&config_options[i], fixture->config, value);
+        assert_option(again, config_options[i].name, value);
+    }
+    config_destroy(again);
+}
+
+static void rewriting_keeps_the_permissions(void **state) {
+    struct fixture *fixture = *state;
+    write_file(fixture->path, "timeout 1\n");
+    assert_int_equal(chmod(fixture->path, 0640), 0);
+    assert_int_equal(config_load_file(fixture->config, fixture->path, fixture->error), STATUS_OK);
+    assert_int_equal(SET(fixture, "timeout", "2"), STATUS_OK);
+    assert_int_equal(config_rewrite(fixture->config, fixture->error), STATUS_OK);
+    struct stat now;
+    assert_int_equal(stat(fixture->path, &now), 0);
+    assert_int_equal(now.st_mode & 07777, 0640);
+}
+
+static void rewriting_fails_without_harm(void **state) {
+    struct fixture *fixture = *state;
+    assert_int_equal(config_rewrite(fixture->config, fixture->error), STATUS_REFUSED);
+    assert_string_equal(fixture->error, "ERR The server is running without a config file");
+    write_file(fixture->path, "timeout 1\n");
+    assert_int_equal(config_load_file(fixture->config, fixture->path, fixture->error), STATUS_OK);
+    assert_int_equal(SET(fixture, "timeout", "2"), STATUS_OK);
+    int64_t allowed = 0;
+    for (;; allowed++) { /* refuse every allocation in turn */
+        memory_refuse_after(allowed);
+        enum status status = config_rewrite(fixture->config, fixture->error);
+        memory_refuse_after(-1);
+        if (status == STATUS_OK) break;
+        assert_string_equal(fixture->error, "ERR Rewriting config file: out of memory");
+        assert_file(fixture->path, "timeout 1\n");
+    }
+    assert_true(allowed > 2);
+    assert_file(fixture->path, "timeout 2\n");
+}
+
+#define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(every_row_is_whole_and_its_default_valid),
+        TEST(groups_are_together),
+        TEST(defaults_are_those_of_redis_or_ours),
+        TEST(a_file_sets_options_in_every_notation),
+        TEST(what_is_wrong_in_a_file_is_told_with_its_place),
+        TEST(what_we_cannot_do_is_refused_not_ignored),
+        TEST(a_file_may_include_another_but_not_itself),
+        TEST(a_value_has_a_longest_length),
+        TEST(flags_take_one_value_or_several),
+        TEST(what_is_wrong_with_a_flag_is_told_with_its_name),
+        TEST(get_gives_each_match_once),
+        TEST(set_is_all_or_nothing),
+        TEST(set_refuses_in_the_words_of_redis),
+        TEST(set_refuses_text_with_a_nul),
+        TEST(set_of_one_class_leaves_the_others),
+        TEST(a_hook_is_called_when_its_option_changes),
+        TEST(a_hook_that_refuses_undoes_everything),
+        TEST(set_survives_refused_memory),
+        TEST(rewriting_without_changes_changes_nothing),
+        TEST(rewriting_replaces_and_appends),
+        TEST(a_rewritten_file_says_what_holds),
+        TEST(rewriting_keeps_the_permissions),
+        TEST(rewriting_fails_without_harm),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
