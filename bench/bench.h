@@ -1,0 +1,12 @@
+/* The subcommands of sherd-bench: one row each in main.c, one file each. */
+#pragma once
+
+struct bench {
+    const char *name;
+    const char *summary;
+    const char *options; /* a line each, for --help */
+    int (*run)(int argc, char **argv); /* arguments after the subcommand's name; returns the exit status */
+};
+
+int load_run(int argc, char **argv);
+int floor_run(int argc, char **argv);
