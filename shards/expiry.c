@@ -153,16 +153,6 @@ void expiry_unlink(struct expiry *expiry, uint32_t reference) {
     count_add(expiry, -1);
 }
 
-void expiry_move(struct expiry *expiry, uint32_t from, uint32_t to) {
-    const struct entry_expiry *link = link_at(expiry, to);
-    if (link->previous != 0) {
-        link_at(expiry, link->previous)->next = to;
-    } else {
-        head_replace(expiry, from, link->deadline_ms, to);
-    }
-    if (link->next != 0) link_at(expiry, link->next)->previous = to;
-}
-
 /* --- Advancing ----------------------------------------------------------------------------------------------- */
 
 /* The highest level above 0 whose slot at the wheel's digit waits to be emptied; 0 when none does. */

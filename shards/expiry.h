@@ -37,8 +37,6 @@ must_use enum status expiry_open(struct expiry *expiry);
 /* Link an entry (made with room for an expiry, not linked) at `deadline_ms`; one already due is due at the next tick. */
 void expiry_link(struct expiry *expiry, uint32_t reference, int64_t deadline_ms);
 void expiry_unlink(struct expiry *expiry, uint32_t reference);
-/* The linked entry `from` was copied to `to`: the neighbours and the slot now name `to`. */
-void expiry_move(struct expiry *expiry, uint32_t from, uint32_t to);
 /* Advance towards `now_ms`, at most `*limit` steps (an entry handled, or a slot passed, is one), which are subtracted from `*limit`.
  * Returns one entry that is due, unlinked, or 0 when nothing (more) is due or the limit is used up. */
 uint32_t expiry_take_due(struct expiry *expiry, int64_t now_ms, uint32_t *limit);
