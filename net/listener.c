@@ -1,9 +1,20 @@
+/* Listening sockets: opened whole or not at all.
+ *
+ * The reader of an error here is somebody whose server didn't start. So each says what could not be done, where, the system's
+ * reason, and what to do about it: "Could not listen on 127.0.0.1:6379: Address already in use (is another server
+ * running? try --port)".
+ *
+ * A Unix socket's file outlives a server that was killed, and `bind` refuses a path that exists. Removing whatever is there (as Redis
+ * does) takes the path from a server that runs, or deletes a file somebody mistyped. So only a socket file goes, and only
+ * when `connect` was refused, which is the kernel's word that nobody listens. Two servers that start at the same instant
+ * on one stale file can still race; the later one has the path, the other is seen by nobody. */
 #include "listener.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,34 +26,59 @@ static_assert(LISTENER_PATH_MAX == sizeof(((struct sockaddr_un *)0)->sun_path), 
 
 enum { KEEPALIVE_PROBES = 3 };
 
-static const char *advice(int error) {
+static const char *advice(int error, bool is_unix) {
     switch (error) {
     case EADDRINUSE:
-        return "; another server listens there: stop it or choose another port";
+        return is_unix ? " (is another server running? try --unixsocket)"
+                       : " (is another server running? try --port)";
     case EACCES:
-        return "; choose a port from 1024 up, or a path that this user may write to";
+        return is_unix ? " (may this user write to the directory?)"
+                       : " (ports below 1024 need a privilege; try --port)";
     case EADDRNOTAVAIL:
-        return "; no interface of this machine has that address";
+        return " (no interface of this machine has the address; try --bind)";
+    case EAFNOSUPPORT:
+        return " (this machine has no such addresses; try --bind)";
+    case EEXIST:
+        return " (it isn't a socket, so it was left alone; remove it, or try --unixsocket)";
+    case ENOENT:
+        return " (create the directory, or try --unixsocket)";
     case EMFILE:
     case ENFILE:
-        return "; raise the limit of open files (ulimit -n)";
+        return " (raise the limit of open files: ulimit -n)";
     default:
         return "";
     }
 }
 
-/* Must be called before anything else changes errno. */
-static enum status refuse(struct listener *listener, const char *what, char *error) {
+/* Give up for the reason in errno, which nothing may have changed since. */
+static enum status refuse(struct listener *listener, bool is_unix, char *error) {
     int number = errno;
-    snprintf(error, LISTENER_ERROR_MAX, "%s: %s: %s%s", listener->text, what, strerror(number),
-             advice(number));
+    snprintf(error, LISTENER_ERROR_MAX, "Could not listen on %s: %s%s", listener->text,
+             strerror(number), advice(number, is_unix));
     if (listener->fd >= 0) close(listener->fd);
-    listener->fd = -1;
+    if (listener->path[0] != '\0') unlink(listener->path);
+    *listener = (struct listener){.fd = -1};
     return STATUS_REFUSED;
 }
 
 static int open_socket(int family) {
     return socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+}
+
+static bool set_option(int fd, int level, int option, int value) {
+    return setsockopt(fd, level, option, &value, sizeof value) == 0;
+}
+
+/* Options, bind, listen. On failure errno says why. */
+static bool listen_on(int fd, const struct address *address, int backlog) {
+    /* A restart must not wait for the old connections' TIME_WAIT. */
+    if (!set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1)) return false;
+    /* "*" and "::*" side by side, as Redis binds them. */
+    if (address->storage.ss_family == AF_INET6 && !set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) {
+        return false;
+    }
+    return bind(fd, (const struct sockaddr *)&address->storage, address->size) == 0 &&
+           listen(fd, backlog) == 0;
 }
 
 enum status listener_open_tcp(struct listener *listener, const char *host, uint16_t port,
@@ -52,27 +88,14 @@ enum status listener_open_tcp(struct listener *listener, const char *host, uint1
     char reason[ADDRESS_TEXT_MAX];
     enum status status = address_parse(&address, host, port, reason);
     if (status != STATUS_OK) {
-        snprintf(error, LISTENER_ERROR_MAX, "cannot listen on %s", reason);
+        snprintf(error, LISTENER_ERROR_MAX, "Could not listen on %s (try --bind)", reason);
         return status;
     }
     address_write(&address, listener->text);
-    int family = address.storage.ss_family;
-    listener->fd = open_socket(family);
-    if (listener->fd < 0) return refuse(listener, "socket", error);
-    const int on = 1;
-    /* A restart must not wait for the old connections' TIME_WAIT. */
-    if (setsockopt(listener->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0) {
-        return refuse(listener, "SO_REUSEADDR", error);
+    listener->fd = open_socket(address.storage.ss_family);
+    if (listener->fd < 0 || !listen_on(listener->fd, &address, backlog)) {
+        return refuse(listener, false, error);
     }
-    /* "*" and "::*" side by side, as Redis binds them. */
-    if (family == AF_INET6 &&
-        setsockopt(listener->fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0) {
-        return refuse(listener, "IPV6_V6ONLY", error);
-    }
-    if (bind(listener->fd, (const struct sockaddr *)&address.storage, address.size) != 0) {
-        return refuse(listener, "bind", error);
-    }
-    if (listen(listener->fd, backlog) != 0) return refuse(listener, "listen", error);
     address_of_self(listener->fd, listener->text);
     return STATUS_OK;
 }
@@ -103,38 +126,36 @@ static bool remove_stale(const struct sockaddr_un *address) {
     return unlink(address->sun_path) == 0;
 }
 
+/* Bind, permissions, listen; in this order, since nobody can connect before `listen`. On failure errno says why. */
+static bool listen_at(struct listener *listener, const struct sockaddr_un *address,
+                      mode_t permissions, int backlog) {
+    const char *path = address->sun_path;
+    if (bind(listener->fd, (const struct sockaddr *)address, sizeof *address) != 0) return false;
+    memcpy(listener->path, path, strlen(path) + 1); /* from here on the file is ours to remove */
+    if (permissions != 0 && chmod(path, permissions) != 0) return false;
+    return listen(listener->fd, backlog) == 0;
+}
+
 enum status listener_open_unix(struct listener *listener, const char *path, mode_t permissions,
                                int backlog, char *error) {
     *listener = (struct listener){.fd = -1};
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t size = strlen(path);
     if (size == 0 || size >= sizeof address.sun_path) {
-        snprintf(error, LISTENER_ERROR_MAX,
-                 "%.100s: a Unix socket's path has 1 to %d bytes; choose another", path,
-                 LISTENER_PATH_MAX - 1);
+        snprintf(
+            error, LISTENER_ERROR_MAX,
+            "Could not listen on %.100s: a Unix socket's path has 1 to %d bytes (try --unixsocket)",
+            path, LISTENER_PATH_MAX - 1);
         return STATUS_TOO_LONG;
     }
     memcpy(address.sun_path, path, size + 1);
     memcpy(listener->text, path, size + 1);
-    if (!remove_stale(&address)) return refuse(listener, "replace the file", error);
+    if (!remove_stale(&address)) return refuse(listener, true, error);
     listener->fd = open_socket(AF_UNIX);
-    if (listener->fd < 0) return refuse(listener, "socket", error);
-    if (bind(listener->fd, (const struct sockaddr *)&address, sizeof address) != 0) {
-        return refuse(listener, "bind", error);
+    if (listener->fd < 0 || !listen_at(listener, &address, permissions, backlog)) {
+        return refuse(listener, true, error);
     }
-    memcpy(listener->path, path, size + 1);
-    /* Permissions first: until `listen`, nobody can connect. */
-    const char *failed = NULL;
-    if (permissions != 0 && chmod(path, permissions) != 0) {
-        failed = "chmod";
-    } else if (listen(listener->fd, backlog) != 0) {
-        failed = "listen";
-    }
-    if (failed == NULL) return STATUS_OK;
-    enum status status = refuse(listener, failed, error);
-    unlink(path);
-    listener->path[0] = '\0';
-    return status;
+    return STATUS_OK;
 }
 
 void listener_close(struct listener *listener) {
@@ -145,21 +166,17 @@ void listener_close(struct listener *listener) {
     listener->path[0] = '\0';
 }
 
-static void set_option(int fd, int level, int option, int value) {
-    /* A refusal costs speed or a late close, never an answer: the connection is served all the same. */
-    (void)setsockopt(fd, level, option, &value, sizeof value);
-}
-
 void listener_tune(int fd, int keepalive_s) {
     int family = AF_UNIX;
     socklen_t size = sizeof family;
     if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size) != 0) return;
     if (family != AF_INET && family != AF_INET6) return;
-    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    /* A refusal costs speed or a late close, never an answer: the connection is served all the same. */
+    (void)set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     if (keepalive_s <= 0) return;
     int interval_s = keepalive_s / KEEPALIVE_PROBES;
-    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-    set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, keepalive_s);
-    set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, interval_s > 0 ? interval_s : 1);
-    set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
+    (void)set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    (void)set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, keepalive_s);
+    (void)set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, interval_s > 0 ? interval_s : 1);
+    (void)set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
 }
