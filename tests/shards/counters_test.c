@@ -44,7 +44,8 @@ static void two_workers_never_share_a_cache_line(void **state) {
         for (uint32_t w = 0; w < 4; w++) {
             assert_int_equal((uintptr_t)counters_of_worker(&matrix, w) % 64, 0);
         }
-        assert_true(counters_of_worker(&matrix, 1) - counters_of_worker(&matrix, 0) >= (ptrdiff_t)shards);
+        assert_true(counters_of_worker(&matrix, 1) - counters_of_worker(&matrix, 0) >=
+                    (ptrdiff_t)shards);
         counters_release(&matrix);
     }
 }

@@ -50,12 +50,16 @@ static struct key key_of(const char *name) {
     return (struct key){bytes, hash_seeded(bytes, SEED)};
 }
 
-static struct entry *put(struct fixture *fixture, const char *name, struct bytes value, int64_t deadline_ms) {
+static struct entry *put(struct fixture *fixture, const char *name, struct bytes value,
+                         int64_t deadline_ms) {
     struct key key = key_of(name);
     struct reclaimer reclaimer = {defer, fixture};
-    struct entry *entry = database_find_for_write(&fixture->database, &key, NOW_MS, &reclaimer, NULL);
+    struct entry *entry =
+        database_find_for_write(&fixture->database, &key, NOW_MS, &reclaimer, NULL);
     struct entry_content content = {.value = value};
-    assert_int_equal(database_put(&fixture->database, &key, &entry, &content, deadline_ms, &reclaimer), STATUS_OK);
+    assert_int_equal(
+        database_put(&fixture->database, &key, &entry, &content, deadline_ms, &reclaimer),
+        STATUS_OK);
     assert_ptr_equal(database_find(&fixture->database, &key, INT64_MIN), entry);
     assert_true(bytes_equal(entry_value(entry), value));
     assert_int_equal(entry_deadline_ms(entry), deadline_ms);
@@ -74,8 +78,10 @@ static void a_value_is_replaced_whatever_its_size_before_and_after(void **state)
     memset(data, 'x', sizeof(data));
     for (size_t from = 0; from < sizeof(SIZES) / sizeof(SIZES[0]); from++) {
         for (size_t to = 0; to < sizeof(SIZES) / sizeof(SIZES[0]); to++) {
-            put(fixture, "key", bytes_of(data, SIZES[from]), from % 2 == 0 ? ENTRY_NO_EXPIRY : NOW_MS + 5000);
-            put(fixture, "key", bytes_of(data, SIZES[to]), to % 3 == 0 ? ENTRY_NO_EXPIRY : NOW_MS + 9000);
+            put(fixture, "key", bytes_of(data, SIZES[from]),
+                from % 2 == 0 ? ENTRY_NO_EXPIRY : NOW_MS + 5000);
+            put(fixture, "key", bytes_of(data, SIZES[to]),
+                to % 3 == 0 ? ENTRY_NO_EXPIRY : NOW_MS + 9000);
             database_validate(&fixture->database);
         }
     }
@@ -100,8 +106,9 @@ static void a_key_past_its_deadline_is_absent_before_it_is_removed(void **state)
 static void a_deadline_is_given_changed_and_taken_away(void **state) {
     struct fixture *fixture = *state;
     struct key key = key_of("key");
-    static const int64_t DEADLINES_MS[] = {ENTRY_NO_EXPIRY, NOW_MS + 1000,   NOW_MS + 1000, NOW_MS + 900000000,
-                                           NOW_MS + 5,      ENTRY_NO_EXPIRY, NOW_MS + 64,   ENTRY_NO_EXPIRY};
+    static const int64_t DEADLINES_MS[] = {ENTRY_NO_EXPIRY,    NOW_MS + 1000,  NOW_MS + 1000,
+                                           NOW_MS + 900000000, NOW_MS + 5,     ENTRY_NO_EXPIRY,
+                                           NOW_MS + 64,        ENTRY_NO_EXPIRY};
     struct entry *entry = put(fixture, "key", BYTES("value"), ENTRY_NO_EXPIRY);
     for (size_t i = 0; i < sizeof(DEADLINES_MS) / sizeof(DEADLINES_MS[0]); i++) {
         entry = database_set_deadline(&fixture->database, &key, entry, DEADLINES_MS[i]);

@@ -55,7 +55,8 @@ static void assert_holds(const struct entry *entry, size_t key, size_t value) {
 }
 
 static const size_t KEY_SIZES[] = {0, 1, 7, 8, 9, 15, 16, 17, 253, 254, 255, 256, 5000};
-static const size_t VALUE_SIZES[] = {0, 1, 64, 503, 504, 505, 1700, 2023, 2024, 2025, 2040, 2041, 90000};
+static const size_t VALUE_SIZES[] = {0,    1,    64,   503,  504,  505,  1700,
+                                     2023, 2024, 2025, 2040, 2041, 90000};
 enum {
     KEYS = sizeof(KEY_SIZES) / sizeof(KEY_SIZES[0]),
     VALUES = sizeof(VALUE_SIZES) / sizeof(VALUE_SIZES[0]),

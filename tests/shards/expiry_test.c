@@ -47,9 +47,26 @@ static uint32_t take(struct wheel *wheel, int64_t now_ms) {
 
 static void an_entry_is_due_within_a_tick_after_its_deadline_never_before(void **state) {
     struct wheel *wheel = *state;
-    static const int64_t DELAYS_MS[] = {0,       1,        63,        64,         65,           4095,         4096,
-                                        262143,  262144,   16777216,  1073741823, 1073741824,   68719476735,  68719476736,
-                                        1000000, 86400000, 604800000, 2592000000, 31536000000LL, 315360000000LL};
+    static const int64_t DELAYS_MS[] = {0,
+                                        1,
+                                        63,
+                                        64,
+                                        65,
+                                        4095,
+                                        4096,
+                                        262143,
+                                        262144,
+                                        16777216,
+                                        1073741823,
+                                        1073741824,
+                                        68719476735,
+                                        68719476736,
+                                        1000000,
+                                        86400000,
+                                        604800000,
+                                        2592000000,
+                                        31536000000LL,
+                                        315360000000LL};
     int64_t now_ms = START_MS;
     for (size_t i = 0; i < sizeof(DELAYS_MS) / sizeof(DELAYS_MS[0]); i++) {
         int64_t deadline_ms = now_ms + DELAYS_MS[i];
