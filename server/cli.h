@@ -23,7 +23,7 @@ struct cli {
     char *const *flags;
 };
 
-/*     sherd [FILE | -] [--option value ...] [-]      or one of --check-config (then the same), --help, --version first */
+/* sherd [--check-config] [FILE | -] [--option value ...] [-], or one of --help, --version. */
 void cli_parse(struct cli *cli, int argc, char *const *argv);
 
 /* Load what the command line names into `config`, each winning over the one before: file, standard input, flags. On

@@ -1,12 +1,12 @@
 /* Clocks. The kernel's are read through the vDSO: no system call, 20 to 25 ns.
  *
- * That is too dear to time a command that takes 100 ns itself. Where the processor's time-stamp counter is invariant (it
- * counts at one rate through every sleep and frequency change, alike on all cores; the processor says so), the counter is
- * read directly instead. Elsewhere clock_ticks is clock_monotonic_ns. The rate is measured against the
- * monotonic clock once: 2 ms are enough for an error below 0.1 %.
+ * That is too dear to time a command that takes 100 ns itself. Where the processor's time-stamp counter is
+ * invariant (it counts at one rate through every sleep and frequency change, alike on all cores; the processor says
+ * so), the counter is read directly instead. Elsewhere clock_ticks is clock_monotonic_ns. The rate is measured
+ * against the monotonic clock once: 2 ms are enough for an error below 0.1 %.
  *
- * What is remembered (whether, and how fast) is the same for every thread that finds it out, so that threads racing to be
- * first do no harm: relaxed atomics suffice. */
+ * What is remembered (whether, and how fast) is the same for every thread that finds it out, so that threads racing
+ * to be first do no harm: relaxed atomics suffice. */
 #include "server/clock.h"
 
 #include <stdatomic.h>
@@ -39,7 +39,7 @@ int64_t clock_monotonic_ns(void) {
     return read_ns(CLOCK_MONOTONIC);
 }
 
-/* ---- Ticks -------------------------------------------------------------------------------------------------------- */
+/* ---- Ticks ------------------------------------------------------------------------------------------------------- */
 
 #if defined(__x86_64__)
 
@@ -96,7 +96,7 @@ double clock_ticks_per_us(void) {
     return rate;
 }
 
-/* ---- Text --------------------------------------------------------------------------------------------------------- */
+/* ---- Text -------------------------------------------------------------------------------------------------------- */
 
 void clock_local_text(int64_t unix_ms, char out[CLOCK_TEXT_MAX]) {
     time_t seconds = (time_t)(unix_ms / 1000);

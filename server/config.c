@@ -4,13 +4,14 @@
  *      --flags ──────────────────────────────────────────────────┼─▶ config_value_read ─▶ field
  *      CONFIG SET ─▶ all checked first ─▶ all set ─▶ hooks ───────┘
  *
- * A CONFIG SET of several options is all or nothing: every value is first read into a second configuration that is thrown
- * away, so that setting them for good cannot fail. Only a hook still can (a change may not take effect: no more
- * files, say); then the old values are put back, and their hooks called again.
+ * A CONFIG SET of several options is all or nothing: every value is first read into a second configuration that is
+ * thrown away, so that setting them for good cannot fail. Only a hook still can (a change may not take effect: no
+ * more files, say); then the old values are put back, and their hooks called again.
  *
- * Threads: workers read numbers at any time, so a CONFIG SET of two numbers may be seen half done for a moment, as none of
- * our numbers means anything only together with another. Text is copied under `text_lock`, in and out; `change_lock` keeps
- * two changes (or a change and a rewrite) apart, and is held while hooks run, `text_lock` isn't. */
+ * Threads: workers read numbers at any time, so a CONFIG SET of two numbers may be seen half done for a moment, as
+ * none of our numbers means anything only together with another. Text is copied under `text_lock`, in and out;
+ * `change_lock` keeps two changes (or a change and a rewrite) apart, and is held while hooks run, `text_lock`
+ * isn't. */
 #include "server/config.h"
 
 #include <stdarg.h>
@@ -24,7 +25,7 @@
 #include "shards/base/match.h"
 #include "shards/base/memory.h"
 
-/* ---- Lifecycle ---------------------------------------------------------------------------------------------------- */
+/* ---- Lifecycle --------------------------------------------------------------------------------------------------- */
 
 struct config *config_create(void) {
     struct config *config = memory_allocate_zeroed(sizeof *config);
@@ -57,7 +58,7 @@ void config_attach_hooks(struct config *config, const struct config_hook *hooks,
     config->hook_context = context;
 }
 
-/* ---- Reading ------------------------------------------------------------------------------------------------------ */
+/* ---- Reading ----------------------------------------------------------------------------------------------------- */
 
 void config_copy_text(struct config *config, const char *field, char out[CONFIG_TEXT_MAX]) {
     pthread_mutex_lock(&config->text_lock);
@@ -97,7 +98,7 @@ size_t config_get(struct config *config, const struct bytes *patterns, size_t co
     return found;
 }
 
-/* ---- Loading ------------------------------------------------------------------------------------------------------ */
+/* ---- Loading ----------------------------------------------------------------------------------------------------- */
 
 /* Where a setting at start comes from, for errors: "place:line: ", or "place: " where line is 0. */
 struct origin {
@@ -223,14 +224,14 @@ enum status config_load_file(struct config *config, const char *path, char *erro
     return status;
 }
 
-/* ---- Flags -------------------------------------------------------------------------------------------------------- */
+/* ---- Flags ------------------------------------------------------------------------------------------------------- */
 
 static bool is_flag(const char *argument) {
     return argument[0] == '-' && argument[1] == '-' && argument[2] != '\0';
 }
 
-/* Take the flag at the front and its values; returns how many arguments that were. Values go on up to the next flag; only
- * where one value is due it may look like a flag itself ("--requirepass --secret"), as in Redis. */
+/* Take the flag at the front and its values; returns how many arguments that were. Values go on up to the next
+ * flag; only where one value is due it may look like a flag itself ("--requirepass --secret"), as in Redis. */
 static int take_flag(int count, char *const *flags, struct config_setting *setting,
                      enum status *status) {
     const char *name = flags[0] + 2;
@@ -266,7 +267,7 @@ enum status config_load_flags(struct config *config, int count, char *const *fla
     return STATUS_OK;
 }
 
-/* ---- Changing ----------------------------------------------------------------------------------------------------- */
+/* ---- Changing ---------------------------------------------------------------------------------------------------- */
 
 /* One option of a CONFIG SET. */
 struct change {

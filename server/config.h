@@ -1,8 +1,8 @@
 /* The configuration: redis.conf's syntax and names, one row an option (see config_table.c).
  *
- * An option is read as a plain field, with no lock: `config_number(&config->timeout)`. Text that may change while the server
- * runs is copied out instead, under a lock (`config_copy_text`); text of an immutable option may be read where it lies.
- * Every error is text for people, ready for a client or the console. */
+ * An option is read as a plain field, with no lock: `config_number(&config->timeout)`. Text that may change while
+ * the server runs is copied out instead, under a lock (`config_copy_text`); text of an immutable option may be read
+ * where it lies. Every error is text for people, ready for a client or the console. */
 #pragma once
 
 #include <pthread.h>
@@ -90,8 +90,9 @@ static inline int64_t config_number(const config_field *field) {
 /* Copy the text of `field`, which is one of the configuration's. Any thread; not from where a lock of ours is held. */
 void config_copy_text(struct config *config, const char *field, char out[CONFIG_TEXT_MAX]);
 
-/* Makes a change of an option take effect; on failure it explains why in `error` (CONFIG_ERROR_MAX bytes), and the old value is
- * put back and applied again. Called by the thread that changes the option, with the new value in place. */
+/* Makes a change of an option take effect; on failure it explains why in `error` (CONFIG_ERROR_MAX bytes), and the
+ * old value is put back and applied again. Called by the thread that changes the option, with the new value in
+ * place. */
 struct config_hook {
     const char *option;
     enum status (*apply)(void *context, struct config *config, char *error);
@@ -104,8 +105,8 @@ void config_destroy(struct config *config);
 void config_attach_hooks(struct config *config, const struct config_hook *hooks, size_t count,
                          void *context);
 
-/* At start, one thread. Later settings win over earlier ones. Each returns STATUS_REFUSED with what is wrong and where in
- * `error` (CONFIG_ERROR_MAX bytes), and may have set some of the options by then. */
+/* At start, one thread. Later settings win over earlier ones. Each returns STATUS_REFUSED with what is wrong and
+ * where in `error` (CONFIG_ERROR_MAX bytes), and may have set some of the options by then. */
 /* A file, which config_rewrite will write to; "-": standard input. */
 must_use enum status config_load_file(struct config *config, const char *path, char *error);
 /* The text of a file, which is overwritten; `place` names it in errors. */
@@ -124,11 +125,11 @@ size_t config_get(struct config *config, const struct bytes *patterns, size_t co
  * ("ERR ..."). Any thread. */
 must_use enum status config_set(struct config *config, const struct bytes *pairs, size_t count,
                                 char *error);
-/* CONFIG REWRITE: write what holds now into the file that was loaded, keeping its comments and order. On failure `error`
- * is the whole reply, and the file is as it was. Any thread. */
+/* CONFIG REWRITE: write what holds now into the file that was loaded, keeping its comments and order. On failure
+ * `error` is the whole reply, and the file is as it was. Any thread. */
 must_use enum status config_rewrite(struct config *config, char *error);
 
-/* ---- The rows ------------------------------------------------------------------------------------------------------ */
+/* ---- The rows ---------------------------------------------------------------------------------------------------- */
 
 enum config_kind {
     CONFIG_BOOLEAN, /* yes, no */

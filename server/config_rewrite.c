@@ -1,13 +1,13 @@
 /* CONFIG REWRITE: the file, line by line, so that loading it gives what holds now.
  *
- * A line that already says what holds is kept as it is, spelling and all; one that doesn't is replaced the first time its
- * option comes up, and dropped after that. What the file still doesn't say then is appended. To know what it says we
- * load it: every line that is written is also loaded into a configuration of defaults (included files too), and
- * whatever differs in the end is what is missing. So the outcome is right by construction, also for an option whose lines add up
- * (client-output-buffer-limit, a class a line) or that an included file sets again.
+ * A line that already says what holds is kept as it is, spelling and all; one that doesn't is replaced the first
+ * time its option comes up, and dropped after that. What the file still doesn't say then is appended. To know what
+ * it says we load it: every line that is written is also loaded into a configuration of defaults (included files
+ * too), and whatever differs in the end is what is missing. So the outcome is right by construction, also for an
+ * option whose lines add up (client-output-buffer-limit, a class a line) or that an included file sets again.
  *
- * The new text goes to a temporary file beside the old one, reaches the disk, and takes its place in one step: whatever
- * happens, the file is the old one or the new one. */
+ * The new text goes to a temporary file beside the old one, reaches the disk, and takes its place in one step:
+ * whatever happens, the file is the old one or the new one. */
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -33,7 +33,7 @@ struct rewrite {
     bool is_signed;
 };
 
-/* ---- Lines -------------------------------------------------------------------------------------------------------- */
+/* ---- Lines ------------------------------------------------------------------------------------------------------- */
 
 static bool needs_quotes(struct bytes text) {
     if (text.size == 0) return true;
@@ -60,17 +60,28 @@ static void print_quoted(FILE *out, struct bytes text) {
     fputc('"', out);
 }
 
+static void print_word(FILE *out, struct bytes word) {
+    fputc(' ', out);
+    if (needs_quotes(word)) {
+        print_quoted(out, word);
+    } else {
+        fwrite(word.data, 1, word.size, out);
+    }
+}
+
 /* "name value" of what holds now. */
 static void print_option(const struct rewrite *rewrite, const struct config_option *option) {
     char value[CONFIG_TEXT_MAX];
-    struct bytes text = bytes_of(value, config_value_write(option, rewrite->now, value));
-    fprintf(rewrite->out, "%s ", option->name);
-    bool is_one_word = !config_option_takes_words(option);
-    if (text.size == 0 || (is_one_word && needs_quotes(text))) {
-        print_quoted(rewrite->out, text);
-    } else {
-        fputs(value, rewrite->out);
+    struct bytes rest = bytes_of(value, config_value_write(option, rewrite->now, value));
+    fputs(option->name, rewrite->out);
+    const char *space;
+    while (config_option_takes_words(option) &&
+           (space = memchr(rest.data, ' ', rest.size)) != NULL) {
+        size_t size = (size_t)(space - rest.data);
+        print_word(rewrite->out, bytes_of(rest.data, size));
+        rest = bytes_of(space + 1, rest.size - size - 1);
     }
+    print_word(rewrite->out, rest);
     fputc('\n', rewrite->out);
 }
 
@@ -79,7 +90,7 @@ static void print_line(const struct rewrite *rewrite, struct bytes line) {
     fputc('\n', rewrite->out);
 }
 
-/* ---- Comparing ---------------------------------------------------------------------------------------------------- */
+/* ---- Comparing --------------------------------------------------------------------------------------------------- */
 
 static void copy_option(const struct config_option *option, const struct config *from,
                         struct config *to) {
@@ -108,7 +119,7 @@ static bool is_true_now(const struct rewrite *rewrite, const struct config_optio
     return is_true;
 }
 
-/* ---- Rewriting ---------------------------------------------------------------------------------------------------- */
+/* ---- Rewriting --------------------------------------------------------------------------------------------------- */
 
 static void rewrite_setting(struct rewrite *rewrite, struct bytes line,
                             const struct config_setting *setting) {
@@ -192,7 +203,7 @@ static void rewrite_release(struct rewrite *rewrite) {
     config_destroy(rewrite->now);
 }
 
-/* ---- Files -------------------------------------------------------------------------------------------------------- */
+/* ---- Files ------------------------------------------------------------------------------------------------------- */
 
 /* A failed system call: its errno as text. */
 static enum status system_failed(char *error) {

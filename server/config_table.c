@@ -1,5 +1,5 @@
-/* One row an option. To add one: a row here, and a field of its name in `struct config`. Names, defaults, ranges and units
- * are Redis's where it has the option; the group "Threads and shards" is ours alone. */
+/* One row an option. To add one: a row here, and a field of its name in `struct config`. Names, defaults, ranges
+ * and units are Redis's where it has the option; the group "Threads and shards" is ours alone. */
 #include <limits.h>
 
 #include "server/config.h"
@@ -73,7 +73,7 @@ const struct config_option config_options[] = {
     {.name = "client-output-buffer-limit", .kind = CONFIG_BUFFER_LIMITS,
      .field = FIELD(client_output_buffer_limit),
      .initial = "normal 256mb 0 0 replica 256mb 64mb 60 pubsub 32mb 8mb 60", .group = clients,
-     .help = "Close a client of the class when its unsent replies pass the hard limit, or the soft " "one for so many seconds"},
+     .help = "Close a client whose unsent replies pass the hard limit, or the soft one for so long"},
     {.name = "client-query-buffer-limit", .kind = CONFIG_MEMORY,
      .field = FIELD(client_query_buffer_limit), .initial = "1gb", .min = MIB, .max = LONG_MAX,
      .group = clients, .unit = "bytes",
@@ -87,7 +87,7 @@ const struct config_option config_options[] = {
      .help = "Threads that serve clients; 0: as many as the CPUs we may use"},
     {.name = "shards", .kind = CONFIG_INTEGER, .field = FIELD(shards), .initial = "0",
      .max = 64 * KIB, .flags = CONFIG_IMMUTABLE, .group = threads,
-     .help = "Parts of the data, each with its lock, rounded up to a power of two; 0: 16 a worker " "(ours)"},
+     .help = "Parts of the data, each with its lock, rounded up to a power of two; 0: 16 a worker"},
     {.name = "lock-mode", .kind = CONFIG_ENUM, .field = FIELD(lock_mode), .initial = "sharded",
      .choices = lock_modes, .flags = CONFIG_IMMUTABLE, .group = threads,
      .help = "A lock a shard, or a single map under one lock, to compare"},

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "net/words.h"
 #include "shards/base/check.h"
 #include "shards/base/number.h"
 
@@ -17,7 +16,7 @@ static __attribute__((format(printf, 2, 3))) enum status refuse(char *error, con
     return STATUS_REFUSED;
 }
 
-/* ---- Fields ------------------------------------------------------------------------------------------------------- */
+/* ---- Fields ------------------------------------------------------------------------------------------------------ */
 
 /* Where the option's value lies. Reading and writing share it, hence the cast. */
 static void *field_of(const struct config_option *option, const struct config *config) {
@@ -33,7 +32,7 @@ static void set_number(const struct config_option *option, struct config *config
     atomic_store_explicit(field, number, memory_order_relaxed);
 }
 
-/* ---- Numbers and words of a fixed set ----------------------------------------------------------------------------- */
+/* ---- Numbers and words of a fixed set ---------------------------------------------------------------------------- */
 
 static enum status read_boolean(const struct config_option *option, struct bytes text,
                                 struct config *config, char *error) {
@@ -157,7 +156,7 @@ static size_t write_enum(const struct config_option *option, const struct config
     return (size_t)snprintf(out, CONFIG_TEXT_MAX, "%s", option->choices[number_of(option, config)]);
 }
 
-/* ---- Text --------------------------------------------------------------------------------------------------------- */
+/* ---- Text -------------------------------------------------------------------------------------------------------- */
 
 /* The text is shorter than CONFIG_TEXT_MAX and holds no NUL: config_value_read saw to it. */
 static enum status read_string(const struct config_option *option, struct bytes text,
@@ -177,41 +176,44 @@ static size_t write_string(const struct config_option *option, const struct conf
     return size;
 }
 
-/* A copy of a text of words, to be taken apart. */
-struct word_list {
-    char copy[CONFIG_TEXT_MAX];
-    struct words words;
-};
+static bool is_space(char c) {
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
 
-static void word_list_init(struct word_list *list, struct bytes text) {
-    if (text.size > 0) memcpy(list->copy, text.data, text.size);
-    list->words = (struct words){list->copy, list->copy + text.size};
+/* Take the next word off the text. Quotes mean nothing here: they were the file's or the command's. */
+static bool take_word(struct bytes *text, struct bytes *word) {
+    size_t start = 0;
+    while (start < text->size && is_space(text->data[start])) {
+        start++;
+    }
+    size_t end = start;
+    while (end < text->size && !is_space(text->data[end])) {
+        end++;
+    }
+    if (end == start) return false;
+    *word = bytes_of(text->data + start, end - start);
+    *text = bytes_of(text->data + end, text->size - end);
+    return true;
 }
 
 /* Kept with one space between words. */
 static enum status read_words(const struct config_option *option, struct bytes text,
                               struct config *config, char *error) {
-    struct word_list list;
-    word_list_init(&list, text);
     char joined[CONFIG_TEXT_MAX];
     size_t size = 0;
     struct bytes word;
-    enum words_outcome outcome;
-    while ((outcome = words_next(&list.words, &word)) == WORDS_FOUND) {
+    while (take_word(&text, &word)) {
         if (size > 0) joined[size++] = ' ';
         memcpy(joined + size, word.data, word.size); /* never more than the text itself has */
         size += word.size;
     }
-    if (outcome == WORDS_UNBALANCED) return refuse(error, "unbalanced quotes");
     return read_string(option, bytes_of(joined, size), config, error);
 }
 
 static enum status read_percentiles(const struct config_option *option, struct bytes text,
                                     struct config *config, char *error) {
-    struct word_list list;
-    word_list_init(&list, text);
-    struct bytes word;
-    while (words_next(&list.words, &word) == WORDS_FOUND) {
+    struct bytes rest = text, word;
+    while (take_word(&rest, &word)) {
         double percentile;
         if (!number_read_double(word, &percentile))
             return refuse(error, "Invalid %s parameters", option->name);
@@ -222,7 +224,7 @@ static enum status read_percentiles(const struct config_option *option, struct b
     return read_words(option, text, config, error);
 }
 
-/* ---- Output buffer limits ----------------------------------------------------------------------------------------- */
+/* ---- Output buffer limits ---------------------------------------------------------------------------------------- */
 
 static bool read_class(struct bytes word, enum config_clients *class) {
     static const struct {
@@ -246,10 +248,9 @@ struct buffer_limit {
     int64_t hard_bytes, soft_bytes, soft_seconds;
 };
 
-static bool read_buffer_limit(struct words *words, struct buffer_limit *limit) {
+static bool take_buffer_limit(struct bytes *text, struct buffer_limit *limit) {
     struct bytes hard, soft, seconds;
-    return words_next(words, &hard) == WORDS_FOUND && words_next(words, &soft) == WORDS_FOUND &&
-           words_next(words, &seconds) == WORDS_FOUND &&
+    return take_word(text, &hard) && take_word(text, &soft) && take_word(text, &seconds) &&
            read_memory_text(hard, &limit->hard_bytes) &&
            read_memory_text(soft, &limit->soft_bytes) &&
            read_digits(seconds, 10, &limit->soft_seconds);
@@ -258,25 +259,21 @@ static bool read_buffer_limit(struct words *words, struct buffer_limit *limit) {
 /* Classes that aren't named keep what they have. */
 static enum status read_buffer_limits(const struct config_option *option, struct bytes text,
                                       struct config *config, char *error) {
-    struct word_list list;
-    word_list_init(&list, text);
     struct buffer_limit limits[CLIENTS_CLASSES];
     bool is_named[CLIENTS_CLASSES] = {false};
     struct bytes word;
-    enum words_outcome outcome;
-    while ((outcome = words_next(&list.words, &word)) == WORDS_FOUND) {
+    while (take_word(&text, &word)) {
         enum config_clients class;
         if (!read_class(word, &class)) {
             return refuse(error, "Invalid client class specified in buffer limit configuration.");
         }
-        if (!read_buffer_limit(&list.words, &limits[class])) {
+        if (!take_buffer_limit(&text, &limits[class])) {
             return refuse(
                 error,
                 "Error in hard, soft or soft_seconds setting in buffer limit configuration.");
         }
         is_named[class] = true;
     }
-    if (outcome == WORDS_UNBALANCED) return refuse(error, "unbalanced quotes");
     struct config_buffer_limit *fields = field_of(option, config);
     for (int i = 0; i < CLIENTS_CLASSES; i++) {
         if (!is_named[i]) continue;
@@ -304,7 +301,7 @@ static size_t write_buffer_limits(const struct config_option *option, const stru
     return size;
 }
 
-/* ---- Kinds -------------------------------------------------------------------------------------------------------- */
+/* ---- Kinds ------------------------------------------------------------------------------------------------------- */
 
 static const struct {
     enum status (*read)(const struct config_option *option, struct bytes text,
@@ -355,7 +352,7 @@ size_t config_value_write(const struct config_option *option, const struct confi
     return kinds[option->kind].write(option, config, out);
 }
 
-/* ---- Names -------------------------------------------------------------------------------------------------------- */
+/* ---- Names ------------------------------------------------------------------------------------------------------- */
 
 const struct config_option *config_option_find(struct bytes name) {
     for (size_t i = 0; i < config_option_count; i++) {
@@ -370,8 +367,8 @@ static size_t least(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
-/* Levenshtein's distance: bytes to insert, delete or change to make one of the other. `distances[j]` is that between what was
- * read of `a` and the first j bytes of `b`. */
+/* Levenshtein's distance: bytes to insert, delete or change to make one of the other. `distances[j]` is that
+ * between what was read of `a` and the first j bytes of `b`. */
 static size_t distance_between(struct bytes a, struct bytes b) {
     size_t distances[NAME_MAX_BYTES + 1];
     check(b.size <= NAME_MAX_BYTES);

@@ -2,8 +2,9 @@
  *
  *      4711:M 24 Nov 2026 11:22:33.123 * Ready to accept connections
  *
- * the process, M (we are no replica), the local time, a mark for the level (. debug, - verbose, * notice, # warning).
- * The sink is one of the named exceptions to "no mutable globals". Threads: any; lines never mix, for each is one write. */
+ * the process, M (we are no replica), the local time, a mark for the level (. debug, - verbose, * notice, #
+ * warning). The sink is one of the named exceptions to "no mutable globals". Threads: any; lines never mix, for
+ * each is one write. */
 #pragma once
 
 #include "shards/base/status.h"
@@ -13,8 +14,8 @@ enum log_level { LOG_DEBUG, LOG_VERBOSE, LOG_NOTICE, LOG_WARNING, LOG_NOTHING };
 
 enum { LOG_LINE_MAX = 1024 }; /* bytes; a longer message is cut */
 
-/* Append to the file `path`, or to standard output when it is "". STATUS_REFUSED when it cannot be opened, with errno's
- * text in the old sink. Call before other threads log. */
+/* Append to the file `path`, or to standard output when it is "". STATUS_REFUSED when it cannot be opened, with
+ * errno's text in the old sink. Call before other threads log. */
 must_use enum status log_open(const char *path);
 /* Messages below `level` are dropped from now on. At first: LOG_NOTICE. */
 void log_set_level(enum log_level level);

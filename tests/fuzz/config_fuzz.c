@@ -1,5 +1,5 @@
-/* Any bytes as a configuration file: it is refused with a reason, or what it set can be written out and read back to the same.
- * Included files are left out: they would read this machine's. */
+/* Any bytes as a configuration file: it is refused with a reason, or what it set can be written out and read back
+ * to the same. Included files are left out: they would read this machine's. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>

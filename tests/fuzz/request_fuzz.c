@@ -1,8 +1,8 @@
 /* Any bytes, fed whole and in pieces: the parser must say the same, and read nothing past what has arrived.
  *
- * The first byte chooses the limits, the next seven the sizes of the pieces, over and over; the rest is the stream. Each
- * piece moves the input into fresh memory of just its size, so that the address sanitizer sees a byte read too far,
- * and an argument kept as a pointer. */
+ * The first byte chooses the limits, the next seven the sizes of the pieces, over and over; the rest is the stream.
+ * Each piece moves the input into fresh memory of just its size, so that the address sanitizer sees a byte read too
+ * far, and an argument kept as a pointer. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

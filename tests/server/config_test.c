@@ -44,7 +44,7 @@ static int tear_down(void **state) {
     return removed;
 }
 
-/* ---- Helpers ------------------------------------------------------------------------------------------------------ */
+/* ---- Helpers ----------------------------------------------------------------------------------------------------- */
 
 static void assert_option(struct config *config, const char *name, const char *expected) {
     const struct config_option *option = config_option_find(bytes_of_text(name));
@@ -106,7 +106,7 @@ static void assert_file(const char *path, const char *expected) {
     assert_string_equal(text, expected);
 }
 
-/* ---- The rows ----------------------------------------------------------------------------------------------------- */
+/* ---- The rows ---------------------------------------------------------------------------------------------------- */
 
 static void every_row_is_whole_and_its_default_valid(void **state) {
     struct fixture *fixture = *state;
@@ -145,7 +145,7 @@ static void defaults_are_those_of_redis_or_ours(void **state) {
     assert_int_equal(config_number(&fixture->config->lock_mode), LOCK_MODE_SHARDED);
 }
 
-/* ---- Files -------------------------------------------------------------------------------------------------------- */
+/* ---- Files ------------------------------------------------------------------------------------------------------- */
 
 static void a_file_sets_options_in_every_notation(void **state) {
     struct fixture *fixture = *state;
@@ -252,7 +252,7 @@ static void a_value_has_a_longest_length(void **state) {
     assert_string_equal(fixture->config->requirepass, line + 12);
 }
 
-/* ---- Flags -------------------------------------------------------------------------------------------------------- */
+/* ---- Flags ------------------------------------------------------------------------------------------------------- */
 
 static void flags_take_one_value_or_several(void **state) {
     struct fixture *fixture = *state;
@@ -278,7 +278,7 @@ static void what_is_wrong_with_a_flag_is_told_with_its_name(void **state) {
     assert_string_equal(fixture->error, "port: not an option: options begin with --");
 }
 
-/* ---- CONFIG GET --------------------------------------------------------------------------------------------------- */
+/* ---- CONFIG GET -------------------------------------------------------------------------------------------------- */
 
 struct got {
     char text[512];
@@ -303,7 +303,7 @@ static void get_gives_each_match_once(void **state) {
                      config_option_count);
 }
 
-/* ---- CONFIG SET --------------------------------------------------------------------------------------------------- */
+/* ---- CONFIG SET -------------------------------------------------------------------------------------------------- */
 
 static void set_is_all_or_nothing(void **state) {
     struct fixture *fixture = *state;
@@ -400,7 +400,7 @@ static void set_survives_refused_memory(void **state) {
     }
 }
 
-/* ---- CONFIG REWRITE ----------------------------------------------------------------------------------------------- */
+/* ---- CONFIG REWRITE ---------------------------------------------------------------------------------------------- */
 
 static void load_and_rewrite(struct fixture *fixture, const char *text, const char *const *pairs) {
     write_file(fixture->path, text);
@@ -442,10 +442,10 @@ static void a_rewritten_file_says_what_holds(void **state) {
                                         "latency-tracking-info-percentiles",
                                         "",
                                         NULL};
-    load_and_rewrite(
-        fixture,
-        "client-output-buffer-limit pubsub 7 7 7\nclient-output-buffer-limit normal 8 8 8\n",
-        pairs);
+    load_and_rewrite(fixture,
+                     "bind \"a \\\" b\" c\nclient-output-buffer-limit pubsub 7 7 7\n"
+                     "client-output-buffer-limit normal 8 8 8\n",
+                     pairs);
     struct config *again = config_create();
     assert_non_null(again);
     assert_int_equal(config_load_file(again, fixture->path, fixture->error), STATUS_OK);
