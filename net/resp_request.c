@@ -247,8 +247,8 @@ static enum resp_outcome parse_bulk_header(const struct parse *parse, size_t *he
 /* The next argument: append it, and move the parser's position behind it. */
 static enum resp_outcome parse_bulk(const struct parse *parse) {
     struct resp_parser *parser = parse->parser;
-    size_t header;
-    uint64_t length;
+    size_t header = 0;
+    uint64_t length = 0;
     enum resp_outcome outcome = parse_bulk_header(parse, &header, &length);
     if (outcome != RESP_COMPLETE) return outcome;
     /* Cannot wrap: the position is within the input, and the length within int64_t. */
