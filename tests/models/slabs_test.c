@@ -1,0 +1,85 @@
+/* Slots at random: none overlaps another, none changes by itself, all bookkeeping stays true. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "shards/slabs.h"
+#include "model.h"
+
+enum { SLOTS = 8000, STEPS = 300000, WAVE = 60000, VALIDATE_EVERY = 4096 };
+
+struct slot {
+    uint32_t reference; /* 0: none */
+    uint32_t size;
+    unsigned char pattern;
+};
+
+static void slot_take(struct slabs *slabs, struct slot *slot, struct random *random) {
+    uint64_t draw = random_next(random);
+    uint32_t max = draw % 8 == 0 ? SLABS_OBJECT_MAX : 128;
+    slot->size = 1 + (uint32_t)(draw / 8 % max);
+    slot->pattern = (unsigned char)(draw >> 40);
+    slot->reference = slabs_allocate(slabs, slot->size);
+    assert_int_not_equal(slot->reference, 0);
+    memset(slabs_at(slabs, slot->reference), slot->pattern, slot->size);
+}
+
+static void slot_check(const struct slabs *slabs, const struct slot *slot) {
+    const unsigned char *data = slabs_at(slabs, slot->reference);
+    for (uint32_t i = 0; i < slot->size; i++) {
+        if (data[i] != slot->pattern)
+            fail_msg("byte %u of %u was changed by another slot's owner", i, slot->size);
+    }
+}
+
+static void slot_give_back(struct slabs *slabs, struct slot *slot) {
+    slot_check(slabs, slot);
+    slabs_free(slabs, slot->reference);
+    slot->reference = 0;
+}
+
+/* What `slots` should cost. */
+static uint64_t bytes_used(const struct slot *slots) {
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < SLOTS; i++) {
+        if (slots[i].reference != 0) bytes += slabs_slot_bytes(slots[i].size);
+    }
+    return bytes;
+}
+
+static void slots_keep_what_is_written_to_them(void **state) {
+    (void)state;
+    static struct slot slots[SLOTS];
+    struct slabs slabs;
+    struct random random;
+    model_seed(&random, "slabs");
+    assert_int_equal(slabs_init(&slabs, (size_t)256 << 20), STATUS_OK);
+    for (uint32_t i = 0; i < STEPS; i++) {
+        struct slot *slot = &slots[random_below(&random, SLOTS)];
+        bool is_growing = i / WAVE % 2 == 0;
+        if (slot->reference == 0) {
+            if (is_growing || random_below(&random, 8) == 0) slot_take(&slabs, slot, &random);
+        } else if (!is_growing || random_below(&random, 8) == 0) {
+            slot_give_back(&slabs, slot);
+        }
+        if (i % VALIDATE_EVERY == 0) {
+            slabs_validate(&slabs);
+            assert_int_equal(slabs.used_bytes, bytes_used(slots));
+        }
+    }
+    for (uint32_t i = 0; i < SLOTS; i++) {
+        if (slots[i].reference != 0) slot_give_back(&slabs, &slots[i]);
+    }
+    slabs_validate(&slabs);
+    assert_int_equal(slabs.used_bytes, 0);
+    slabs_release(&slabs);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(slots_keep_what_is_written_to_them),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
