@@ -1,0 +1,769 @@
+/* The io_uring engine: one ring a worker, and one system call a turn.
+ *
+ * A turn: give the receive buffers of the last turn back ▸ settle every connection that changed (one SQE each for what it
+ * lacks) ▸ submit all of that and wait, one io_uring_enter ▸ deliver all completions.
+ *
+ * Receiving: each connection has one multishot receive armed for as long as it lasts, which takes its buffers from a ring that all share:
+ *
+ *     buffer ring (mapped, shared with the kernel)        area: receive_buffer_count × receive_buffer_bytes, mapped, untouched
+ *     [ id ┆ id ┆ id ┆ … ]  ──kernel takes at head──▶     [ buffer 0 │ buffer 1 │ … ]
+ *       ▲ tail: all that a turn delivered,                  ▲ `received` slices point here until the next turn
+ *       └ given back by one store at the next turn's start ─┘
+ *
+ * An idle connection holds no buffer, and memory that was never received into is never resident. A receive that finds no
+ * buffer ends with ENOBUFS and starves its connection until the next turn, whose first act is to give all buffers back: nobody waits
+ * for another connection, and the data waits in the socket.
+ *
+ * Sending: at most one send a connection is in flight, for two could be reordered (liburing#1001); what is appended meanwhile goes with the
+ * turn after its completion.
+ *
+ * A connection's wishes (wants_receive, output, is_closing) and what the kernel is doing for it (is_receiving, is_sending,
+ * is_cancelling) are separate. Callers only change wishes and put it on the list; `settle` alone compares and prepares:
+ *
+ *     closing, nothing in flight        release: close the fd, `released`
+ *     closing, something in flight      cancel all of it once; should that find nothing, shut the socket down
+ *     wants to receive, isn't           arm the receive
+ *     receives, doesn't want to         cancel the receive
+ *     has output, isn't sending         send
+ *
+ * Every completion puts it on the list again where the two still differ, so whatever order pauses, resumes, closes and
+ * completions come in, it ends where it was meant to.
+ *
+ * Invariants:
+ *   1. `operations` counts the SQEs and CQEs that carry the connection's address: it is released only at zero, and only from
+ *      `settle`, when it is on no list.
+ *   2. A buffer is the kernel's (in the ring or being filled) or in `used`, never both; `used` never holds more than all.
+ *   3. What an SQE points to but the data of a send (message headers, slices) is ours again after its submission
+ *      (IORING_FEAT_SUBMIT_STABLE); the data is the output's head, which stays until buffer_consume.
+ *
+ * Threads: the worker's, which created the ring (SINGLE_ISSUER); ring_wake any, by an eventfd that the ring reads.
+ *
+ * Sources: io_uring(7) and the manuals of liburing; "io_uring and networking in 2023" (Jens Axboe); liburing#1275, #758, #1001 for the
+ * traps named above. */
+#include "engine.h"
+
+#include <stdio.h>
+
+#ifndef SHERD_URING
+
+struct engine *ring_create(const struct engine_options *options, char *text) {
+    (void)options;
+    snprintf(text, ENGINE_TEXT_MAX, "this build has no io_uring (SHERD_URING is off)");
+    return NULL;
+}
+
+#else
+
+#include <assert.h>
+#include <errno.h>
+#include <liburing.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "shards/base/check.h"
+#include "shards/base/memory.h"
+
+enum {
+    SUBMISSIONS = 256,     /* entries of the submission queue; more in a turn are submitted early */
+    MESSAGES_MAX = 64,     /* sends of several slices between two submissions */
+    SLICES_MAX = 16,       /* of one send */
+    BUFFER_GROUP = 0,      /* the one buffer ring's number */
+    BUFFERS_MAX = 32768,   /* the kernel's limit */
+    PROBE_TIMEOUT_S = 1,   /* a self-test that takes longer has failed */
+    PROBE_COMPLETIONS = 4, /* more than any kernel posts for it */
+};
+
+/* What a completion points back to: an address, or a file descriptor shifted, with the kind of operation in the low bits. */
+enum operation {
+    OPERATION_RECEIVE,
+    OPERATION_SEND,
+    OPERATION_CANCEL_RECEIVE,
+    OPERATION_CANCEL_ALL,
+    OPERATION_ACCEPT,
+    OPERATION_WAKE,
+    OPERATION_UNATTENDED, /* nobody waits for it */
+    OPERATION_MASK = 7,
+    OPERATION_BITS = 3,
+};
+static_assert(_Alignof(struct connection) >= OPERATION_MASK + 1, "the low bits are free");
+
+/* A send of several slices, valid until it is submitted. */
+struct message {
+    struct msghdr header;
+    struct iovec slices[SLICES_MAX];
+};
+
+struct ring_engine {
+    struct engine base;
+    const struct engine_events *events;
+    void *context;
+    struct io_uring uring;
+    const char *flavour; /* what the kernel granted; NULL: no ring yet */
+    int wake_fd;
+    bool is_wake_armed;
+    bool has_delivered;  /* an event, before this turn's wait */
+    uint64_t wake_count; /* the eventfd is read into it */
+    struct io_uring_buf_ring *buffers;
+    char *area;
+    uint32_t buffer_count; /* immutable after creation, like the next */
+    uint32_t buffer_bytes;
+    struct connection_list changed; /* to settle */
+    struct connection_list starved; /* to settle, once the buffers are back */
+    int listeners[ENGINE_LISTENERS_MAX];
+    int listener_count;
+    int message_count;
+    struct message messages[MESSAGES_MAX];
+    uint32_t used_count;
+    uint16_t used[]; /* buffers that this turn delivered */
+};
+
+static struct ring_engine *ring_of(struct engine *engine) {
+    return (struct ring_engine *)engine;
+}
+
+/* --- Submissions --- */
+
+static void submit_early(struct ring_engine *ring) {
+    io_uring_submit(&ring->uring);
+    if (io_uring_sq_ready(&ring->uring) == 0) ring->message_count = 0;
+}
+
+/* NULL when the kernel takes no more just now: try again next turn. */
+static struct io_uring_sqe *next_submission(struct ring_engine *ring) {
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->uring);
+    if (sqe != NULL) return sqe;
+    submit_early(ring);
+    return io_uring_get_sqe(&ring->uring);
+}
+
+static uint64_t tag_connection(const struct connection *connection, enum operation operation) {
+    return (uint64_t)(uintptr_t)connection | operation;
+}
+
+static uint64_t tag_listener(int fd) {
+    return (uint64_t)fd << OPERATION_BITS | OPERATION_ACCEPT;
+}
+
+/* The submission is made, and will come back to the connection. */
+static void begin(struct connection *connection, struct io_uring_sqe *sqe,
+                  enum operation operation) {
+    io_uring_sqe_set_data64(sqe, tag_connection(connection, operation));
+    connection->operations++;
+}
+
+/* --- Events upward --- */
+
+static void end(struct ring_engine *ring, struct connection *connection, int error) {
+    if (connection->has_ended || connection->is_closing) return;
+    connection->has_ended = true;
+    connection->wants_receive = false;
+    ring->events->ended(ring->context, connection, error);
+}
+
+static void release(struct ring_engine *ring, struct connection *connection) {
+    buffer_release(&connection->output);
+    close(connection->fd);
+    ring->has_delivered = true;
+    ring->events->released(ring->context, connection);
+}
+
+/* --- Settling: from wishes to submissions. Each returns false when there was no room for its submission. --- */
+
+static bool arm_receive(struct ring_engine *ring, struct connection *connection) {
+    struct io_uring_sqe *sqe = next_submission(ring);
+    if (sqe == NULL) return false;
+    io_uring_prep_recv_multishot(sqe, connection->fd, NULL, 0, 0);
+    sqe->flags |= IOSQE_BUFFER_SELECT;
+    sqe->buf_group = BUFFER_GROUP;
+    begin(connection, sqe, OPERATION_RECEIVE);
+    connection->is_receiving = true;
+    return true;
+}
+
+static bool cancel_receive(struct ring_engine *ring, struct connection *connection) {
+    struct io_uring_sqe *sqe = next_submission(ring);
+    if (sqe == NULL) return false;
+    io_uring_prep_cancel64(sqe, tag_connection(connection, OPERATION_RECEIVE), 0);
+    begin(connection, sqe, OPERATION_CANCEL_RECEIVE);
+    connection->is_cancelling = true;
+    return true;
+}
+
+static bool cancel_all(struct ring_engine *ring, struct connection *connection) {
+    struct io_uring_sqe *sqe = next_submission(ring);
+    if (sqe == NULL) return false;
+    io_uring_prep_cancel_fd(sqe, connection->fd, IORING_ASYNC_CANCEL_ALL);
+    begin(connection, sqe, OPERATION_CANCEL_ALL);
+    connection->is_cancelling = true;
+    return true;
+}
+
+static bool begin_send(struct ring_engine *ring, struct connection *connection) {
+    if (ring->message_count == MESSAGES_MAX) submit_early(ring);
+    struct io_uring_sqe *sqe = ring->message_count < MESSAGES_MAX ? next_submission(ring) : NULL;
+    if (sqe == NULL) return false;
+    struct message *message = &ring->messages[ring->message_count];
+    int count = buffer_gather(&connection->output, message->slices, SLICES_MAX);
+    if (count == 1) {
+        io_uring_prep_send(sqe, connection->fd, message->slices[0].iov_base,
+                           message->slices[0].iov_len, MSG_NOSIGNAL);
+    } else {
+        message->header = (struct msghdr){.msg_iov = message->slices, .msg_iovlen = (size_t)count};
+        io_uring_prep_sendmsg(sqe, connection->fd, &message->header, MSG_NOSIGNAL);
+        ring->message_count++;
+    }
+    begin(connection, sqe, OPERATION_SEND);
+    connection->is_sending = true;
+    return true;
+}
+
+static bool settle_closing(struct ring_engine *ring, struct connection *connection) {
+    if (connection->operations == 0) {
+        release(ring, connection);
+        return true;
+    }
+    return connection->is_cancelling || cancel_all(ring, connection);
+}
+
+static bool settle_receive(struct ring_engine *ring, struct connection *connection) {
+    if (connection->wants_receive == connection->is_receiving) return true;
+    if (connection->wants_receive) return arm_receive(ring, connection);
+    return connection->is_cancelling || connection->has_ended || cancel_receive(ring, connection);
+}
+
+static bool settle_send(struct ring_engine *ring, struct connection *connection) {
+    if (connection->is_sending || buffer_is_empty(&connection->output)) return true;
+    return begin_send(ring, connection);
+}
+
+static bool settle(struct ring_engine *ring, struct connection *connection) {
+    if (connection->is_closing) return settle_closing(ring, connection);
+    return settle_receive(ring, connection) && settle_send(ring, connection);
+}
+
+/* Those that change meanwhile, and those there is no room for, come next turn. */
+static void settle_changed(struct ring_engine *ring) {
+    for (size_t left = ring->starved.count; left > 0; left--) {
+        connection_list_push(&ring->changed, connection_list_pop(&ring->starved));
+    }
+    for (size_t left = ring->changed.count; left > 0; left--) {
+        struct connection *connection = connection_list_pop(&ring->changed);
+        if (!settle(ring, connection)) connection_list_push(&ring->changed, connection);
+    }
+}
+
+/* --- Receive buffers --- */
+
+static char *buffer_at(const struct ring_engine *ring, uint32_t id) {
+    return ring->area + (size_t)id * ring->buffer_bytes;
+}
+
+static void return_buffers(struct ring_engine *ring) {
+    int mask = io_uring_buf_ring_mask(ring->buffer_count);
+    for (uint32_t i = 0; i < ring->used_count; i++) {
+        io_uring_buf_ring_add(ring->buffers, buffer_at(ring, ring->used[i]), ring->buffer_bytes,
+                              ring->used[i], mask, (int)i);
+    }
+    io_uring_buf_ring_advance(ring->buffers, (int)ring->used_count);
+    ring->used_count = 0;
+}
+
+/* --- Completions of a connection --- */
+
+static void deliver(struct ring_engine *ring, struct connection *connection,
+                    const struct io_uring_cqe *cqe) {
+    uint32_t id = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
+    if (cqe->res <= 0 || connection->is_closing) return;
+    engine_count(&connection->received_bytes, (uint64_t)cqe->res);
+    engine_count(&ring->base.statistics.receives, 1);
+    ring->events->received(ring->context, connection,
+                           bytes_of(buffer_at(ring, id), (size_t)cqe->res));
+}
+
+/* A receive that is over: why, and does it begin again? */
+static void on_receive_over(struct ring_engine *ring, struct connection *connection, int result) {
+    connection->is_receiving = false;
+    if (result == -ENOBUFS) {
+        engine_count(&ring->base.statistics.starved, 1);
+        connection_list_push(&ring->starved, connection);
+        return;
+    }
+    bool may_go_on = result > 0 || result == -ECANCELED || result == -EINTR || result == -EAGAIN;
+    if (!may_go_on) end(ring, connection, -result);
+    if (connection->wants_receive) engine_count(&ring->base.statistics.rearms, 1);
+    connection_list_push(&ring->changed, connection);
+}
+
+static void on_receive(struct ring_engine *ring, struct connection *connection,
+                       const struct io_uring_cqe *cqe) {
+    if (cqe->flags & IORING_CQE_F_BUFFER) {
+        check(ring->used_count < ring->buffer_count);
+        ring->used[ring->used_count++] = (uint16_t)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
+        deliver(ring, connection, cqe);
+    }
+    if (cqe->flags & IORING_CQE_F_MORE) return;
+    connection->operations--;
+    on_receive_over(ring, connection, cqe->res);
+}
+
+/* The rest can't be sent any more. It is dropped, so that an owner who waits for it to drain sees that it did. */
+static void fail_send(struct ring_engine *ring, struct connection *connection, int error) {
+    buffer_consume(&connection->output, buffer_waiting(&connection->output));
+    end(ring, connection, error);
+}
+
+static void on_send(struct ring_engine *ring, struct connection *connection, int result) {
+    connection->operations--;
+    connection->is_sending = false;
+    connection_list_push(&ring->changed, connection);
+    if (connection->is_closing || result == -EINTR || result == -EAGAIN) return;
+    if (result < 0) {
+        fail_send(ring, connection, -result);
+    } else {
+        buffer_consume(&connection->output, (size_t)result);
+        engine_count(&connection->sent_bytes, (uint64_t)result);
+        engine_count(&ring->base.statistics.sends, 1);
+    }
+    if (!connection->is_closing) ring->events->sent(ring->context, connection);
+}
+
+static void on_receive_cancelled(struct ring_engine *ring, struct connection *connection) {
+    connection->operations--;
+    connection->is_cancelling = false;
+    connection_list_push(&ring->changed, connection);
+}
+
+static void on_all_cancelled(struct ring_engine *ring, struct connection *connection, int result) {
+    connection->operations--;
+    /* Nothing was found, yet something is out: it was just about to run. What it meets now sends it back. */
+    if (result <= 0 && connection->operations > 0) shutdown(connection->fd, SHUT_RDWR);
+    connection_list_push(&ring->changed, connection);
+}
+
+/* --- Accepting --- */
+
+static int listener_find(const struct ring_engine *ring, int fd) {
+    for (int i = 0; i < ring->listener_count; i++) {
+        if (ring->listeners[i] == fd) return i;
+    }
+    return -1;
+}
+
+static bool arm_accept(struct ring_engine *ring, int listener_fd) {
+    struct io_uring_sqe *sqe = next_submission(ring);
+    if (sqe == NULL) return false;
+    io_uring_prep_multishot_accept(sqe, listener_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    io_uring_sqe_set_data64(sqe, tag_listener(listener_fd));
+    return true;
+}
+
+static void cancel_accept(struct ring_engine *ring, int listener_fd) {
+    struct io_uring_sqe *sqe = next_submission(ring);
+    if (sqe == NULL) return; /* the next accept finds its listener gone, and tries again */
+    io_uring_prep_cancel64(sqe, tag_listener(listener_fd), 0);
+    io_uring_sqe_set_data64(sqe, OPERATION_UNATTENDED);
+}
+
+static enum status ring_listen(struct engine *engine, int listener_fd) {
+    struct ring_engine *ring = ring_of(engine);
+    if (listener_find(ring, listener_fd) >= 0) return STATUS_OK;
+    if (ring->listener_count == ENGINE_LISTENERS_MAX) return STATUS_FULL;
+    if (!arm_accept(ring, listener_fd)) return STATUS_FULL;
+    ring->listeners[ring->listener_count++] = listener_fd;
+    return STATUS_OK;
+}
+
+static void forget_listener(struct ring_engine *ring, int index) {
+    ring->listeners[index] = ring->listeners[--ring->listener_count];
+}
+
+static void ring_unlisten(struct engine *engine, int listener_fd) {
+    struct ring_engine *ring = ring_of(engine);
+    int found = listener_find(ring, listener_fd);
+    if (found < 0) return;
+    forget_listener(ring, found);
+    cancel_accept(ring, listener_fd);
+}
+
+/* Errors of the one connection that was to be accepted, not of accepting. */
+static bool is_passing(int error) {
+    return error == EINTR || error == EAGAIN || error == ECONNABORTED || error == EPROTO;
+}
+
+static void on_accept(struct ring_engine *ring, int listener_fd, const struct io_uring_cqe *cqe) {
+    bool is_over = (cqe->flags & IORING_CQE_F_MORE) == 0;
+    if (listener_find(ring, listener_fd) < 0) { /* unlistened meanwhile */
+        if (cqe->res >= 0) close(cqe->res);
+        if (!is_over) cancel_accept(ring, listener_fd);
+        return;
+    }
+    if (cqe->res >= 0) ring->events->accepted(ring->context, listener_fd, cqe->res);
+    int found = listener_find(ring, listener_fd);
+    if (!is_over || found < 0 || cqe->res == -ECANCELED) return;
+    bool may_go_on = cqe->res >= 0 || is_passing(-cqe->res);
+    if (may_go_on && arm_accept(ring, listener_fd)) {
+        engine_count(&ring->base.statistics.rearms, 1);
+        return;
+    }
+    forget_listener(ring, found);
+    ring->events->accept_failed(ring->context, listener_fd, may_go_on ? ENOBUFS : -cqe->res);
+}
+
+/* --- Waking --- */
+
+static void ring_wake(struct engine *engine) {
+    const uint64_t one = 1;
+    /* Fails only when the counter is at its maximum: then the wake-up is on its way already. */
+    ssize_t written = write(ring_of(engine)->wake_fd, &one, sizeof one);
+    (void)written;
+}
+
+static void arm_wake(struct ring_engine *ring) {
+    struct io_uring_sqe *sqe = ring->is_wake_armed ? NULL : next_submission(ring);
+    if (sqe == NULL) return;
+    io_uring_prep_read(sqe, ring->wake_fd, &ring->wake_count, sizeof ring->wake_count, 0);
+    io_uring_sqe_set_data64(sqe, OPERATION_WAKE);
+    ring->is_wake_armed = true;
+}
+
+static void on_woken(struct ring_engine *ring) {
+    ring->is_wake_armed =
+        false; /* the next turn arms it; until then wake-ups add up in the eventfd */
+    ring->events->woken(ring->context);
+}
+
+/* --- The turn --- */
+
+static void complete(struct ring_engine *ring, const struct io_uring_cqe *cqe) {
+    uint64_t origin = cqe->user_data & ~(uint64_t)OPERATION_MASK;
+    struct connection *connection = (struct connection *)(uintptr_t)origin;
+    switch ((enum operation)(cqe->user_data & OPERATION_MASK)) {
+    case OPERATION_RECEIVE:
+        on_receive(ring, connection, cqe);
+        return;
+    case OPERATION_SEND:
+        on_send(ring, connection, cqe->res);
+        return;
+    case OPERATION_CANCEL_RECEIVE:
+        on_receive_cancelled(ring, connection);
+        return;
+    case OPERATION_CANCEL_ALL:
+        on_all_cancelled(ring, connection, cqe->res);
+        return;
+    case OPERATION_ACCEPT:
+        on_accept(ring, (int)(origin >> OPERATION_BITS), cqe);
+        return;
+    case OPERATION_WAKE:
+        on_woken(ring);
+        return;
+    default:
+        return;
+    }
+}
+
+/* Deliver what is there; one store gives the kernel the room back. What comes meanwhile is for the next turn. */
+static void reap(struct ring_engine *ring) {
+    /* What the queue had no room for is kept by the kernel, and follows with the next wait. */
+    if (io_uring_cq_has_overflow(&ring->uring)) {
+        engine_count(&ring->base.statistics.overflows, 1);
+    }
+    unsigned head, seen = 0, ready = io_uring_cq_ready(&ring->uring);
+    struct io_uring_cqe *cqe;
+    io_uring_for_each_cqe(&ring->uring, head, cqe) {
+        if (seen == ready) break;
+        complete(ring, cqe);
+        seen++;
+    }
+    io_uring_cq_advance(&ring->uring, seen);
+}
+
+/* The one system call of a turn. */
+static int submit_and_wait(struct ring_engine *ring, int timeout_ms) {
+    if (timeout_ms == 0) return io_uring_submit_and_get_events(&ring->uring);
+    if (timeout_ms < 0) return io_uring_submit_and_wait(&ring->uring, 1);
+    struct __kernel_timespec timeout = {.tv_sec = timeout_ms / 1000,
+                                        .tv_nsec = timeout_ms % 1000 * 1000000LL};
+    struct io_uring_cqe *first;
+    return io_uring_submit_and_wait_timeout(&ring->uring, &first, 1, &timeout, NULL);
+}
+
+/* Of a submission and wait: time is over, a signal came, or the kernel wants its completions reaped first. */
+static bool is_ordinary(int result) {
+    return result >= 0 || result == -ETIME || result == -EINTR || result == -EBUSY ||
+           result == -EAGAIN;
+}
+
+static enum status ring_turn(struct engine *engine, int timeout_ms) {
+    struct ring_engine *ring = ring_of(engine);
+    engine_count(&engine->statistics.turns, 1);
+    ring->has_delivered = false;
+    return_buffers(ring);
+    settle_changed(ring);
+    arm_wake(ring);
+    bool is_busy = ring->has_delivered || ring->changed.count > 0;
+    int result = submit_and_wait(ring, is_busy ? 0 : timeout_ms);
+    if (!is_ordinary(result)) return STATUS_FAILED;
+    if (io_uring_sq_ready(&ring->uring) == 0) ring->message_count = 0;
+    reap(ring);
+    return STATUS_OK;
+}
+
+/* --- Connections: wishes --- */
+
+static void note_change(struct ring_engine *ring, struct connection *connection) {
+    connection_list_push(&ring->changed, connection);
+}
+
+static enum status ring_attach(struct engine *engine, struct connection *connection) {
+    connection->engine = engine;
+    connection->wants_receive = true;
+    note_change(ring_of(engine), connection);
+    return STATUS_OK;
+}
+
+static void ring_pause_receive(struct engine *engine, struct connection *connection) {
+    connection->wants_receive = false;
+    note_change(ring_of(engine), connection);
+}
+
+static void ring_resume_receive(struct engine *engine, struct connection *connection) {
+    if (connection->has_ended) return;
+    connection->wants_receive = true;
+    note_change(ring_of(engine), connection);
+}
+
+static void ring_send(struct engine *engine, struct connection *connection) {
+    note_change(ring_of(engine), connection);
+}
+
+static void ring_close(struct engine *engine, struct connection *connection) {
+    check(!connection->is_closing);
+    connection->is_closing = true;
+    connection->wants_receive = false;
+    note_change(ring_of(engine), connection);
+}
+
+/* --- Creation: the best the kernel grants --- */
+
+struct flavour {
+    unsigned flags;
+    const char *text;
+};
+
+/* Best first. Deferred task run: completions are worked off when we wait, in one batch, and never interrupt a command. */
+static const struct flavour flavours[] = {
+    {IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL,
+     "single issuer, deferred task run"},
+    {IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SUBMIT_ALL, "cooperative task run"},
+    {0, "plain"},
+};
+
+static int open_ring(struct ring_engine *ring, uint32_t completion_entries) {
+    unsigned completions = completion_entries > 0 ? completion_entries : ENGINE_COMPLETIONS;
+    unsigned submissions = completions < SUBMISSIONS ? completions : SUBMISSIONS;
+    int result = -EINVAL;
+    for (size_t i = 0; i < sizeof flavours / sizeof *flavours && result == -EINVAL; i++) {
+        struct io_uring_params parameters = {.flags = flavours[i].flags | IORING_SETUP_CQSIZE,
+                                             .cq_entries = completions};
+        result = io_uring_queue_init_params(submissions, &ring->uring, &parameters);
+        if (result == 0) ring->flavour = flavours[i].text;
+    }
+    if (result != 0) return result;
+    io_uring_register_ring_fd(
+        &ring->uring); /* saves a look-up a call; goes without where it is unknown */
+    const unsigned needed = IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE;
+    return (ring->uring.features & needed) == needed ? 0 : -EOPNOTSUPP;
+}
+
+static void *map(size_t bytes) {
+    void *mapped = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return mapped == MAP_FAILED ? NULL : mapped;
+}
+
+static size_t buffer_ring_bytes(const struct ring_engine *ring) {
+    return ring->buffer_count * sizeof(struct io_uring_buf);
+}
+
+static size_t area_bytes(const struct ring_engine *ring) {
+    return (size_t)ring->buffer_count * ring->buffer_bytes;
+}
+
+static int open_buffers(struct ring_engine *ring) {
+    ring->buffers = map(buffer_ring_bytes(ring));
+    ring->area = map(area_bytes(ring));
+    if (ring->buffers == NULL || ring->area == NULL) return -ENOMEM;
+    struct io_uring_buf_reg registration = {.ring_addr = (uint64_t)(uintptr_t)ring->buffers,
+                                            .ring_entries = ring->buffer_count,
+                                            .bgid = BUFFER_GROUP};
+    int result = io_uring_register_buf_ring(&ring->uring, &registration, 0);
+    if (result != 0) return result == -EINVAL ? -EOPNOTSUPP : result;
+    io_uring_buf_ring_init(ring->buffers);
+    for (uint32_t id = 0; id < ring->buffer_count; id++) {
+        ring->used[ring->used_count++] = (uint16_t)id;
+    }
+    return_buffers(ring);
+    return 0;
+}
+
+static int await_probe(struct ring_engine *ring) {
+    bool has_received = false;
+    for (int i = 0; i < PROBE_COMPLETIONS; i++) {
+        struct __kernel_timespec timeout = {.tv_sec = PROBE_TIMEOUT_S};
+        struct io_uring_cqe *cqe;
+        int result = io_uring_submit_and_wait_timeout(&ring->uring, &cqe, 1, &timeout, NULL);
+        if (result < 0 && result != -EINTR) return result == -ETIME ? -EOPNOTSUPP : result;
+        if (io_uring_cq_ready(&ring->uring) == 0) continue;
+        uint32_t flags = cqe->flags;
+        int size = cqe->res;
+        io_uring_cqe_seen(&ring->uring, cqe);
+        if (flags & IORING_CQE_F_BUFFER) {
+            has_received = has_received || (size == 1 && (flags & IORING_CQE_F_MORE) != 0);
+            ring->used[ring->used_count++] = (uint16_t)(flags >> IORING_CQE_BUFFER_SHIFT);
+        }
+        return_buffers(ring);
+        if ((flags & IORING_CQE_F_MORE) == 0) return has_received ? 0 : -EOPNOTSUPP;
+    }
+    return -EOPNOTSUPP;
+}
+
+/* Receive one byte and the end of a socket pair by multishot: what no feature bit tells. */
+static int probe_multishot(struct ring_engine *ring) {
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) return -errno;
+    struct connection probe = {.fd = pair[0]};
+    int result = -EIO;
+    if (write(pair[1], "?", 1) == 1 && shutdown(pair[1], SHUT_WR) == 0 &&
+        arm_receive(ring, &probe)) {
+        result = await_probe(ring);
+    }
+    close(pair[0]);
+    close(pair[1]);
+    return result;
+}
+
+static int open_wake(struct ring_engine *ring) {
+    ring->wake_fd = eventfd(
+        0, EFD_CLOEXEC); /* blocking: the ring waits for it, a non-blocking one fails at once */
+    return ring->wake_fd >= 0 ? 0 : -errno;
+}
+
+static int open_all(struct ring_engine *ring, uint32_t completion_entries) {
+    int result = open_ring(ring, completion_entries);
+    if (result == 0) result = open_buffers(ring);
+    if (result == 0) result = probe_multishot(ring);
+    if (result == 0) result = open_wake(ring);
+    return result;
+}
+
+/* --- The end --- */
+
+/* Cancel what is armed, so that listeners' files aren't held by a ring that the kernel takes down at its leisure; sockets that were
+ * accepted meanwhile have no other owner. */
+static void quiesce(struct ring_engine *ring) {
+    struct io_uring_sync_cancel_reg all = {.fd = -1,
+                                           .flags =
+                                               IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL,
+                                           .timeout = {.tv_sec = PROBE_TIMEOUT_S}};
+    io_uring_register_sync_cancel(&ring->uring, &all);
+    io_uring_submit_and_get_events(&ring->uring);
+    unsigned head;
+    struct io_uring_cqe *cqe;
+    io_uring_for_each_cqe(&ring->uring, head, cqe) {
+        if ((cqe->user_data & OPERATION_MASK) == OPERATION_ACCEPT && cqe->res >= 0) close(cqe->res);
+    }
+}
+
+static void ring_destroy(struct engine *engine) {
+    struct ring_engine *ring = ring_of(engine);
+    if (ring->flavour != NULL) {
+        quiesce(ring);
+        io_uring_queue_exit(&ring->uring);
+    }
+    if (ring->wake_fd >= 0) close(ring->wake_fd);
+    if (ring->area != NULL) munmap(ring->area, area_bytes(ring));
+    if (ring->buffers != NULL) munmap(ring->buffers, buffer_ring_bytes(ring));
+    memory_free(ring);
+}
+
+/* --- Words for the log --- */
+
+static int read_disabled_setting(void) {
+    int setting = -1;
+    FILE *file = fopen("/proc/sys/kernel/io_uring_disabled", "re");
+    if (file == NULL) return setting;
+    if (fscanf(file, "%d", &setting) != 1) setting = -1;
+    fclose(file);
+    return setting;
+}
+
+static void write_refusal(char *text, int error) {
+    char error_text[64];
+    const char *error_name = strerror_r(error, error_text, sizeof error_text);
+    int setting = error == EPERM ? read_disabled_setting() : 0;
+    const char *cause = "unexpected; please report it";
+    if (error == EPERM && setting > 0) {
+        snprintf(text, ENGINE_TEXT_MAX, "refused by the kernel: kernel.io_uring_disabled=%d",
+                 setting);
+        return;
+    }
+    if (error == EPERM)
+        cause = "refused by a seccomp profile, as containers have; allow io_uring_* there";
+    if (error == ENOMEM) cause = "out of memory, or of locked memory: raise ulimit -l";
+    if (error == ENOSYS) cause = "kernel too old, or a seccomp profile hides it";
+    if (error == EOPNOTSUPP) cause = "kernel too old: multishot receive needs Linux 6.0";
+    if (error == EMFILE || error == ENFILE) cause = "too many open files: raise ulimit -n";
+    snprintf(text, ENGINE_TEXT_MAX, "%s: %s", error_name, cause);
+}
+
+static void write_features(char *text, const struct ring_engine *ring) {
+    snprintf(text, ENGINE_TEXT_MAX,
+             "io_uring: %s, multishot accept and receive, %u x %u KiB provided buffers",
+             ring->flavour, (unsigned)ring->buffer_count, (unsigned)ring->buffer_bytes / 1024);
+}
+
+static const struct engine_operations operations = {
+    .name = "io_uring",
+    .destroy = ring_destroy,
+    .listen = ring_listen,
+    .unlisten = ring_unlisten,
+    .attach = ring_attach,
+    .pause_receive = ring_pause_receive,
+    .resume_receive = ring_resume_receive,
+    .send = ring_send,
+    .close = ring_close,
+    .turn = ring_turn,
+    .wake = ring_wake,
+};
+
+struct engine *ring_create(const struct engine_options *options, char *text) {
+    uint32_t count = options->receive_buffer_count;
+    check(count > 0 && count <= BUFFERS_MAX && (count & (count - 1)) == 0);
+    check(options->receive_buffer_bytes > 0);
+    struct ring_engine *ring = memory_allocate_zeroed(sizeof *ring + count * sizeof *ring->used);
+    if (ring == NULL) {
+        write_refusal(text, ENOMEM);
+        return NULL;
+    }
+    ring->base.operations = &operations;
+    ring->events = options->events;
+    ring->context = options->context;
+    ring->wake_fd = -1;
+    ring->buffer_count = count;
+    ring->buffer_bytes = options->receive_buffer_bytes;
+    connection_list_init(&ring->changed, LINK_CHANGED);
+    connection_list_init(&ring->starved, LINK_STARVED);
+    int result = open_all(ring, options->completion_entries);
+    if (result != 0) {
+        write_refusal(text, -result);
+        ring_destroy(&ring->base);
+        return NULL;
+    }
+    write_features(text, ring);
+    return &ring->base;
+}
+
+#endif
