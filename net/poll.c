@@ -127,6 +127,15 @@ static ssize_t send_slices(int fd, struct iovec *slices, int count) {
     return sendmsg(fd, &message, MSG_NOSIGNAL);
 }
 
+/* The rest can't be sent any more. It is dropped, so that an owner who waits for it to drain sees that it did, also when the
+ * peer's end was told before. */
+static void fail_send(struct poll_engine *poll, struct connection *connection, int error) {
+    buffer_consume(&connection->output, buffer_waiting(&connection->output));
+    end(poll, connection, error);
+    poll->has_delivered = true;
+    if (!connection->is_closing) poll->events->sent(poll->context, connection);
+}
+
 /* Send what waits, as far as the socket takes it. True when it took less, so that EPOLLOUT must tell when there is room. */
 static bool flush(struct poll_engine *poll, struct connection *connection) {
     struct iovec slices[SLICES_MAX];
@@ -139,7 +148,7 @@ static bool flush(struct poll_engine *poll, struct connection *connection) {
     ssize_t sent = send_slices(connection->fd, slices, count);
     if (sent < 0) {
         if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS) return true;
-        end(poll, connection, errno);
+        fail_send(poll, connection, errno);
         return false;
     }
     buffer_consume(&connection->output, (size_t)sent);
