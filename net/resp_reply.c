@@ -64,11 +64,16 @@ static void append_with_line_end(struct reply *reply, struct bytes bytes) {
     write_text(reply, "\r\n");
 }
 
+static __attribute__((noinline)) void write_long_line(struct reply *reply, char type,
+                                                      struct bytes text) {
+    buffer_append(reply->buffer, bytes_of(&type, 1));
+    append_with_line_end(reply, text);
+}
+
 /* Type byte, text, line end; the text has no line end itself. */
 static inline void write_line(struct reply *reply, char type, struct bytes text) {
     if (__builtin_expect(text.size > SMALL_TEXT_MAX, 0)) {
-        buffer_append(reply->buffer, bytes_of(&type, 1));
-        append_with_line_end(reply, text);
+        write_long_line(reply, type, text);
         return;
     }
     char *out = buffer_reserve(reply->buffer, text.size + 3);
