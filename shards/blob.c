@@ -9,14 +9,15 @@ static struct blob *blob_set(struct blob *blob, size_t size, size_t capacity) {
     return blob;
 }
 
-/* SIZE_MAX is what no allocator grants: a capacity that would wrap is refused like any other too large one. */
+/* The bytes of a blob; 0 for a capacity that no allocator grants, and that might wrap. */
 static size_t blob_bytes(size_t capacity) {
-    return capacity > SIZE_MAX - sizeof(struct blob) ? SIZE_MAX : sizeof(struct blob) + capacity;
+    return capacity <= PTRDIFF_MAX - sizeof(struct blob) ? sizeof(struct blob) + capacity : 0;
 }
 
 struct blob *blob_create(size_t size, size_t capacity) {
     check(size <= capacity);
-    struct blob *blob = memory_allocate(blob_bytes(capacity));
+    size_t bytes = blob_bytes(capacity);
+    struct blob *blob = bytes != 0 ? memory_allocate(bytes) : NULL;
     if (blob == NULL) return NULL;
     atomic_init(&blob->references, 1);
     return blob_set(blob, size, capacity);
@@ -47,7 +48,8 @@ bool blob_is_unshared(const struct blob *blob) {
 struct blob *blob_resize(struct blob *blob, size_t size, size_t capacity) {
     check(size <= capacity);
     check_debug(blob_is_unshared(blob));
-    struct blob *resized = memory_resize(blob, blob_bytes(capacity));
+    size_t bytes = blob_bytes(capacity);
+    struct blob *resized = bytes != 0 ? memory_resize(blob, bytes) : NULL;
     if (resized == NULL) return NULL;
     return blob_set(resized, size, capacity);
 }

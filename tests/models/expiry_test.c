@@ -8,7 +8,7 @@
 #include "shards/expiry.h"
 #include "model.h"
 
-enum { ENTRIES = 500, STEPS = 60000 };
+enum { ENTRIES = 500, STEPS = 400000 };
 static const int64_t START_MS = 1700000000000;
 
 struct model {

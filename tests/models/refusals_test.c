@@ -9,7 +9,7 @@
 #include "shards/shards.h"
 #include "model.h"
 
-enum { KEYS = 600, ROUNDS = 3, NOW_MS = 1000000 };
+enum { KEYS = 600, ROUNDS = 10, NOW_MS = 1000000 };
 
 struct twin {
     bool is_there;
