@@ -15,7 +15,14 @@
 
 #include "net/mailbox.h"
 
-enum { SENDERS = 4, LETTERS = 5000, CAPACITY = 64, PATIENCE_S = 60 };
+enum {
+    SENDERS = 4,
+    LETTERS = 5000,
+    CAPACITY = 64,
+    PATIENCE_S = 60,
+    BURST_MAX = 7,
+    BURST_LETTERS = 200000
+};
 
 /* Wakes by a semaphore, as a real engine does by an eventfd. */
 struct fake_engine {
@@ -106,9 +113,68 @@ static void no_letter_is_lost_or_left_without_a_wake(void **state) {
     sem_destroy(&office.fake.wakes);
 }
 
+/* ---- Short bursts of one sender, who waits for the last: no later letter repairs a lost wake-up ---- */
+
+struct burst {
+    struct post_office office;
+    struct letter last; /* after the last burst */
+    _Atomic int opened; /* release by the worker; pairs with the acquire in send_bursts */
+    bool is_done;       /* the worker only: the sender's last letter was opened */
+};
+
+static void open_in_burst(void *context, struct letter *letter) {
+    (void)letter;
+    atomic_fetch_add_explicit(&((struct burst *)context)->opened, 1, memory_order_release);
+}
+
+static void end_bursts(void *context, struct letter *letter) {
+    (void)letter;
+    ((struct burst *)context)->is_done = true;
+}
+
+/* The last letter of a burst meets the worker at another step each time: popping, done, or about to sleep. */
+static void *send_bursts(void *argument) {
+    struct burst *burst = argument;
+    struct letter letters[BURST_MAX];
+    int sent = 0;
+    while (sent < BURST_LETTERS) {
+        int size = 1 + sent % BURST_MAX;
+        for (int i = 0; i < size; i++) {
+            letters[i] = (struct letter){.open = open_in_burst};
+            if (!mailbox_post(&burst->office.mailbox, &letters[i])) return NULL;
+        }
+        sent += size;
+        while (atomic_load_explicit(&burst->opened, memory_order_acquire) < sent)
+            sched_yield();
+    }
+    while (!mailbox_post(&burst->office.mailbox, &burst->last))
+        sched_yield();
+    return NULL;
+}
+
+static void the_last_letter_of_every_burst_is_opened(void **state) {
+    (void)state;
+    struct burst burst = {.office.fake.engine.operations = &fake_operations,
+                          .last.open = end_bursts};
+    struct post_office *office = &burst.office;
+    assert_int_equal(sem_init(&office->fake.wakes, 0, 0), 0);
+    assert_int_equal(mailbox_init(&office->mailbox, &office->fake.engine, &burst, CAPACITY),
+                     STATUS_OK);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, send_bursts, &burst), 0);
+    while (!burst.is_done) {
+        assert_true(wait_for_wake(&office->fake));
+        mailbox_open_all(&office->mailbox);
+    }
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    mailbox_release(&office->mailbox);
+    sem_destroy(&office->fake.wakes);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_letter_is_lost_or_left_without_a_wake),
+        cmocka_unit_test(the_last_letter_of_every_burst_is_opened),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
