@@ -1,8 +1,8 @@
 /* Hits, misses, reads and writes: one row of counters a worker and shard, on lines no other worker writes.
  *
  * The row of (worker, shard) is written by that worker only, with relaxed atomics (plain instructions on every
- * machine), and summed by whoever asks: exact once the writers rest, never a shared cache line on the hot path. A read is
- * one key looked up by a reading command: it is a hit or a miss, so reads = hits + misses. A write is one key looked
+ * machine), and summed by whoever asks: exact once the writers rest, never a shared cache line on the hot path. A read
+ * is one key looked up by a reading command: it is a hit or a miss, so reads = hits + misses. A write is one key looked
  * up by a writing command. */
 #pragma once
 

@@ -44,8 +44,9 @@ struct entry *database_find_for_write(struct database *database, const struct ke
                                       const struct reclaimer *reclaimer, bool *expired);
 
 /* Put a new entry in place of `*entry` (as found by database_find_for_write; NULL when absent), which then is the new
- * one. `deadline_ms` may be ENTRY_NO_EXPIRY. Writes in place when the slot allows. On STATUS_NO_MEMORY the old entry is as it
- * was, and a given blob still the caller's. `content->key` and `has_expiry` are ignored (they follow from the others). */
+ * one. `deadline_ms` may be ENTRY_NO_EXPIRY. Writes in place when the slot allows. On STATUS_NO_MEMORY the old entry is
+ * as it was, and a given blob still the caller's. `content->key` and `has_expiry` are ignored (they follow from the
+ * others). */
 must_use enum status database_put(struct database *database, const struct key *key, struct entry **entry,
                                   const struct entry_content *content, int64_t deadline_ms,
                                   const struct reclaimer *reclaimer);
@@ -57,7 +58,8 @@ void database_remove(struct database *database, const struct key *key, struct en
 must_use struct entry *database_set_deadline(struct database *database, const struct key *key, struct entry *entry,
                                              int64_t deadline_ms);
 
-/* Remove what is due, at most about `limit` steps. Returns the number of keys removed; `*more` tells whether work is left. */
+/* Remove what is due, at most about `limit` steps. Returns the number of keys removed; `*more` tells whether work is
+ * left. */
 uint64_t database_expire_some(struct database *database, int64_t now_ms, uint32_t limit, bool *more,
                               const struct reclaimer *reclaimer);
 /* Remove up to `limit` keys, any; true when the database is now empty (and its buckets given back). For flushing in

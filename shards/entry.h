@@ -7,9 +7,9 @@
  *      └────────┴─────┴─────────┴──────────┴──────────────────┴─────────┴───────────┘
  *
  * A 16-byte key with a 64-byte string takes 88 bytes: 8 over its content. What does not fit is held outside: a key of
- * ENTRY_KEY_INLINE_MAX bytes or more, and a value that would make the entry pass SLABS_OBJECT_MAX (a `blob`), leave a pointer in
- * their place. Integers are kept as their text: a GET copies it as it is, an INCR reads and writes at most 20 digits,
- * and one encoding less exists.
+ * ENTRY_KEY_INLINE_MAX bytes or more, and a value that would make the entry pass SLABS_OBJECT_MAX (a `blob`), leave a
+ * pointer in their place. Integers are kept as their text: a GET copies it as it is, an INCR reads and writes at most
+ * 20 digits, and one encoding less exists.
  *
  * Rules: everything is read under the shard's lock for reading at least and changed under it for writing, except
  * `access`, which readers change too and is therefore atomic. An entry is referenced from exactly one place (its
@@ -86,8 +86,8 @@ struct blob *entry_blob(const struct entry *entry);
  * inline); otherwise false and nothing is changed. */
 bool entry_overwrite(struct entry *entry, struct bytes value, enum entry_encoding encoding);
 /* The same entry with or without room for a deadline, in a new slot; what lies outside goes over to it. The caller then
- * gives the old slot back with `slabs_free`, not `entry_destroy`. Returns 0 when memory is refused (then nothing changed).
- * Lock: write. */
+ * gives the old slot back with `slabs_free`, not `entry_destroy`. Returns 0 when memory is refused (then nothing
+ * changed). Lock: write. */
 must_use uint32_t entry_reshape(struct slabs *slabs, uint32_t reference, bool has_expiry);
 /* Bytes this entry costs: slot, outside key, blob; its share of the table not counted. Lock: read. */
 size_t entry_footprint(const struct entry *entry);

@@ -1,11 +1,11 @@
 /* What is due: a hierarchical timing wheel threaded through the entries that have a deadline.
  *
- * Six levels of 64 slots; a slot of level 0 is 64 ms wide, and each level's slots 64 times as wide as the one below's, so
- * the wheel spans 139 years. Linking, unlinking and moving are O(1), an entry without a deadline pays nothing, one with a
- * deadline 16 bytes in itself. Entries far off come down a level as their slot is reached. Work is handed out in bounded steps, so that a
- * million keys due at once expire over many short holds of the lock. Source: Varghese and Lauck 1987; h2o's timerwheel.
- * An entry becomes due up to a tick after its deadline, never before. Lock: write for what changes, read for the
- * others. Time is an argument. */
+ * Six levels of 64 slots; a slot of level 0 is 64 ms wide, and each level's slots 64 times as wide as the one below's,
+ * so the wheel spans 139 years. Linking, unlinking and moving are O(1), an entry without a deadline pays nothing, one
+ * with a deadline 16 bytes in itself. Entries far off come down a level as their slot is reached. Work is handed out in
+ * bounded steps, so that a million keys due at once expire over many short holds of the lock. Source: Varghese and
+ * Lauck 1987; h2o's timerwheel. An entry becomes due up to a tick after its deadline, never before. Lock: write for
+ * what changes, read for the others. Time is an argument. */
 #pragma once
 
 #include <stdatomic.h>
@@ -37,8 +37,8 @@ must_use enum status expiry_open(struct expiry *expiry);
 /* Link an entry (made with room for an expiry, not linked) at `deadline_ms`; one already due is due at the next tick. */
 void expiry_link(struct expiry *expiry, uint32_t reference, int64_t deadline_ms);
 void expiry_unlink(struct expiry *expiry, uint32_t reference);
-/* Advance towards `now_ms`, at most `*limit` steps (an entry handled, or a slot passed, is one), which are subtracted from `*limit`.
- * Returns one entry that is due, unlinked, or 0 when nothing (more) is due or the limit is used up. */
+/* Advance towards `now_ms`, at most `*limit` steps (an entry handled, or a slot passed, is one), which are subtracted
+ * from `*limit`. Returns one entry that is due, unlinked, or 0 when nothing (more) is due or the limit is used up. */
 uint32_t expiry_take_due(struct expiry *expiry, int64_t now_ms, uint32_t *limit);
 /* True when `expiry_take_due` at `now_ms` would have something to do. Cheap. */
 bool expiry_has_work(const struct expiry *expiry, int64_t now_ms);

@@ -1,7 +1,7 @@
 /* Where a key is, or would be: found once, then read, written or removed through the same hand.
  *
- * The shard's lock is held as long as a place is used. `entry` is NULL when the key is absent (or past its deadline); whoever
- * changes the key keeps it up to date. */
+ * The shard's lock is held as long as a place is used. `entry` is NULL when the key is absent (or past its deadline);
+ * whoever changes the key keeps it up to date. */
 #pragma once
 
 #include <stdint.h>

@@ -1,15 +1,16 @@
 /* A shard's databases, and how they are emptied without stalling it.
  *
- * A flush puts an empty database in the place of a full one, which joins the chain `flushed`; upkeep clears it, a few hundred
- * keys a hold. A cleared one is kept for a later flush and never freed: workers follow `databases` without the lock to
- * prefetch buckets (table.h), so neither a database nor the region of its table may go while the shard is in use. What
- * stays of one is two hundred bytes, a page of buckets, and addresses.
+ * A flush puts an empty database in the place of a full one, which joins the chain `flushed`; upkeep clears it, a few
+ * hundred keys a hold. A cleared one is kept for a later flush and never freed: workers follow `databases` without the
+ * lock to prefetch buckets (table.h), so neither a database nor the region of its table may go while the shard is in
+ * use. What stays of one is two hundred bytes, a page of buckets, and addresses.
  *
- * A database of FLUSH_AT_ONCE_MAX keys or fewer is cleared where it is. Otherwise a client that sets one key and flushes, again and
- * again in one pipeline, would leave a chain of thousands before upkeep has its turn, each with a mapping of its own, of which
- * a process may have 65530.
+ * A database of FLUSH_AT_ONCE_MAX keys or fewer is cleared where it is. Otherwise a client that sets one key and
+ * flushes, again and again in one pipeline, would leave a chain of thousands before upkeep has its turn, each with a
+ * mapping of its own, of which a process may have 65530.
  *
- * Invariants (shard_validate): every database's own; `cleared` ones are empty; has_flushed tells whether `flushed` isn't. */
+ * Invariants (shard_validate): every database's own; `cleared` ones are empty; has_flushed tells whether `flushed`
+ * isn't. */
 #include "shard.h"
 
 #include <stddef.h>

@@ -1,9 +1,9 @@
 /* All shards: how a key finds its own, how several are locked at once, and what is done over the whole store.
  *
- * THE LOCK ORDER. Shard locks are taken by ascending index, all of a command's before its first effect; while one is held, no
- * lock of a lower or equal index is taken, and no lock of another kind is waited for, but leaf locks that protect a few
- * instructions (a client registry, the log). So no two commands can deadlock, and every command is atomic: the server is strictly
- * serialisable. Debug builds check the order (rwlock.h).
+ * THE LOCK ORDER. Shard locks are taken by ascending index, all of a command's before its first effect; while one is
+ * held, no lock of a lower or equal index is taken, and no lock of another kind is waited for, but leaf locks that
+ * protect a few instructions (a client registry, the log). So no two commands can deadlock, and every command is
+ * atomic: the server is strictly serialisable. Debug builds check the order (rwlock.h).
  *
  * `--lock-mode global` is this same code with one shard. */
 #pragma once
@@ -75,7 +75,8 @@ bool shards_upkeep(struct shards *shards, uint32_t index, int64_t now_ms, uint32
  * chain under that shard's read lock; expired entries are skipped. 0 starts, 0 ends. The guarantee is table_scan's. */
 uint64_t shards_scan(struct shards *shards, uint32_t database, uint64_t cursor, int64_t now_ms, table_visitor visit,
                      void *context);
-/* Visit every live entry, one shard after the other, each under its read lock in one hold (KEYS: as long as the shard is large). */
+/* Visit every live entry, one shard after the other, each under its read lock in one hold (KEYS: as long as the shard
+ * is large). */
 void shards_visit_all(struct shards *shards, uint32_t database, int64_t now_ms, table_visitor visit, void *context);
 /* A random live key, copied to `name` by `visit` under the lock; false when there is none. */
 bool shards_random(struct shards *shards, uint32_t database, int64_t now_ms, struct random *random, table_visitor visit,

@@ -1,46 +1,51 @@
 /* Linear hashing over buckets of one cache line, in one array that grows in place.
  *
- * With n buckets, m the least power of two that is not below n, a hash belongs to bucket `hash mod m`, or, where that one does not
- * exist yet, to `hash mod m/2`. To grow, bucket n - m/2 (n: the number of the new one) is split: its keys are looked at once, and those whose next
- * hash bit is set move to bucket n. To shrink, the last bucket is joined with the one it came from. So there is never a second
- * table to look into, and the longest work of an insert is one chain: 16 keys on average, overlapped by prefetching.
+ * With n buckets, m the least power of two that is not below n, a hash belongs to bucket `hash mod m`, or, where that
+ * one does not exist yet, to `hash mod m/2`. To grow, bucket n - m/2 (n: the number of the new one) is split: its keys
+ * are looked at once, and those whose next hash bit is set move to bucket n. To shrink, the last bucket is joined with
+ * the one it came from. So there is never a second table to look into, and the longest work of an insert is one chain:
+ * 16 keys on average, overlapped by prefetching.
  *
  *     n = 6, m = 8:     0   1   2'  3'  4   5         2 and 3 are not split yet: they hold what will be 6's and 7's, too
  *                       └───┼───────────┘   │
  *                           └───────────────┘
  *
- * A bucket that is full goes on in overflow buckets, taken from the slabs. Its tag, eight bits of the hash that no bucket number
- * uses, tells a stranger from a match without touching the entry in 254 cases of 255.
+ * A bucket that is full goes on in overflow buckets, taken from the slabs. Its tag, eight bits of the hash that no
+ * bucket number uses, tells a stranger from a match without touching the entry in 254 cases of 255.
  *
- * Load. A bucket is split when there are more than LOAD_GROW keys a bucket: then buckets hold 8 keys on average just after a
- * round of splitting, and in its middle 11 (unsplit) beside 5.5. Measured over 1 to 2.2 million keys of 16 bytes with values
- * of 64 in 32 shards, at all phases of growth (all bytes over key and value, slabs included; buckets looked into to find a key):
+ * Load. A bucket is split when there are more than LOAD_GROW keys a bucket: then buckets hold 8 keys on average just
+ * after a round of splitting, and in its middle 11 (unsplit) beside 5.5. Measured over 1 to 2.2 million keys of 16
+ * bytes with values of 64 in 32 shards, at all phases of growth (all bytes over key and value, slabs included; buckets
+ * looked into to find a key):
  *
  *     load             6           7           8           9          10          11
  *     bytes      19.2-19.5   17.9-18.3   17.1-17.5   16.6-17.0   16.1-16.6   15.9-16.4
  *     buckets    1.00-1.02   1.01-1.04   1.02-1.06   1.03-1.09   1.06-1.12   1.08-1.16
  *
- * 8 keeps well within 20 bytes and nearly always at one cache miss; beyond it a byte costs two misses in a hundred or more.
+ * 8 keeps well within 20 bytes and nearly always at one cache miss; beyond it a byte costs two misses in a hundred or
+ * more.
  *
- * Scanning. Read the low bits of a hash backwards, as the digits of a binary fraction in [0, 1). A bucket whose number counts k
- * bits of the hash is then an interval of length 2^-k, and the buckets of any table tile [0, 1), whatever its size. A
- * cursor is a point; visiting returns the end of the interval around it. Growing and shrinking only cut intervals in
- * two and glue them, so all keys left of the cursor have been visited, always: no key that stays is missed. Glueing may put the cursor
- * inside an interval, which is then visited from its start: a key may be seen twice. Both are Redis's promise.
+ * Scanning. Read the low bits of a hash backwards, as the digits of a binary fraction in [0, 1). A bucket whose number
+ * counts k bits of the hash is then an interval of length 2^-k, and the buckets of any table tile [0, 1), whatever its
+ * size. A cursor is a point; visiting returns the end of the interval around it. Growing and shrinking only cut
+ * intervals in two and glue them, so all keys left of the cursor have been visited, always: no key that stays is
+ * missed. Glueing may put the cursor inside an interval, which is then visited from its start: a key may be seen twice.
+ * Both are Redis's promise.
  *
  * Invariants (table_validate):
  *   1. Every entry is in the chain that its hash says, with its tag; no key twice.
  *   2. In a chain every bucket but the last is full, only the first may be empty, and filled slots come first.
  *   3. key_count and overflow_count are what is there.
- *   4. A split or join is done whole or, when memory is refused, not at all: then chains are longer, nothing is lost. (A
- *      split never needs memory but the new bucket's page: two chains of the same keys need no more overflow buckets than one did.)
+ *   4. A split or join is done whole or, when memory is refused, not at all: then chains are longer, nothing is lost.
+ *      (A split never needs memory but the new bucket's page: two chains of the same keys need no more overflow buckets
+ *      than one did.)
  *
- * Threads: table_prefetch_* read without the lock. They may see a bucket half written, and then prefetch what nobody needs.
- * What they read stays mapped: the region is neither moved nor released while the table is in use (see shard.c).
+ * Threads: table_prefetch_* read without the lock. They may see a bucket half written, and then prefetch what nobody
+ * needs. What they read stays mapped: the region is neither moved nor released while the table is in use (see shard.c).
  *
- * Sources: Witold Litwin, "Linear hashing: a new tool for file and table addressing" (1980); tags compared at once: Google's
- * Swiss tables (Matt Kulukundis, 2017); one cache line a bucket: Valkey 8.1's hashtable.c (Viktor Söderqvist); the cursor: Pieter
- * Noordhuis in Redis's dict.c. */
+ * Sources: Witold Litwin, "Linear hashing: a new tool for file and table addressing" (1980); tags compared at once:
+ * Google's Swiss tables (Matt Kulukundis, 2017); one cache line a bucket: Valkey 8.1's hashtable.c (Viktor Söderqvist);
+ * the cursor: Pieter Noordhuis in Redis's dict.c. */
 #include "table.h"
 
 #include <assert.h>
@@ -295,8 +300,8 @@ static void chain_prefetch(const struct table *table, const struct table_bucket 
     }
 }
 
-/* Distribute the chain of the next bucket's parent over both. Reads one bucket ahead of what it writes: after j overflow
- * buckets were read, at most 12 (j + 1) entries were written, which never need more than j overflow buckets. */
+/* Distribute the chain of the next bucket's parent over both. Reads one bucket ahead of what it writes: after j
+ * overflow buckets were read, at most 12 (j + 1) entries were written, which never need more than j overflow buckets. */
 static void split_one(struct table *table) {
     uint32_t count = count_of(table);
     if (!bucket_commit(table)) return;
@@ -323,8 +328,8 @@ static void split_one(struct table *table) {
     set_count(table, count + 1);
 }
 
-/* Append the last bucket's chain to its parent's: with one overflow bucket in hand, and each one read becoming free, what
- * is written never runs out of room. */
+/* Append the last bucket's chain to its parent's: with one overflow bucket in hand, and each one read becoming free,
+ * what is written never runs out of room. */
 static void join_last(struct table *table) {
     uint32_t last = count_of(table) - 1;
     struct table_bucket *high = bucket_at(table, last);
@@ -529,8 +534,8 @@ static const struct table_bucket *bucket_hint(const struct table *table, uint64_
     return count != 0 ? bucket_at(table, bucket_index(hash, count)) : NULL;
 }
 
-/* Not seen by the thread sanitizer: the race is meant. A writer may be changing the bucket, the copy may be torn, and nothing
- * but a prefetch comes of it. */
+/* Not seen by the thread sanitizer: the race is meant. A writer may be changing the bucket, the copy may be torn, and
+ * nothing but a prefetch comes of it. */
 __attribute__((no_sanitize("thread"))) static struct table_bucket
 bucket_peek(const struct table_bucket *bucket) {
     return *bucket;

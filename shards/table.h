@@ -42,7 +42,8 @@ void table_release(struct table *table);
 
 /* Find `key`. O(1), changes nothing, never allocates. NULL when there is none. Lock: read. */
 struct entry *table_find(const struct table *table, struct bytes key, uint64_t hash);
-/* Add an entry whose key is known to be absent; may split one bucket. STATUS_NO_MEMORY leaves the table as it was. Lock: write. */
+/* Add an entry whose key is known to be absent; may split one bucket. STATUS_NO_MEMORY leaves the table as it was.
+ * Lock: write. */
 must_use enum status table_insert(struct table *table, uint32_t reference, uint64_t hash);
 /* Take out the entry at `reference`, which is in the table; may join two buckets. Lock: write. */
 void table_remove(struct table *table, uint32_t reference, uint64_t hash);

@@ -1,5 +1,5 @@
-/* A database against an array: random puts, removals, deadlines, jumps in time and refused allocations; after each step both
- * must say the same, and from time to time every invariant is checked. */
+/* A database against an array: random puts, removals, deadlines, jumps in time and refused allocations; after each step
+ * both must say the same, and from time to time every invariant is checked. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 /* What the model tests share: a seed that is printed and can be given back, and keys made of numbers.
  *
- * A model test makes random steps on a structure of ours and on an obviously right, slow twin, and compares. When one fails, run it
- * again with SHERD_TEST_SEED set to the seed it printed: the steps are the same. */
+ * A model test makes random steps on a structure of ours and on an obviously right, slow twin, and compares. When one
+ * fails, run it again with SHERD_TEST_SEED set to the seed it printed: the steps are the same. */
 #pragma once
 
 #include <inttypes.h>

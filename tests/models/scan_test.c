@@ -1,5 +1,5 @@
-/* SCAN's guarantee, over all shards: whoever is there from the first call to the last is returned, however the tables grow and
- * shrink between the calls; nobody is returned who never was there; and it ends. */
+/* SCAN's guarantee, over all shards: whoever is there from the first call to the last is returned, however the tables
+ * grow and shrink between the calls; nobody is returned who never was there; and it ends. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -145,7 +145,8 @@ static void visit_all_returns_each_key_once(void **state) {
     }
 }
 
-/* Each of a few thousand keys is drawn about as often as the others: no one five times as often, or as seldom, as is fair. */
+/* Each of a few thousand keys is drawn about as often as the others: no one five times as often, or as seldom, as is
+ * fair. */
 static void random_keys_are_drawn_about_evenly(void **state) {
     struct model *model = *state;
     enum { DRAWS_A_KEY = 60 };

@@ -1,4 +1,5 @@
-/* The whole store: routing, locks in order, one cursor over all shards, flushes at one instant, upkeep in bounded holds. */
+/* The whole store: routing, locks in order, one cursor over all shards, flushes at one instant, upkeep in bounded
+ * holds. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
