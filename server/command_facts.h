@@ -1,0 +1,24 @@
+/* What follows from a command's row: the words that COMMAND uses for its flags, its categories, and what it does with its keys. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "command.h"
+
+/* Words in Redis's order; a list that is written once and read many times. */
+enum { FACTS_MAX = 12 };
+struct facts {
+    const char *words[FACTS_MAX];
+    uint32_t count;
+};
+
+struct facts command_flag_words(const struct command *row);
+/* ACL categories, with their "@". */
+struct facts command_categories(const struct command *row);
+/* What becomes of the key at argument `index`, of which the row's keys tell that it is one: "RO", "access", ... */
+struct facts command_key_use(const struct command *row, uint32_t index);
+/* Do the first and the second key meet different fates (RENAME)? */
+bool command_keys_differ(const struct command *row);
+/* The last argument that is a key, when there are `arg_count`; 0 when none is. */
+uint32_t command_last_key(const struct command *row, uint32_t arg_count);

@@ -1,0 +1,418 @@
+/* The server as a whole: time, memory, latency, shards, and its end. */
+#include <string.h>
+
+#include "server/call.h"
+#include "server/client.h"
+#include "server/clock.h"
+#include "server/metrics.h"
+#include "server/server.h"
+
+static void time_of_day(struct call *call) {
+    int64_t now_us = clock_unix_us(); /* the turn's time has milliseconds only */
+    reply_array(call->reply, 2);
+    reply_bulk_integer(call->reply, now_us / 1000000);
+    reply_bulk_integer(call->reply, now_us % 1000000);
+}
+
+/* A text that was written, or the want of memory. */
+static void reply_text(struct call *call, struct text *text) {
+    if (text->has_failed) {
+        call_failed(call, STATUS_NO_MEMORY);
+    } else {
+        reply_verbatim(call->reply, "txt", text_bytes(text));
+    }
+    text_release(text);
+}
+
+static void lolwut(struct call *call) {
+    static const char sherd[] = "            _..--''''--.._\n"
+                                "        .-'  /\\  /\\  /\\   `-.\n"
+                                "       /____/  \\/  \\/  \\_____\\\n"
+                                "       |~~~~~~~~~~~~~~~~~~~~~|/\\\n"
+                                "        \\  o   o   o   o   o  _/\n"
+                                "         \\_______________  _/\n"
+                                "          `-._   /\\    _/\\/\n"
+                                "              `-'  \\  /\n"
+                                "                    \\/\n";
+    int64_t version;
+    if (call->arg_count >= 3 && call_is(call, 1, "VERSION") && !call_integer(call, 2, &version))
+        return;
+    struct text text = {0};
+    text_format(&text, "%s\nsherd ver. %s, a piece of a pot that answers for Redis ver. %s\n",
+                sherd, SHERD_VERSION, SERVER_REDIS_VERSION);
+    reply_text(call, &text);
+}
+
+/* There is nothing to save yet, so SAVE and NOSAVE mean the same, and nothing can fail that FORCE would override. There is no answer
+ * but the end of the connection. */
+static void shutdown_server(struct call *call) {
+    bool aborts = false, saves = false, saves_not = false, has_option = false;
+    for (uint32_t i = 1; i < call->arg_count; i++) {
+        if (call_is(call, i, "ABORT")) {
+            aborts = true;
+            continue;
+        }
+        has_option = true;
+        if (call_is(call, i, "SAVE")) {
+            saves = true;
+        } else if (call_is(call, i, "NOSAVE")) {
+            saves_not = true;
+        } else if (!call_is(call, i, "NOW") && !call_is(call, i, "FORCE")) {
+            call_syntax_error(call);
+            return;
+        }
+    }
+    if ((aborts && has_option) || (saves && saves_not)) {
+        call_syntax_error(call);
+    } else if (aborts) {
+        reply_error(call->reply, "ERR No shutdown in progress.");
+    } else {
+        call->client->is_finishing = true;
+        server_stop(call->server);
+    }
+}
+
+/* ---- SHARDS ------------------------------------------------------------------------------------------------------------ */
+
+static void reply_number(struct reply *reply, const char *name, uint64_t number) {
+    reply_bulk_text(reply, name);
+    reply_integer(reply, (int64_t)number);
+}
+
+static void reply_shard(struct call *call, uint32_t index) {
+    const struct shards *shards = &call->server->shards;
+    struct shard *shard = &shards->shards[index];
+    uint64_t keys = 0;
+    rwlock_read_lock(&shard->lock);
+    size_t bytes = shard_footprint(shard);
+    for (uint32_t i = 0; i < shards->database_count; i++) {
+        keys += database_key_count(shard->databases[i]);
+    }
+    rwlock_read_unlock(&shard->lock);
+
+    struct counters_sum sum = counters_sum_shard(&shards->counters, index);
+    struct rwlock_profile profile = rwlock_profile(&shard->lock);
+    struct reply *reply = call->reply;
+    reply_map(reply, 11);
+    reply_number(reply, "shard", index);
+    reply_number(reply, "keys", keys);
+    reply_number(reply, "bytes", bytes);
+    reply_number(reply, "reads", sum.reads);
+    reply_number(reply, "writes", sum.writes);
+    reply_number(reply, "hits", sum.hits);
+    reply_number(reply, "misses", sum.misses);
+    reply_number(reply, "lock_waits", profile.waits);
+    reply_number(reply, "lock_waited_usec", profile.waited_ns / 1000);
+    reply_number(reply, "lock_longest_wait_usec", profile.longest_wait_ns / 1000);
+    reply_number(reply, "lock_longest_hold_usec", profile.longest_hold_ns / 1000);
+}
+
+static void shards_each(struct call *call) {
+    uint32_t count = call->server->shards.count;
+    reply_array(call->reply, count);
+    for (uint32_t i = 0; i < count; i++) {
+        reply_shard(call, i);
+    }
+}
+
+/* ---- MEMORY ------------------------------------------------------------------------------------------------------------ */
+
+/* The entry, and its share of the buckets. */
+static void memory_usage(struct call *call) {
+    for (uint32_t i = 3; i < call->arg_count; i += 2) {
+        int64_t samples; /* no value has parts to sample yet */
+        if (!call_is(call, i, "SAMPLES") || i + 1 == call->arg_count) {
+            call_syntax_error(call);
+            return;
+        }
+        if (!call_integer(call, i + 1, &samples)) return;
+        if (samples < 0) {
+            call_syntax_error(call);
+            return;
+        }
+    }
+    const struct entry *entry = call_read(call, 2);
+    if (entry == NULL) {
+        reply_null(call->reply);
+        return;
+    }
+    const struct database *database = call->first_shard->databases[call->database];
+    size_t share = table_footprint(&database->table) / database_key_count(database);
+    reply_integer(call->reply, (int64_t)(entry_footprint(entry) + share));
+}
+
+static uint64_t count_keys(const struct shards *shards) {
+    uint64_t keys = 0;
+    for (uint32_t i = 0; i < shards->database_count; i++) {
+        keys += shards_key_count(shards, i);
+    }
+    return keys;
+}
+
+static double percent_of(int64_t part, int64_t whole) {
+    return whole != 0 ? (double)part * 100 / (double)whole : 0;
+}
+
+static void reply_fraction(struct reply *reply, const char *name, double number) {
+    reply_bulk_text(reply, name);
+    reply_double(reply, number);
+}
+
+static void memory_statistics(struct call *call) {
+    struct metrics metrics;
+    metrics_gather(&metrics, call->server, call->now_ms);
+    uint64_t keys = count_keys(&call->server->shards);
+    double used = (double)metrics.used_bytes;
+    struct reply *reply = call->reply;
+    reply_map(reply, 9);
+    reply_number(reply, "peak.allocated", (uint64_t)metrics.peak_bytes);
+    reply_number(reply, "total.allocated", (uint64_t)metrics.used_bytes);
+    reply_number(reply, "keys.count", keys);
+    reply_number(reply, "keys.bytes-per-key", keys != 0 ? (uint64_t)metrics.data_bytes / keys : 0);
+    reply_number(reply, "dataset.bytes", (uint64_t)metrics.data_bytes);
+    reply_fraction(reply, "dataset.percentage", percent_of(metrics.data_bytes, metrics.used_bytes));
+    reply_fraction(reply, "peak.percentage", percent_of(metrics.used_bytes, metrics.peak_bytes));
+    reply_fraction(reply, "fragmentation", used != 0 ? (double)metrics.resident_bytes / used : 0);
+    reply_number(reply, "fragmentation.bytes",
+                 (uint64_t)(metrics.resident_bytes - metrics.used_bytes));
+}
+
+/* Two things can be wrong: memory that was once needed and isn't given back, and memory that the process has beyond what we count. */
+static void memory_doctor(struct call *call) {
+    enum { SMALL_BYTES = 5 * 1024 * 1024 };
+    struct metrics metrics;
+    metrics_gather(&metrics, call->server, call->now_ms);
+    struct text text = {0};
+    double ratio =
+        metrics.used_bytes != 0 ? (double)metrics.resident_bytes / (double)metrics.used_bytes : 0;
+    if (metrics.used_bytes < SMALL_BYTES) {
+        text_format(&text, "There is too little in memory (%lld bytes) to judge.\n",
+                    (long long)metrics.used_bytes);
+    } else if (ratio > 1.4) {
+        text_format(&text,
+                    "The process holds %.2f times what the server counts. After a peak (the "
+                    "highest was %lld bytes) that is "
+                    "the allocator's reserve; otherwise it is fragmentation.\n",
+                    ratio, (long long)metrics.peak_bytes);
+    } else {
+        text_format(&text,
+                    "Nothing is wrong: the process holds %.2f times what the server counts.\n",
+                    ratio);
+    }
+    reply_text(call, &text);
+}
+
+static void memory_help(struct call *call) {
+    static const char *const lines[] = {
+        "DOCTOR",
+        "    Return memory problems reports.",
+        "STATS",
+        "    Return information about the memory usage of the server.",
+        "USAGE <key> [SAMPLES <count>]",
+        "    Return memory in bytes used by <key> and its value. Nested values are",
+        "    sampled up to <count> times (default: 5, 0 means sample all).",
+        NULL,
+    };
+    call_reply_help(call, lines);
+}
+
+/* ---- LATENCY ----------------------------------------------------------------------------------------------------------- */
+
+/* Which commands are asked for, by id: those named, a container's with their subcommands; all of them without a name. */
+static void choose_commands(const struct call *call, bool *chosen) {
+    const struct command_table *commands = call->server->commands;
+    for (uint32_t id = 0; call->arg_count == 2 && id < command_table_count_all(commands); id++) {
+        chosen[id] = true;
+    }
+    for (uint32_t i = 2; i < call->arg_count; i++) {
+        struct command_found found = command_table_find_full(commands, call->args[i]);
+        if (found.row == NULL) continue;
+        chosen[found.id] = true;
+        for (uint32_t s = 0; s < found.row->subcommand_count; s++) {
+            chosen[command_table_first_sub(commands, found.id) + s] = true;
+        }
+    }
+}
+
+/* The number of calls that took at most a power of two of microseconds, for each power that adds some. The timed calls' distribution is
+ * scaled to all calls (see metrics.c). */
+static void reply_histogram(struct reply *reply, const struct command_sum *sum) {
+    uint64_t counts[COMMAND_HISTOGRAM], timed = 0, pairs = 0, before = 0;
+    for (size_t i = 0; i < COMMAND_HISTOGRAM; i++) {
+        timed += sum->histogram[i];
+        counts[i] = (uint64_t)((double)timed / (double)sum->timed * (double)sum->calls + 0.5);
+        pairs += counts[i] != before;
+        before = counts[i];
+    }
+    reply_map(reply, 2);
+    reply_number(reply, "calls", sum->calls);
+    reply_bulk_text(reply, "histogram_usec");
+    reply_map(reply, pairs);
+    before = 0;
+    for (size_t i = 0; i < COMMAND_HISTOGRAM; i++) {
+        if (counts[i] == before) continue;
+        before = counts[i];
+        reply_integer(reply, (int64_t)1 << i);
+        reply_integer(reply, (int64_t)counts[i]);
+    }
+}
+
+static void latency_histogram(struct call *call) {
+    const struct command_table *commands = call->server->commands;
+    uint32_t count = command_table_count_all(commands), shown = 0;
+    bool *chosen = call_scratch(call, count * sizeof(*chosen));
+    struct command_sum *sums = chosen != NULL ? call_scratch(call, count * sizeof(*sums)) : NULL;
+    if (sums == NULL) return;
+    memset(chosen, 0, count * sizeof(*chosen));
+    choose_commands(call, chosen);
+    for (uint32_t id = 0; id < count; id++) {
+        if (!chosen[id]) continue;
+        sums[id] = metrics_command(call->server, id);
+        chosen[id] = sums[id].timed != 0 && sums[id].calls != 0;
+        shown += chosen[id];
+    }
+    reply_map(call->reply, shown);
+    for (uint32_t id = 0; id < count; id++) {
+        if (!chosen[id]) continue;
+        reply_bulk_text(call->reply, command_table_row(commands, id)->name);
+        reply_histogram(call->reply, &sums[id]);
+    }
+}
+
+static void latency_help(struct call *call) {
+    static const char *const lines[] = {
+        "HISTOGRAM [COMMAND ...]",
+        "    Return a cumulative distribution of latencies in the format of a histogram for the "
+        "specified command names.",
+        "    If no commands are specified then all histograms are replied.",
+        NULL,
+    };
+    call_reply_help(call, lines);
+}
+
+/* ---- Rows ---------------------------------------------------------------------------------------------------------------- */
+
+enum {
+    ALWAYS = COMMAND_LOADING | COMMAND_STALE,
+    OPERATOR = ALWAYS | COMMAND_ADMIN | COMMAND_NO_SCRIPT
+};
+
+/* clang-format off: a row reads best as a row */
+static const struct command latency_rows[] = {
+    {.name = "latency|help",
+     .run = latency_help,
+     .arity = 2,
+     .flags = ALWAYS,
+     .group = GROUP_SERVER,
+     .since = "2.8.13",
+     .complexity = "O(1)",
+     .summary = "Explains LATENCY.",
+     .syntax = ""},
+    {.name = "latency|histogram",
+     .run = latency_histogram,
+     .arity = -2,
+     .flags = OPERATOR,
+     .group = GROUP_SERVER,
+     .since = "7.0.0",
+     .complexity = "O(n) in the commands a worker",
+     .summary = "Returns how the times of commands' calls are distributed.",
+     .syntax = "[command [command ...]]"},
+};
+
+static const struct command memory_rows[] = {
+    {.name = "memory|doctor",
+     .run = memory_doctor,
+     .arity = 2,
+     .group = GROUP_SERVER,
+     .since = "4.0.0",
+     .complexity = "O(shards)",
+     .summary = "Says what is wrong with the use of memory, if anything is.",
+     .syntax = ""},
+    {.name = "memory|help",
+     .run = memory_help,
+     .arity = 2,
+     .flags = ALWAYS,
+     .group = GROUP_SERVER,
+     .since = "4.0.0",
+     .complexity = "O(1)",
+     .summary = "Explains MEMORY.",
+     .syntax = ""},
+    {.name = "memory|stats",
+     .run = memory_statistics,
+     .arity = 2,
+     .group = GROUP_SERVER,
+     .since = "4.0.0",
+     .complexity = "O(shards)",
+     .summary = "Returns what the memory is used for.",
+     .syntax = ""},
+    {.name = "memory|usage",
+     .run = memory_usage,
+     .arity = -3,
+     .flags = COMMAND_READ | COMMAND_TOUCHES_NOTHING,
+     .keys = ONE_KEY_AT(2),
+     .group = GROUP_SERVER,
+     .since = "4.0.0",
+     .complexity = "O(1)",
+     .summary = "Returns the bytes that a key and its value cost.",
+     .syntax = "key [SAMPLES count]"},
+};
+
+static const struct command rows[] = {
+    {.name = "latency",
+     .arity = -2,
+     .group = GROUP_SERVER,
+     .since = "2.8.13",
+     .complexity = "by subcommand",
+     .summary = "Looks at how long commands take.",
+     .syntax = "",
+     .subcommands = latency_rows,
+     .subcommand_count = sizeof(latency_rows) / sizeof(latency_rows[0])},
+    {.name = "lolwut",
+     .run = lolwut,
+     .arity = -1,
+     .flags = COMMAND_READ | COMMAND_FAST,
+     .group = GROUP_SERVER,
+     .since = "5.0.0",
+     .complexity = "O(1)",
+     .summary = "Draws a sherd, and tells the version.",
+     .syntax = "[VERSION version]"},
+    {.name = "memory",
+     .arity = -2,
+     .group = GROUP_SERVER,
+     .since = "4.0.0",
+     .complexity = "by subcommand",
+     .summary = "Looks at the use of memory.",
+     .syntax = "",
+     .subcommands = memory_rows,
+     .subcommand_count = sizeof(memory_rows) / sizeof(memory_rows[0])},
+    {.name = "shards",
+     .run = shards_each,
+     .arity = 1,
+     .flags = COMMAND_READ | COMMAND_NOT_KEYED | COMMAND_ADMIN,
+     .group = GROUP_SERVER,
+     .since = "7.4.0",
+     .complexity = "O(shards)",
+     .summary = "Describes each shard: its keys, its use, its lock.",
+     .syntax = ""},
+    {.name = "shutdown",
+     .run = shutdown_server,
+     .arity = -1,
+     .flags = OPERATOR | COMMAND_ALLOW_BUSY | COMMAND_UNPAUSED,
+     .group = GROUP_SERVER,
+     .since = "1.0.0",
+     .complexity = "O(n) in the replies that wait",
+     .summary = "Stops the server when all replies are sent.",
+     .syntax = "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]"},
+    {.name = "time",
+     .run = time_of_day,
+     .arity = 1,
+     .flags = ALWAYS | COMMAND_FAST,
+     .group = GROUP_SERVER,
+     .since = "2.6.0",
+     .complexity = "O(1)",
+     .summary = "Returns the time: seconds of the epoch, and microseconds.",
+     .syntax = ""},
+};
+/* clang-format on */
+
+const struct command_group_rows commands_server = {rows, sizeof(rows) / sizeof(rows[0])};

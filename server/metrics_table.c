@@ -1,0 +1,325 @@
+/* The rows of INFO. Names are Redis's, for the dashboards that read them; a field that we can't know is absent, not zero.
+ * Constants stand for what there is none of here: they are true. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "net/words.h"
+#include "server/clock.h"
+#include "server/metrics.h"
+#include "server/server.h"
+#include "shards/base/number.h"
+
+#define LOAD(field) atomic_load_explicit(&(field), memory_order_relaxed)
+
+/* ---- Server ------------------------------------------------------------------------------------------------------------ */
+
+static void write_os(const struct metrics *metrics, struct text *out) {
+    (void)metrics;
+    struct utsname name;
+    if (uname(&name) == 0) text_format(out, "%s %s %s", name.sysname, name.release, name.machine);
+}
+
+static void write_engine(const struct metrics *metrics, struct text *out) {
+    const struct engine *engine = metrics->server->workers[0].engine;
+    text_add(out, bytes_of_text(engine != NULL ? engine_name(engine) : ""));
+}
+
+static void write_engine_text(const struct metrics *metrics, struct text *out) {
+    text_add(out, bytes_of_text(metrics->server->engine_text));
+}
+
+static void write_run_id(const struct metrics *metrics, struct text *out) {
+    text_add(out, bytes_of_text(metrics->server->run_id));
+}
+
+static void write_time(const struct metrics *metrics, struct text *out) {
+    (void)metrics;
+    text_format(out, "%lld", (long long)clock_unix_us());
+}
+
+static void write_executable(const struct metrics *metrics, struct text *out) {
+    (void)metrics;
+    char path[4096];
+    ssize_t size = readlink("/proc/self/exe", path, sizeof(path));
+    if (size > 0) text_add(out, bytes_of(path, (size_t)size));
+}
+
+static void write_config_file(const struct metrics *metrics, struct text *out) {
+    text_add(out, bytes_of_text(metrics->server->config->file));
+}
+
+static void write_io_threads(const struct metrics *metrics, struct text *out) {
+    text_add(out, bytes_of_text(metrics->workers > 1 ? "1" : "0"));
+}
+
+static void write_listeners(const struct metrics *metrics, struct text *out) {
+    const struct server *server = metrics->server;
+    for (uint32_t i = 0; i < server->listener_count; i++) {
+        const struct listener *listener = &server->listeners[i];
+        text_format(out, "listener%u:name=%s,bind=%s\r\n", i,
+                    listener->path[0] != 0 ? "unix" : "tcp", listener->text);
+    }
+}
+
+/* ---- Memory ------------------------------------------------------------------------------------------------------------ */
+
+static void write_share(int64_t part, int64_t whole, struct text *out) {
+    text_format(out, "%.2f%%", whole != 0 ? (double)part * 100 / (double)whole : 0.0);
+}
+static void write_peak_share(const struct metrics *metrics, struct text *out) {
+    write_share(metrics->used_bytes, metrics->peak_bytes, out);
+}
+static void write_data_share(const struct metrics *metrics, struct text *out) {
+    write_share(metrics->data_bytes, metrics->used_bytes, out);
+}
+static void write_fragmentation(const struct metrics *metrics, struct text *out) {
+    double used = (double)metrics->used_bytes;
+    text_format(out, "%.2f", used != 0 ? (double)metrics->resident_bytes / used : 0.0);
+}
+static void write_fragmentation_bytes(const struct metrics *metrics, struct text *out) {
+    text_format(out, "%lld", (long long)(metrics->resident_bytes - metrics->used_bytes));
+}
+
+/* ---- CPU --------------------------------------------------------------------------------------------------------------- */
+
+static void write_timeval(const struct timeval *time, struct text *out) {
+    text_format(out, "%ld.%06ld", (long)time->tv_sec, (long)time->tv_usec);
+}
+static void write_cpu_system(const struct metrics *metrics, struct text *out) {
+    (void)metrics;
+    struct rusage usage;
+    if (getrusage(RUSAGE_SELF, &usage) == 0) write_timeval(&usage.ru_stime, out);
+}
+static void write_cpu_user(const struct metrics *metrics, struct text *out) {
+    (void)metrics;
+    struct rusage usage;
+    if (getrusage(RUSAGE_SELF, &usage) == 0) write_timeval(&usage.ru_utime, out);
+}
+
+/* ---- Commands ---------------------------------------------------------------------------------------------------------- */
+
+static void write_command_statistics(const struct metrics *metrics, struct text *out) {
+    const struct server *server = metrics->server;
+    for (uint32_t id = 0; id < command_table_count_all(server->commands); id++) {
+        struct command_sum sum = metrics_command(server, id);
+        if (sum.calls == 0 && sum.failed == 0 && sum.rejected == 0) continue;
+        double us = metrics_command_us(&sum);
+        text_format(out,
+                    "cmdstat_%s:calls=%llu,usec=%.0f,usec_per_call=%.2f,rejected_calls=%llu,failed_"
+                    "calls=%llu\r\n",
+                    command_table_row(server->commands, id)->name, (unsigned long long)sum.calls,
+                    us, sum.calls != 0 ? us / (double)sum.calls : 0.0,
+                    (unsigned long long)sum.rejected, (unsigned long long)sum.failed);
+    }
+}
+
+/* "p50=1.000,p99=4.000": the percentiles that the configuration asks for. */
+static void write_percentiles(const struct command_sum *sum, char *percentiles, struct text *out) {
+    struct words words = {percentiles, percentiles + strlen(percentiles)};
+    struct bytes word;
+    for (bool is_first = true; words_next(&words, &word) == WORDS_FOUND; is_first = false) {
+        double percent;
+        if (!number_read_double(word, &percent)) continue;
+        text_format(out, "%sp%.*s=%llu.000", is_first ? "" : ",", (int)word.size, word.data,
+                    (unsigned long long)metrics_percentile_us(sum, percent));
+    }
+}
+
+static void write_latency_statistics(const struct metrics *metrics, struct text *out) {
+    const struct server *server = metrics->server;
+    if (config_number(&server->config->latency_tracking) == 0) return;
+    char percentiles[CONFIG_TEXT_MAX], copy[CONFIG_TEXT_MAX];
+    config_copy_text(server->config, server->config->latency_tracking_info_percentiles,
+                     percentiles);
+    for (uint32_t id = 0; id < command_table_count_all(server->commands); id++) {
+        struct command_sum sum = metrics_command(server, id);
+        if (sum.timed == 0) continue;
+        memcpy(copy, percentiles, sizeof(copy));
+        text_format(out,
+                    "latency_percentiles_usec_%s:", command_table_row(server->commands, id)->name);
+        write_percentiles(&sum, copy, out);
+        text_add(out, BYTES("\r\n"));
+    }
+}
+
+/* ---- Keyspace ---------------------------------------------------------------------------------------------------------- */
+
+static void write_keyspace(const struct metrics *metrics, struct text *out) {
+    const struct shards *shards = &metrics->server->shards;
+    for (uint32_t i = 0; i < shards->database_count; i++) {
+        uint64_t keys = shards_key_count(shards, i);
+        if (keys == 0) continue;
+        text_format(out, "db%u:keys=%llu,expires=%llu,avg_ttl=0\r\n", i, (unsigned long long)keys,
+                    (unsigned long long)shards_deadline_count(shards, i));
+    }
+}
+
+/* ---- Sherd ------------------------------------------------------------------------------------------------------------- */
+
+static void write_lock_mode(const struct metrics *metrics, struct text *out) {
+    bool is_global = config_number(&metrics->server->config->lock_mode) == LOCK_MODE_GLOBAL;
+    text_add(out, bytes_of_text(is_global ? "global" : "sharded"));
+}
+
+static void write_workers(const struct metrics *metrics, struct text *out) {
+    const struct server *server = metrics->server;
+    for (uint32_t i = 0; i < server->worker_count; i++) {
+        const struct worker *worker = &server->workers[i];
+        struct counters_sum sum = counters_sum_worker(&server->shards.counters, i);
+        text_format(out,
+                    "worker%u:clients=%u,commands=%llu,batches=%llu,hits=%llu,misses=%llu,reads=%"
+                    "llu,writes=%llu\r\n",
+                    i, LOAD(worker->client_count), (unsigned long long)LOAD(worker->command_count),
+                    (unsigned long long)LOAD(worker->batches), (unsigned long long)sum.hits,
+                    (unsigned long long)sum.misses, (unsigned long long)sum.reads,
+                    (unsigned long long)sum.writes);
+    }
+}
+
+/* ---- Rows -------------------------------------------------------------------------------------------------------------- */
+
+#define NUMBER(field) .number = offsetof(struct metrics, field)
+#define HUMAN(field)  .human = offsetof(struct metrics, field)
+
+#ifdef SHERD_JEMALLOC
+#define ALLOCATOR "jemalloc"
+#else
+#define ALLOCATOR "libc"
+#endif
+
+/* clang-format off: a row reads best as a row */
+const struct metric metrics_rows[] = {
+    {METRICS_SERVER, "redis_version", .fixed = SERVER_REDIS_VERSION},
+    {METRICS_SERVER, "server_name", .fixed = "sherd"},
+    {METRICS_SERVER, "sherd_version", .fixed = SHERD_VERSION},
+    {METRICS_SERVER, "redis_mode", .fixed = "standalone"},
+    {METRICS_SERVER, "os", .value = write_os},
+    {METRICS_SERVER, "arch_bits", .fixed = sizeof(void *) == 8 ? "64" : "32"},
+    {METRICS_SERVER, "multiplexing_api", .value = write_engine},
+    {METRICS_SERVER, "compiler", .fixed = __VERSION__},
+    {METRICS_SERVER, "process_id", NUMBER(process_id)},
+    {METRICS_SERVER, "run_id", .value = write_run_id},
+    {METRICS_SERVER, "tcp_port", NUMBER(port)},
+    {METRICS_SERVER, "server_time_usec", .value = write_time},
+    {METRICS_SERVER, "uptime_in_seconds", NUMBER(uptime_s)},
+    {METRICS_SERVER, "uptime_in_days", NUMBER(uptime_days)},
+    {METRICS_SERVER, "hz", NUMBER(hz)},
+    {METRICS_SERVER, "configured_hz", NUMBER(hz)},
+    {METRICS_SERVER, "executable", .value = write_executable},
+    {METRICS_SERVER, "config_file", .value = write_config_file},
+    {METRICS_SERVER, "io_threads_active", .value = write_io_threads},
+    {METRICS_SERVER, .lines = write_listeners},
+
+    {METRICS_CLIENTS, "connected_clients", NUMBER(clients)},
+    {METRICS_CLIENTS, "cluster_connections", .fixed = "0"},
+    {METRICS_CLIENTS, "maxclients", NUMBER(clients_max)},
+    {METRICS_CLIENTS, "blocked_clients", .fixed = "0"},
+    {METRICS_CLIENTS, "tracking_clients", .fixed = "0"},
+    {METRICS_CLIENTS, "pubsub_clients", .fixed = "0"},
+    {METRICS_CLIENTS, "watching_clients", .fixed = "0"},
+    {METRICS_CLIENTS, "clients_in_timeout_table", .fixed = "0"},
+
+    {METRICS_MEMORY, "used_memory", NUMBER(used_bytes)},
+    {METRICS_MEMORY, "used_memory_human", HUMAN(used_bytes)},
+    {METRICS_MEMORY, "used_memory_rss", NUMBER(resident_bytes)},
+    {METRICS_MEMORY, "used_memory_rss_human", HUMAN(resident_bytes)},
+    {METRICS_MEMORY, "used_memory_peak", NUMBER(peak_bytes)},
+    {METRICS_MEMORY, "used_memory_peak_human", HUMAN(peak_bytes)},
+    {METRICS_MEMORY, "used_memory_peak_perc", .value = write_peak_share},
+    {METRICS_MEMORY, "used_memory_dataset", NUMBER(data_bytes)},
+    {METRICS_MEMORY, "used_memory_dataset_perc", .value = write_data_share},
+    {METRICS_MEMORY, "total_system_memory", NUMBER(system_bytes)},
+    {METRICS_MEMORY, "total_system_memory_human", HUMAN(system_bytes)},
+    {METRICS_MEMORY, "maxmemory", NUMBER(memory_max)},
+    {METRICS_MEMORY, "maxmemory_human", HUMAN(memory_max)},
+    {METRICS_MEMORY, "maxmemory_policy", .fixed = "noeviction"},
+    {METRICS_MEMORY, "mem_fragmentation_ratio", .value = write_fragmentation},
+    {METRICS_MEMORY, "mem_fragmentation_bytes", .value = write_fragmentation_bytes},
+    {METRICS_MEMORY, "mem_allocator", .fixed = ALLOCATOR},
+    {METRICS_MEMORY, "active_defrag_running", .fixed = "0"},
+    {METRICS_MEMORY, "lazyfree_pending_objects", NUMBER(jobs_waiting)},
+
+    {METRICS_PERSISTENCE, "loading", .fixed = "0"},
+    {METRICS_PERSISTENCE, "async_loading", .fixed = "0"},
+    {METRICS_PERSISTENCE, "rdb_bgsave_in_progress", .fixed = "0"},
+    {METRICS_PERSISTENCE, "rdb_saves", .fixed = "0"},
+    {METRICS_PERSISTENCE, "aof_enabled", .fixed = "0"},
+    {METRICS_PERSISTENCE, "aof_rewrite_in_progress", .fixed = "0"},
+    {METRICS_PERSISTENCE, "aof_rewrite_scheduled", .fixed = "0"},
+
+    {METRICS_STATS, "total_connections_received", NUMBER(connections_received)},
+    {METRICS_STATS, "total_commands_processed", NUMBER(commands)},
+    {METRICS_STATS, "total_net_input_bytes", NUMBER(received_bytes)},
+    {METRICS_STATS, "total_net_output_bytes", NUMBER(sent_bytes)},
+    {METRICS_STATS, "rejected_connections", NUMBER(connections_rejected)},
+    {METRICS_STATS, "sync_full", .fixed = "0"},
+    {METRICS_STATS, "sync_partial_ok", .fixed = "0"},
+    {METRICS_STATS, "sync_partial_err", .fixed = "0"},
+    {METRICS_STATS, "expired_keys", NUMBER(expired)},
+    {METRICS_STATS, "evicted_keys", .fixed = "0"},
+    {METRICS_STATS, "evicted_clients", .fixed = "0"},
+    {METRICS_STATS, "keyspace_hits", NUMBER(hits)},
+    {METRICS_STATS, "keyspace_misses", NUMBER(misses)},
+    {METRICS_STATS, "pubsub_channels", .fixed = "0"},
+    {METRICS_STATS, "pubsub_patterns", .fixed = "0"},
+    {METRICS_STATS, "pubsubshard_channels", .fixed = "0"},
+    {METRICS_STATS, "latest_fork_usec", .fixed = "0"},
+    {METRICS_STATS, "total_forks", .fixed = "0"},
+    {METRICS_STATS, "total_error_replies", NUMBER(errors)},
+    {METRICS_STATS, "total_reads_processed", NUMBER(receives)},
+    {METRICS_STATS, "total_writes_processed", NUMBER(sends)},
+    {METRICS_STATS, "client_query_buffer_limit_disconnections", NUMBER(query_limit_closed)},
+    {METRICS_STATS, "client_output_buffer_limit_disconnections", NUMBER(output_limit_closed)},
+
+    {METRICS_REPLICATION, "role", .fixed = "master"},
+    {METRICS_REPLICATION, "connected_slaves", .fixed = "0"},
+    {METRICS_REPLICATION, "master_failover_state", .fixed = "no-failover"},
+    {METRICS_REPLICATION, "master_repl_offset", .fixed = "0"},
+    {METRICS_REPLICATION, "repl_backlog_active", .fixed = "0"},
+
+    {METRICS_CPU, "used_cpu_sys", .value = write_cpu_system},
+    {METRICS_CPU, "used_cpu_user", .value = write_cpu_user},
+    {METRICS_CPU, "used_cpu_sys_children", .fixed = "0.000000"},
+    {METRICS_CPU, "used_cpu_user_children", .fixed = "0.000000"},
+
+    {METRICS_COMMANDSTATS, .lines = write_command_statistics},
+    {METRICS_LATENCYSTATS, .lines = write_latency_statistics},
+    {METRICS_CLUSTER, "cluster_enabled", .fixed = "0"},
+    {METRICS_KEYSPACE, .lines = write_keyspace},
+
+    {METRICS_SHERD, "workers", NUMBER(workers)},
+    {METRICS_SHERD, "shards", NUMBER(shards)},
+    {METRICS_SHERD, "lock_mode", .value = write_lock_mode},
+    {METRICS_SHERD, "io_engine", .value = write_engine},
+    {METRICS_SHERD, "io_engine_text", .value = write_engine_text},
+    {METRICS_SHERD, "hits", NUMBER(hits)},
+    {METRICS_SHERD, "misses", NUMBER(misses)},
+    {METRICS_SHERD, "reads", NUMBER(reads)},
+    {METRICS_SHERD, "writes", NUMBER(writes)},
+    {METRICS_SHERD, "lock_waits", NUMBER(lock_waits)},
+    {METRICS_SHERD, "lock_waited_usec", NUMBER(lock_waited_us)},
+    {METRICS_SHERD, "lock_longest_wait_usec", NUMBER(lock_longest_wait_us)},
+    {METRICS_SHERD, "lock_longest_hold_usec", NUMBER(lock_longest_hold_us)},
+    {METRICS_SHERD, "batches", NUMBER(batches)},
+    {METRICS_SHERD, "idle_disconnections", NUMBER(idle_closed)},
+    {METRICS_SHERD, "engine_turns", NUMBER(turns)},
+    {METRICS_SHERD, "engine_receives", NUMBER(receives)},
+    {METRICS_SHERD, "engine_sends", NUMBER(sends)},
+    {METRICS_SHERD, "engine_starved", NUMBER(starved)},
+    {METRICS_SHERD, "engine_overflows", NUMBER(overflows)},
+    {METRICS_SHERD, "engine_rearms", NUMBER(rearms)},
+    {METRICS_SHERD, "jobs_done", NUMBER(jobs_done)},
+    {METRICS_SHERD, "jobs_refused", NUMBER(jobs_refused)},
+    {METRICS_SHERD, "jobs_waiting", NUMBER(jobs_waiting)},
+    {METRICS_SHERD, "jobs_threads", NUMBER(jobs_threads)},
+    {METRICS_SHERD, "jobs_threads_peak", NUMBER(jobs_threads_peak)},
+    {METRICS_SHERD, "jobs_grown", NUMBER(jobs_grown)},
+    {METRICS_SHERD, "jobs_shrunk", NUMBER(jobs_shrunk)},
+    {METRICS_SHERD, .lines = write_workers},
+};
+/* clang-format on */
+
+const size_t metrics_row_count = sizeof(metrics_rows) / sizeof(metrics_rows[0]);
