@@ -191,7 +191,9 @@ void wire_expect_text(struct wire *wire, const char *text) {
         if (!wire_take(wire, received + i, 1)) {
             fail_msg("expected \"%s\"; closed after \"%s\"", text, received);
         }
-        if (received[i] != text[i]) fail_msg("expected \"%s\", got \"%s\"", text, received);
+        if (received[i] == text[i]) continue;
+        fail_msg("expected \"%s\", got \"%s%.*s\"", text, received, (int)(wire->end - wire->start),
+                 wire->buffer + wire->start);
     }
     free(received);
 }
