@@ -469,9 +469,9 @@ static const struct command client_rows[] = {
      .since = "2.4.0",
      .complexity = "O(n) in the connections",
      .summary = "Closes connections.",
-     .syntax = "<ip:port | [ID client-id | TYPE <NORMAL | MASTER | REPLICA | PUBSUB> | USER "
+     .syntax = "<ip:port | <ID client-id | TYPE <NORMAL | MASTER | REPLICA | PUBSUB> | USER "
                "username | ADDR ip:port | "
-               "LADDR ip:port | SKIPME <YES | NO> | MAXAGE maxage [...]]>"},
+               "LADDR ip:port | SKIPME <YES | NO> | MAXAGE maxage> [...]>"},
     {.name = "client|list",
      .run = client_list,
      .arity = -2,

@@ -60,7 +60,7 @@ static void reply_key_specs(struct reply *reply, const struct command *row) {
 
 static void reply_info(struct reply *reply, const struct command *row) {
     if (row == NULL) {
-        reply_null_array(reply);
+        reply_null(reply);
         return;
     }
     struct facts flags = command_flag_words(row), categories = command_categories(row);

@@ -119,6 +119,7 @@ static void shards_each(struct call *call) {
 
 /* The entry, and its share of the buckets. */
 static void memory_usage(struct call *call) {
+    enum { BUCKET_BYTES = 64 /* see table.h */ };
     for (uint32_t i = 3; i < call->arg_count; i += 2) {
         int64_t samples; /* no value has parts to sample yet */
         if (!call_is(call, i, "SAMPLES") || i + 1 == call->arg_count) {
@@ -136,9 +137,10 @@ static void memory_usage(struct call *call) {
         reply_null(call->reply);
         return;
     }
-    const struct database *database = call->first_shard->databases[call->database];
-    size_t share = table_footprint(&database->table) / database_key_count(database);
-    reply_integer(call->reply, (int64_t)(entry_footprint(entry) + share));
+    const struct table *table = &call->first_shard->databases[call->database]->table;
+    uint64_t buckets = atomic_load_explicit(&table->bucket_count, memory_order_relaxed);
+    uint64_t keys = atomic_load_explicit(&table->key_count, memory_order_relaxed);
+    reply_integer(call->reply, (int64_t)(entry_footprint(entry) + buckets * BUCKET_BYTES / keys));
 }
 
 static uint64_t count_keys(const struct shards *shards) {
