@@ -378,7 +378,9 @@ enum resp_outcome resp_parse(struct resp_parser *parser, char *input, size_t siz
                              struct resp_request *request) {
     if (size < parser->needed_bytes) return RESP_INCOMPLETE;
     struct parse parse = {parser, input, size, limits, arguments, request};
-    bool is_small_allowed = parser->position == 0 && limits->bulk_bytes_max >= SMALL_BULK_MAX;
+    /* Only from a clean start: parse_small leaves the parser alone, and what an earlier piece left must be cleared. */
+    bool is_fresh = (parser->needed_bytes | parser->position | parser->scanned) == 0;
+    bool is_small_allowed = is_fresh && limits->bulk_bytes_max >= SMALL_BULK_MAX;
     if (is_small_allowed && parse_small(&parse)) return RESP_COMPLETE;
     return parse_any(&parse);
 }

@@ -213,6 +213,8 @@ static void parse(struct worker *worker, struct client *client) {
             return;
         }
         if (outcome == RESP_INVALID) {
+            execute(worker); /* what came before is answered first, under its own name */
+            if (!may_run(client)) return;
             memcpy(client->protocol_error_text, request.error, sizeof(client->protocol_error_text));
             client->protocol_error = client->protocol_error_text;
             client->parsed = client->view_size;

@@ -10,14 +10,6 @@
 #include "shards/base/number.h"
 #include "worker.h"
 
-/* The upper 24 bits of `access` hold seconds, the lower 8 stay what they were. */
-static void touch(struct entry *entry, int64_t now_ms) {
-    uint32_t seconds = (uint32_t)(now_ms / 1000) & 0xffffff;
-    uint32_t access = atomic_load_explicit(&entry->access, memory_order_relaxed);
-    if (access >> 8 == seconds) return; /* don't dirty the line of a hot key once more */
-    atomic_store_explicit(&entry->access, seconds << 8 | (access & 0xff), memory_order_relaxed);
-}
-
 static struct shard *shard_of_argument(const struct call *call, uint32_t index) {
     struct bytes name = call->args[index];
     return name.data == call->first_key.name.data ? call->first_shard : shards_of(&call->server->shards, name);
@@ -36,7 +28,7 @@ struct entry *call_read(struct call *call, uint32_t index) {
     counters_add(&counters->reads, 1);
     counters_add(entry != NULL ? &counters->hits : &counters->misses, 1);
     if (entry != NULL && !(call->command->flags & COMMAND_TOUCHES_NOTHING) && !call->client->no_touch) {
-        touch(entry, call->now_ms);
+        entry_touch(entry, call->now_ms);
     }
     return entry;
 }

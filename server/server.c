@@ -85,6 +85,16 @@ static void defer_blob(void *context, struct blob *blob) {
     if (!jobs_try(server->jobs, job)) blob_release(blob);
 }
 
+/* ---- Changes while running ------------------------------------------------------------------------------------------- */
+
+static enum status apply_loglevel(void *context, struct config *config, char *error) {
+    (void)context, (void)error;
+    log_set_level((enum log_level)config_number(&config->loglevel));
+    return STATUS_OK;
+}
+
+static const struct config_hook hooks[] = {{"loglevel", apply_loglevel}};
+
 /* ---- Start and stop ---------------------------------------------------------------------------------------------------- */
 
 static enum status start_shards(struct server *server) {
@@ -101,6 +111,17 @@ static enum status start_shards(struct server *server) {
     return shards_init(&server->shards, &options);
 }
 
+static void stop_workers_from(struct server *server, uint32_t first) {
+    for (uint32_t i = first; i < server->worker_count; i++) {
+        while (!worker_stop(&server->workers[i])) {
+            usleep(1000); /* its mailbox is full for the moment */
+        }
+    }
+    for (uint32_t i = first; i < server->worker_count; i++) {
+        worker_join(&server->workers[i]);
+    }
+}
+
 static enum status start_workers(struct server *server) {
     for (uint32_t i = 0; i < server->worker_count; i++) {
         if (worker_init(&server->workers[i], server, i) != STATUS_OK) {
@@ -108,15 +129,12 @@ static enum status start_workers(struct server *server) {
             return STATUS_NO_MEMORY;
         }
     }
-    for (uint32_t i = 0; i < server->worker_count; i++) {
+    /* Worker 0 last: it accepts, and hands clients to all the others. */
+    for (uint32_t i = server->worker_count; i-- > 0;) {
         enum status status = worker_start(&server->workers[i], server->engine_text);
         if (status == STATUS_OK) continue;
         log_warning("Worker %u can't start: %s", i, server->engine_text);
-        for (uint32_t started = 0; started < i; started++) {
-            while (!worker_stop(&server->workers[started])) {
-            }
-            worker_join(&server->workers[started]);
-        }
+        stop_workers_from(server, i + 1);
         return status;
     }
     return STATUS_OK;
@@ -142,17 +160,6 @@ static void wait_for_end(struct server *server, const sigset_t *signals) {
     }
     if (number != SIGUSR2) log_notice("Received %s: stopping", strsignal(number));
     atomic_store_explicit(&server->is_stopping, true, memory_order_relaxed);
-}
-
-static void stop_workers(struct server *server) {
-    for (uint32_t i = 0; i < server->worker_count; i++) {
-        while (!worker_stop(&server->workers[i])) {
-            usleep(1000); /* its mailbox is full for the moment */
-        }
-    }
-    for (uint32_t i = 0; i < server->worker_count; i++) {
-        worker_join(&server->workers[i]);
-    }
 }
 
 static void write_pidfile(const struct config *config) {
@@ -181,6 +188,7 @@ int server_run(struct config *config) {
     make_run_id(server->run_id);
     clock_ticks_per_us();
     raise_descriptor_limit(config);
+    config_attach_hooks(config, hooks, sizeof(hooks) / sizeof(hooks[0]), server);
 
     sigset_t signals;
     sigemptyset(&signals);
@@ -211,7 +219,7 @@ int server_run(struct config *config) {
     write_pidfile(config);
     print_choices(server);
     wait_for_end(server, &signals);
-    stop_workers(server);
+    stop_workers_from(server, 0);
     if (config->pidfile[0] != 0) unlink(config->pidfile);
     log_notice("Stopped: every reply was sent; bye");
     exit_status = EXIT_SUCCESS;

@@ -130,3 +130,10 @@ static inline bool entry_has_key(const struct entry *entry, struct bytes key) {
     memcpy(&b, key.data + key.size - sizeof(b), sizeof(b));
     return a == b;
 }
+/* Note a use now: the upper 24 bits of `access` are seconds. A hot key's line is dirtied once a second. Lock: read. */
+static inline void entry_touch(struct entry *entry, int64_t now_ms) {
+    uint32_t seconds = (uint32_t)(now_ms / 1000) & 0xffffff;
+    uint32_t access = atomic_load_explicit(&entry->access, memory_order_relaxed);
+    if (access >> 8 == seconds) return;
+    atomic_store_explicit(&entry->access, seconds << 8 | (access & 0xff), memory_order_relaxed);
+}

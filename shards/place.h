@@ -20,7 +20,10 @@ struct place {
 /* Put, keeping `place->entry` right: see database_put. */
 must_use static inline enum status place_put(struct place *place, const struct entry_content *content,
                                              int64_t deadline_ms) {
-    return database_put(place->database, &place->key, &place->entry, content, deadline_ms, place->reclaimer);
+    enum status status =
+        database_put(place->database, &place->key, &place->entry, content, deadline_ms, place->reclaimer);
+    if (status == STATUS_OK) entry_touch(place->entry, place->now_ms);
+    return status;
 }
 static inline void place_remove(struct place *place) {
     database_remove(place->database, &place->key, place->entry, place->reclaimer);

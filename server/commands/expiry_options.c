@@ -16,7 +16,7 @@ static const struct {
 bool expiry_option_take(const struct call *call, uint32_t *index, unsigned allowed, struct expiry_option *option) {
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         if (!call_is(call, *index, words[i].word) || (words[i].needs & ~allowed) != 0) continue;
-        if (option->kind != EXPIRY_NONE) return false;
+        if (option->kind != EXPIRY_NONE && option->kind != words[i].kind) return false;
         if (words[i].has_number && *index + 1 >= call->arg_count) return false;
         option->kind = words[i].kind;
         if (words[i].has_number) option->argument = ++*index;
