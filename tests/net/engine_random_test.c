@@ -32,6 +32,8 @@ enum {
     SLICES_MAX = 512,     /* of one turn, that are looked at again */
     TURNS_MAX = 100000,   /* to drain: more means that something is lost */
     REFERENCE_ONE_IN = 4, /* echoes that are references, not copies */
+    SOCKET_BYTES = 4096,  /* of the owner's sends: so that many are short, and wait for the peer */
+    CLOSE_ONE_IN = 300,   /* of the receives */
     DEFAULT_SEED = 20251124,
 };
 
@@ -105,6 +107,12 @@ static void echo(struct world *world, struct owner *owner, struct bytes bytes) {
     engine_send(world->engine, &owner->connection);
 }
 
+static void owner_close(struct world *world, struct owner *owner) {
+    if (owner != NULL && !owner->connection.is_closing) {
+        engine_close(world->engine, &owner->connection);
+    }
+}
+
 static void on_received(void *context, struct connection *connection, struct bytes bytes) {
     struct world *world = context;
     struct owner *owner = (struct owner *)connection;
@@ -118,6 +126,10 @@ static void on_received(void *context, struct connection *connection, struct byt
     }
     owner->received += bytes.size;
     echo(world, owner, bytes);
+    /* Close anyone, whose own events may be among those of this turn that are still to come. */
+    if (random_below(&world->random, CLOSE_ONE_IN) == 0) {
+        owner_close(world, world->peers[random_below(&world->random, PEERS)].owner);
+    }
 }
 
 static void on_ended(void *context, struct connection *connection, int error) {
@@ -182,12 +194,6 @@ static void turn(struct world *world) {
     assert_int_equal(engine_turn(world->engine, 0), STATUS_OK);
 }
 
-static void owner_close(struct world *world, struct owner *owner) {
-    if (owner != NULL && !owner->connection.is_closing) {
-        engine_close(world->engine, &owner->connection);
-    }
-}
-
 /* --- The peer's side --- */
 
 static void open_tcp_pair(int pair[2]) {
@@ -212,6 +218,8 @@ static void peer_open(struct world *world, int index) {
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair),
                          0);
     }
+    const int bytes = SOCKET_BYTES;
+    assert_int_equal(setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes), 0);
     struct owner *owner = calloc(1, sizeof *owner);
     assert_non_null(owner);
     connection_init(&owner->connection, pair[0], &world->pool, 0);
@@ -304,13 +312,17 @@ static bool is_drained(const struct peer *peer) {
 
 static void drain(struct world *world) {
     int left = PEERS;
+    for (int i = 0; i < PEERS; i++) {
+        struct owner *owner = world->peers[i].owner;
+        bool is_open = owner != NULL && !owner->connection.is_closing;
+        if (is_open) engine_resume_receive(world->engine, &owner->connection);
+    }
     for (int turns = 0; left > 0; turns++) {
         assert_true(turns < TURNS_MAX);
         left = 0;
         for (int i = 0; i < PEERS; i++) {
             struct peer *peer = &world->peers[i];
             if (is_drained(peer)) continue;
-            engine_resume_receive(world->engine, &peer->owner->connection);
             peer_read(world, peer);
             left++;
         }
