@@ -147,6 +147,22 @@ static void what_was_counted_is_taken_off_at_the_release(void **state) {
     assert_int_equal(memory_used(), before);
 }
 
+/* Every 2048th slab holds headers, of the slabs behind it: its bytes must never be handed out. */
+static void slots_go_on_behind_the_headers_of_the_next_group(void **state) {
+    struct slabs *slabs = *state;
+    enum { GROUP_BYTES = 2048 * SLABS_SLAB_BYTES, SLOTS = GROUP_BYTES / SLABS_OBJECT_MAX + 100 };
+    uint32_t reference = 0;
+    for (int i = 0; i < SLOTS; i++) {
+        uint32_t next = slabs_allocate(slabs, SLABS_OBJECT_MAX);
+        assert_true(next > reference);
+        assert_int_not_equal((uint64_t)next * SLABS_UNIT / SLABS_SLAB_BYTES % 2048, 0);
+        reference = next;
+    }
+    memset(slabs_at(slabs, reference), 0xff, SLABS_OBJECT_MAX);
+    slabs_free(slabs, reference);
+    slabs_validate(slabs);
+}
+
 int main(void) {
 #define SLABS_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
@@ -158,6 +174,7 @@ int main(void) {
         SLABS_TEST(the_address_space_of_one_size_serves_another),
         cmocka_unit_test(a_full_reservation_is_an_ordinary_refusal),
         SLABS_TEST(refused_memory_changes_nothing),
+        SLABS_TEST(slots_go_on_behind_the_headers_of_the_next_group),
         cmocka_unit_test(what_was_counted_is_taken_off_at_the_release),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "shards/base/hash.h"
 #include "shards/base/memory.h"
@@ -279,6 +281,33 @@ static void prefetching_is_only_a_hint(void **state) {
     }
 }
 
+static size_t resident_pages(const struct region *region) {
+    static unsigned char pages[4096];
+    size_t count = region->committed_bytes / (size_t)sysconf(_SC_PAGESIZE);
+    assert_true(count <= sizeof(pages));
+    assert_int_equal(mincore(region->base, region->committed_bytes, pages), 0);
+    size_t resident = 0;
+    for (size_t i = 0; i < count; i++) {
+        resident += pages[i] & 1;
+    }
+    return resident;
+}
+
+static void pages_of_buckets_that_are_given_up_go_back_to_the_system(void **state) {
+    struct fixture *fixture = *state;
+    for (int i = 0; i < KEYS; i++) {
+        insert(fixture, i);
+    }
+    size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+    assert_true(resident_pages(&fixture->table.buckets) * page_bytes >=
+                table_footprint(&fixture->table));
+    for (int i = 0; i < KEYS; i++) {
+        remove_key(fixture, i);
+    }
+    if (page_bytes == 4096) assert_int_equal(resident_pages(&fixture->table.buckets), 1);
+    assert_int_equal(table_footprint(&fixture->table), 4096);
+}
+
 int main(void) {
 #define TABLE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
@@ -294,6 +323,7 @@ int main(void) {
         TABLE_TEST(drawing_finds_the_last_key_of_a_sparse_table),
         TABLE_TEST(a_refused_insert_leaves_the_table_as_it_was),
         TABLE_TEST(prefetching_is_only_a_hint),
+        TABLE_TEST(pages_of_buckets_that_are_given_up_go_back_to_the_system),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
