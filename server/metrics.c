@@ -8,9 +8,11 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "server/clock.h"
-#include "server/server.h"
+#include "clock.h"
+#include "server.h"
 #include "shards/base/memory.h"
+#include "shards/base/rwlock.h"
+#include "shards/counters.h"
 
 #define LOAD(field) atomic_load_explicit(&(field), memory_order_relaxed)
 

@@ -3,13 +3,12 @@
  * Everything is summed from counters that one thread writes and any may read, so asking costs the asker only. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "server/text.h"
-#include "server/worker.h"
-#include "shards/base/rwlock.h"
-#include "shards/counters.h"
+#include "text.h"
+#include "worker.h"
 
 struct server;
 

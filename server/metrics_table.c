@@ -1,16 +1,17 @@
 /* The rows of INFO. Names are Redis's, for the dashboards that read them; a field that we can't know is absent, not zero.
  * Constants stand for what there is none of here: they are true. */
-#include <stdio.h>
+#include "metrics.h"
+
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "net/words.h"
-#include "server/clock.h"
-#include "server/metrics.h"
-#include "server/server.h"
+#include "server.h"
 #include "shards/base/number.h"
+#include "shards/counters.h"
 
 #define LOAD(field) atomic_load_explicit(&(field), memory_order_relaxed)
 

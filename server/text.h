@@ -3,7 +3,6 @@
  * When memory is refused it stops growing and says so; writers need no error path. One thread; release it. */
 #pragma once
 
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 

@@ -9,8 +9,8 @@
 #include "server/call.h"
 #include "server/client.h"
 #include "server/commands/names.h"
+#include "server/commands/report.h"
 #include "server/server.h"
-#include "server/text.h"
 #include "server/worker.h"
 #include "shards/base/number.h"
 
@@ -40,7 +40,7 @@ static void set_text(struct call *call, char **field, struct bytes text) {
 
 static void client_set_name(struct call *call) {
     if (!name_is_plain(call->args[2])) {
-        reply_error(call->reply, NAME_REFUSED);
+        reply_error(call->reply, name_refused);
         return;
     }
     set_text(call, &call->client->name, call->args[2]);
@@ -160,21 +160,12 @@ static void describe(const struct client *client, int64_t now_ms, struct text *t
     if (out != NULL) text->size += client_describe(client, now_ms, out);
 }
 
-static void reply_text(struct call *call, struct text *text) {
-    if (text->has_failed) {
-        call_failed(call, STATUS_NO_MEMORY);
-    } else {
-        reply_verbatim(call->reply, "txt", text_bytes(text));
-    }
-    text_release(text);
-}
-
 static void client_info(struct call *call) {
     struct text text = {0};
     pthread_mutex_lock(&call->worker->registry);
     describe(call->client, call->now_ms, &text);
     pthread_mutex_unlock(&call->worker->registry);
-    reply_text(call, &text);
+    report_reply(call, &text);
 }
 
 static bool read_list_options(struct call *call, struct choice *choice) {
@@ -207,7 +198,7 @@ static void client_list(struct call *call) {
         }
         pthread_mutex_unlock(&worker->registry);
     }
-    reply_text(call, &text);
+    report_reply(call, &text);
 }
 
 /* ---- Killing ----------------------------------------------------------------------------------------------------------- */

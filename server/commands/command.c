@@ -114,6 +114,14 @@ static void command(struct call *call) {
 
 /* ---- DOCS -------------------------------------------------------------------------------------------------------------- */
 
+/* What the arguments of a row are told from. */
+struct docs {
+    struct reply *reply;
+    struct syntax syntax;
+    bool has_keys;
+    uint32_t key_spec, key_spec_last; /* of the next key in the text; of the last */
+};
+
 static uint32_t count_behind(const struct syntax *syntax, uint8_t node) {
     uint32_t count = 0;
     for (; node != SYNTAX_NONE; node = syntax->nodes[node].next) {
@@ -122,46 +130,52 @@ static uint32_t count_behind(const struct syntax *syntax, uint8_t node) {
     return count;
 }
 
-static void reply_arguments(struct reply *reply, const struct syntax *syntax, uint8_t first);
+static void reply_arguments(struct docs *docs, uint8_t first);
 
-static void reply_argument(struct reply *reply, const struct syntax *syntax,
-                           const struct syntax_node *node) {
-    bool has_inside = node->first != SYNTAX_NONE,
-         has_flags = node->is_optional || node->is_multiple;
-    bool is_key = node->kind == SYNTAX_KEY;
-    reply_map(reply, 3 + (node->token.size != 0) + has_flags + is_key);
+static void reply_key_spec_index(struct docs *docs) {
+    reply_bulk_text(docs->reply, "key_spec_index");
+    reply_integer(docs->reply, docs->key_spec);
+    if (docs->key_spec < docs->key_spec_last) docs->key_spec++;
+}
+
+static void reply_argument_flags(struct reply *reply, const struct syntax_node *node) {
+    reply_bulk_text(reply, "flags");
+    reply_set(reply, (uint64_t)node->is_optional + node->is_multiple);
+    if (node->is_optional) reply_simple(reply, "optional");
+    if (node->is_multiple) reply_simple(reply, "multiple");
+}
+
+static void reply_argument(struct docs *docs, const struct syntax_node *node) {
+    struct reply *reply = docs->reply;
+    bool has_inside = node->first != SYNTAX_NONE, has_token = node->token.size != 0;
+    bool has_flags = node->is_optional || node->is_multiple;
+    bool is_key = node->kind == SYNTAX_KEY && docs->has_keys;
+    enum syntax_kind kind = node->kind == SYNTAX_KEY && !is_key ? SYNTAX_STRING : node->kind;
+    reply_map(reply, 3 + has_token + has_flags + is_key);
     reply_bulk_text(reply, "name");
     reply_bulk(reply, node->name);
     reply_bulk_text(reply, "type");
-    reply_bulk_text(reply, syntax_kind_name(node->kind));
+    reply_bulk_text(reply, syntax_kind_name(kind));
     if (!has_inside) {
         reply_bulk_text(reply, "display_text");
         reply_bulk(reply, node->name);
     }
-    if (is_key) {
-        reply_bulk_text(reply, "key_spec_index");
-        reply_integer(reply, 0);
-    }
-    if (node->token.size != 0) {
+    if (is_key) reply_key_spec_index(docs);
+    if (has_token) {
         reply_bulk_text(reply, "token");
         reply_bulk(reply, node->token);
     }
-    if (has_flags) {
-        reply_bulk_text(reply, "flags");
-        reply_set(reply, (uint64_t)node->is_optional + node->is_multiple);
-        if (node->is_optional) reply_simple(reply, "optional");
-        if (node->is_multiple) reply_simple(reply, "multiple");
-    }
+    if (has_flags) reply_argument_flags(reply, node);
     if (has_inside) {
         reply_bulk_text(reply, "arguments");
-        reply_arguments(reply, syntax, node->first);
+        reply_arguments(docs, node->first);
     }
 }
 
-static void reply_arguments(struct reply *reply, const struct syntax *syntax, uint8_t first) {
-    reply_array(reply, count_behind(syntax, first));
-    for (uint8_t node = first; node != SYNTAX_NONE; node = syntax->nodes[node].next) {
-        reply_argument(reply, syntax, &syntax->nodes[node]);
+static void reply_arguments(struct docs *docs, uint8_t first) {
+    reply_array(docs->reply, count_behind(&docs->syntax, first));
+    for (uint8_t node = first; node != SYNTAX_NONE; node = docs->syntax.nodes[node].next) {
+        reply_argument(docs, &docs->syntax.nodes[node]);
     }
 }
 
@@ -177,8 +191,11 @@ static void reply_docs(struct reply *reply, const struct command *row) {
         [GROUP_CONNECTION] = "connection",
         [GROUP_SERVER] = "server",
     };
-    struct syntax syntax;
-    bool has_arguments = syntax_parse(&syntax, row->syntax) && syntax.nodes[0].first != SYNTAX_NONE;
+    struct docs docs = {.reply = reply,
+                        .has_keys = row->keys.first != 0,
+                        .key_spec_last = command_keys_differ(row)};
+    bool has_arguments =
+        syntax_parse(&docs.syntax, row->syntax) && docs.syntax.nodes[0].first != SYNTAX_NONE;
     reply_bulk_text(reply, row->name);
     reply_map(reply, 4 + has_arguments + (row->subcommand_count != 0));
     reply_text(reply, "summary", row->summary);
@@ -187,7 +204,7 @@ static void reply_docs(struct reply *reply, const struct command *row) {
     reply_text(reply, "complexity", row->complexity);
     if (has_arguments) {
         reply_bulk_text(reply, "arguments");
-        reply_arguments(reply, &syntax, syntax.nodes[0].first);
+        reply_arguments(&docs, docs.syntax.nodes[0].first);
     }
     if (row->subcommand_count == 0) return;
     reply_bulk_text(reply, "subcommands");

@@ -116,7 +116,7 @@ static bool read_greeting(struct call *call, struct greeting *greeting) {
         } else if (call_is(call, i, "SETNAME") && more >= 1) {
             greeting->name = ++i;
             if (name_is_plain(call->args[i])) continue;
-            reply_error(call->reply, NAME_REFUSED);
+            reply_error(call->reply, name_refused);
             return false;
         } else {
             reply_error_format(call->reply, "ERR Syntax error in HELLO option '%.*s'",

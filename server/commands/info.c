@@ -1,5 +1,6 @@
 /* INFO: which sections, in the order of the rows (metrics_table.c), each once. */
 #include "server/call.h"
+#include "server/commands/report.h"
 #include "server/metrics.h"
 #include "server/server.h"
 
@@ -29,12 +30,7 @@ static void info(struct call *call) {
         if (text.size != 0) text_add(&text, BYTES("\r\n"));
         metrics_write_section(&metrics, i, &text);
     }
-    if (text.has_failed) {
-        call_failed(call, STATUS_NO_MEMORY);
-    } else {
-        reply_verbatim(call->reply, "txt", text_bytes(&text));
-    }
-    text_release(&text);
+    report_reply(call, &text);
 }
 
 /* clang-format off: a row reads best as a row */

@@ -5,10 +5,12 @@
 
 #include "shards/base/bytes.h"
 
+static const char name_refused[] =
+    "ERR Client names cannot contain spaces, newlines or special characters.";
+
 static inline bool name_is_plain(struct bytes name) {
     for (size_t i = 0; i < name.size; i++) {
         if (name.data[i] < '!' || name.data[i] > '~') return false;
     }
     return true;
 }
-#define NAME_REFUSED "ERR Client names cannot contain spaces, newlines or special characters."

@@ -4,6 +4,7 @@
 #include "server/call.h"
 #include "server/client.h"
 #include "server/clock.h"
+#include "server/commands/report.h"
 #include "server/metrics.h"
 #include "server/server.h"
 
@@ -12,16 +13,6 @@ static void time_of_day(struct call *call) {
     reply_array(call->reply, 2);
     reply_bulk_integer(call->reply, now_us / 1000000);
     reply_bulk_integer(call->reply, now_us % 1000000);
-}
-
-/* A text that was written, or the want of memory. */
-static void reply_text(struct call *call, struct text *text) {
-    if (text->has_failed) {
-        call_failed(call, STATUS_NO_MEMORY);
-    } else {
-        reply_verbatim(call->reply, "txt", text_bytes(text));
-    }
-    text_release(text);
 }
 
 static void lolwut(struct call *call) {
@@ -40,7 +31,7 @@ static void lolwut(struct call *call) {
     struct text text = {0};
     text_format(&text, "%s\nsherd ver. %s, a piece of a pot that answers for Redis ver. %s\n",
                 sherd, SHERD_VERSION, SERVER_REDIS_VERSION);
-    reply_text(call, &text);
+    report_reply(call, &text);
 }
 
 /* There is nothing to save yet, so SAVE and NOSAVE mean the same, and nothing can fail that FORCE would override. There is no answer
@@ -201,7 +192,7 @@ static void memory_doctor(struct call *call) {
                     "Nothing is wrong: the process holds %.2f times what the server counts.\n",
                     ratio);
     }
-    reply_text(call, &text);
+    report_reply(call, &text);
 }
 
 static void memory_help(struct call *call) {
