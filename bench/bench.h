@@ -5,7 +5,8 @@ struct bench {
     const char *name;
     const char *summary;
     const char *options; /* a line each, for --help */
-    int (*run)(int argc, char **argv); /* arguments after the subcommand's name; returns the exit status */
+    int (*run)(int argc,
+               char **argv); /* arguments after the subcommand's name; returns the exit status */
 };
 
 int load_run(int argc, char **argv);

@@ -29,7 +29,9 @@ static void on_received(void *context, struct connection *connection, struct byt
     const char *at = bytes.data, *end = bytes.data + bytes.size;
     while (at < end && (at = memchr(at, '*', (size_t)(end - at))) != NULL) {
         bool is_set = at + 1 < end && at[1] == '3';
-        buffer_append(&connection->output, is_set ? BYTES("+OK\r\n") : bytes_of(floor->get_reply, floor->get_reply_size));
+        buffer_append(&connection->output, is_set
+                                               ? BYTES("+OK\r\n")
+                                               : bytes_of(floor->get_reply, floor->get_reply_size));
         at += 24; /* the shortest request is longer */
     }
     if (!buffer_is_empty(&connection->output)) engine_send(floor->engine, connection);
@@ -65,11 +67,16 @@ static void on_woken(void *context) {
     (void)context;
 }
 
-static const struct engine_events events = {.accepted = on_accepted, .accept_failed = on_accept_failed,
-                                            .received = on_received, .ended = on_ended, .sent = on_sent,
-                                            .released = on_released, .woken = on_woken};
+static const struct engine_events events = {.accepted = on_accepted,
+                                            .accept_failed = on_accept_failed,
+                                            .received = on_received,
+                                            .ended = on_ended,
+                                            .sent = on_sent,
+                                            .released = on_released,
+                                            .woken = on_woken};
 
-static bool listen_on(struct floor *floor, long long port, const char *path, struct listener listeners[2]) {
+static bool listen_on(struct floor *floor, long long port, const char *path,
+                      struct listener listeners[2]) {
     char error[LISTENER_ERROR_MAX];
     if (listener_open_tcp(&listeners[0], "127.0.0.1", (uint16_t)port, 511, error) != STATUS_OK ||
         (path != NULL && listener_open_unix(&listeners[1], path, 0, 511, error) != STATUS_OK)) {
@@ -84,8 +91,10 @@ int floor_run(int argc, char **argv) {
     const char *path = NULL, *io = "auto";
     long long port = 6400, value_bytes = 64, seconds = 600;
     const struct option_row rows[] = {
-        {"--port", OPTION_NUMBER, &port},           {"--unix", OPTION_TEXT, &path},
-        {"--io", OPTION_TEXT, &io},                 {"--value-bytes", OPTION_NUMBER, &value_bytes},
+        {"--port", OPTION_NUMBER, &port},
+        {"--unix", OPTION_TEXT, &path},
+        {"--io", OPTION_TEXT, &io},
+        {"--value-bytes", OPTION_NUMBER, &value_bytes},
         {"--seconds", OPTION_NUMBER, &seconds},
     };
     if (!options_read(argc, argv, rows, sizeof(rows) / sizeof(rows[0]))) return EXIT_FAILURE;
@@ -99,9 +108,13 @@ int floor_run(int argc, char **argv) {
     floor.get_reply_size = head + (size_t)value_bytes + 2;
 
     char text[ENGINE_TEXT_MAX];
-    struct engine_options options = {
-        .events = &events, .context = &floor, .receive_buffer_count = 256, .receive_buffer_bytes = 8 * 1024};
-    enum engine_kind kind = strcmp(io, "epoll") == 0 ? ENGINE_EPOLL : strcmp(io, "uring") == 0 ? ENGINE_URING : ENGINE_AUTO;
+    struct engine_options options = {.events = &events,
+                                     .context = &floor,
+                                     .receive_buffer_count = 256,
+                                     .receive_buffer_bytes = 8 * 1024};
+    enum engine_kind kind = strcmp(io, "epoll") == 0   ? ENGINE_EPOLL
+                            : strcmp(io, "uring") == 0 ? ENGINE_URING
+                                                       : ENGINE_AUTO;
     floor.engine = engine_create(kind, &options, text);
     struct listener listeners[2] = {{.fd = -1}, {.fd = -1}};
     if (floor.engine == NULL || !listen_on(&floor, port, path, listeners)) {

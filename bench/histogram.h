@@ -4,7 +4,11 @@
 
 #include <stdint.h>
 
-enum { HISTOGRAM_STEPS = 32, HISTOGRAM_EXACT = 2 * HISTOGRAM_STEPS, HISTOGRAM_BUCKETS = 48 * HISTOGRAM_STEPS };
+enum {
+    HISTOGRAM_STEPS = 32,
+    HISTOGRAM_EXACT = 2 * HISTOGRAM_STEPS,
+    HISTOGRAM_BUCKETS = 48 * HISTOGRAM_STEPS
+};
 
 struct histogram {
     uint64_t counts[HISTOGRAM_BUCKETS];
@@ -13,7 +17,8 @@ struct histogram {
 
 static inline uint32_t histogram_bucket(uint64_t value) {
     if (value < HISTOGRAM_EXACT) return (uint32_t)value;
-    uint32_t power = 63 - (uint32_t)__builtin_clzll(value) - 5; /* value >> power is a step: 32 to 63 */
+    uint32_t power =
+        63 - (uint32_t)__builtin_clzll(value) - 5; /* value >> power is a step: 32 to 63 */
     uint32_t bucket = power * HISTOGRAM_STEPS + (uint32_t)(value >> power);
     return bucket < HISTOGRAM_BUCKETS ? bucket : HISTOGRAM_BUCKETS - 1;
 }

@@ -45,6 +45,7 @@ uint64_t keys_next(struct keys *keys) {
         uint64_t k = (uint64_t)(x + 0.5);
         if (k < 1) k = 1;
         if (k > keys->count) k = keys->count;
-        if ((double)k - x <= keys->s || u >= h_integral(keys, (double)k + 0.5) - h(keys, (double)k)) return k - 1;
+        if ((double)k - x <= keys->s || u >= h_integral(keys, (double)k + 0.5) - h(keys, (double)k))
+            return k - 1;
     }
 }

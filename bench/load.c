@@ -28,7 +28,8 @@
 #include "shards/base/memory.h"
 
 enum {
-    OPEN_LOOP_DEPTH_MAX = 1024,  /* requests in flight a connection before the open loop counts as overrun */
+    OPEN_LOOP_DEPTH_MAX =
+        1024, /* requests in flight a connection before the open loop counts as overrun */
     WARM_UP_MS = 300,
     KEY_DIGITS = 12,
     FILL_DEPTH = 64,
@@ -50,8 +51,8 @@ struct load_connection {
     char line[32];                /* the header that isn't whole yet */
     uint32_t line_size;
     uint32_t in_flight;
-    uint32_t oldest;              /* of `sent_ns` */
-    int64_t *sent_ns;             /* a ring of `depth_max` */
+    uint32_t oldest;  /* of `sent_ns` */
+    int64_t *sent_ns; /* a ring of `depth_max` */
 };
 
 /* One thread. */
@@ -82,7 +83,8 @@ static bool build_requests(struct load *load) {
     if (load->get_text == NULL || load->set_text == NULL) return false;
     load->get_size = (size_t)sprintf(load->get_text, "*2\r\n$3\r\nGET\r\n$16\r\nkey:%012d\r\n", 0);
     load->get_key = load->get_size - 2 - KEY_DIGITS;
-    size_t head = (size_t)sprintf(load->set_text, "*3\r\n$3\r\nSET\r\n$16\r\nkey:%012d\r\n$%zu\r\n", 0, value_size);
+    size_t head = (size_t)sprintf(load->set_text, "*3\r\n$3\r\nSET\r\n$16\r\nkey:%012d\r\n$%zu\r\n",
+                                  0, value_size);
     load->set_key = (size_t)(strstr(load->set_text, "key:") + 4 - load->set_text);
     for (size_t i = 0; i < value_size; i++) {
         load->set_text[head + i] = (char)('a' + i % 26);
@@ -127,7 +129,8 @@ static void send_round(struct load *load, struct load_connection *to) {
 /* What is due by now, over the connections in turn. */
 static void send_due(struct load *load) {
     while (load->due_ns <= (double)load->now_ns) {
-        struct load_connection *to = &load->connections[load->next_connection++ % load->connection_count];
+        struct load_connection *to =
+            &load->connections[load->next_connection++ % load->connection_count];
         if (to->in_flight == load->depth_max) {
             load->overruns++;
         } else {
@@ -193,7 +196,8 @@ static void on_received(void *context, struct connection *connection, struct byt
 static void on_ended(void *context, struct connection *connection, int error) {
     struct load *load = context;
     (void)connection;
-    if (!load->has_failed) fprintf(stderr, "sherd-bench: the server closed a connection: %s\n", strerror(error));
+    if (!load->has_failed)
+        fprintf(stderr, "sherd-bench: the server closed a connection: %s\n", strerror(error));
     load->has_failed = true;
 }
 
@@ -204,8 +208,11 @@ static void on_woken(void *context) {
     (void)context;
 }
 
-static const struct engine_events events = {
-    .received = on_received, .ended = on_ended, .sent = on_nothing, .released = on_nothing, .woken = on_woken};
+static const struct engine_events events = {.received = on_received,
+                                            .ended = on_ended,
+                                            .sent = on_nothing,
+                                            .released = on_nothing,
+                                            .woken = on_woken};
 
 /* ---- Connecting ------------------------------------------------------------------------------------------------------------------------------- */
 
@@ -237,14 +244,16 @@ static bool connect_all(struct load *load) {
     const struct load_options *options = load->options;
     for (uint32_t i = 0; i < load->connection_count; i++) {
         struct load_connection *made = &load->connections[i];
-        int fd = options->unix_path != NULL ? connect_unix(options->unix_path) : connect_tcp(options->host, options->port);
+        int fd = options->unix_path != NULL ? connect_unix(options->unix_path)
+                                            : connect_tcp(options->host, options->port);
         if (fd < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
             fprintf(stderr, "sherd-bench: can't connect: %s\n", strerror(errno));
             return false;
         }
         connection_init(&made->connection, fd, &load->buffers, 0);
         made->sent_ns = calloc(load->depth_max, sizeof(*made->sent_ns));
-        if (made->sent_ns == NULL || engine_attach(load->engine, &made->connection) != STATUS_OK) return false;
+        if (made->sent_ns == NULL || engine_attach(load->engine, &made->connection) != STATUS_OK)
+            return false;
     }
     return true;
 }
@@ -300,8 +309,10 @@ static void measure(struct load *load) {
 static void *run_thread(void *argument) {
     struct load *load = argument;
     char text[ENGINE_TEXT_MAX];
-    struct engine_options options = {
-        .events = &events, .context = load, .receive_buffer_count = 256, .receive_buffer_bytes = 16 * 1024};
+    struct engine_options options = {.events = &events,
+                                     .context = load,
+                                     .receive_buffer_count = 256,
+                                     .receive_buffer_bytes = 16 * 1024};
     buffer_pool_init(&load->buffers, 256);
     load->engine = engine_create(ENGINE_AUTO, &options, text);
     if (load->engine == NULL || !build_requests(load) || !connect_all(load)) {
@@ -315,7 +326,8 @@ static void *run_thread(void *argument) {
 
 /* ---- All of them ----------------------------------------------------------------------------------------------------------------------------- */
 
-static void print_result(const struct load_options *options, const struct load *sum, double seconds) {
+static void print_result(const struct load_options *options, const struct load *sum,
+                         double seconds) {
     double rate = (double)sum->done / seconds;
     double p50 = (double)histogram_percentile(&sum->histogram, 50) / 1000;
     double p99 = (double)histogram_percentile(&sum->histogram, 99) / 1000;
@@ -324,9 +336,11 @@ static void print_result(const struct load_options *options, const struct load *
     double max = (double)sum->histogram.max / 1000;
     const char *format =
         options->prints_json
-            ? "{\"requests\":%llu,\"seconds\":%.3f,\"rate\":%.0f,\"p50_us\":%.1f,\"p99_us\":%.1f,\"p999_us\":%.1f,"
+            ? "{\"requests\":%llu,\"seconds\":%.3f,\"rate\":%.0f,\"p50_us\":%.1f,\"p99_us\":%.1f,"
+              "\"p999_us\":%.1f,"
               "\"p9999_us\":%.1f,\"max_us\":%.1f,\"errors\":%llu,\"overruns\":%llu}\n"
-            : "%llu requests in %.3f s: %.0f a second\nlatency in us: p50 %.1f, p99 %.1f, p99.9 %.1f, p99.99 %.1f, max "
+            : "%llu requests in %.3f s: %.0f a second\nlatency in us: p50 %.1f, p99 %.1f, p99.9 "
+              "%.1f, p99.99 %.1f, max "
               "%.1f\nerrors %llu, overruns %llu\n";
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
@@ -351,21 +365,37 @@ static void prepare(struct load *load, const struct load_options *options, uint3
 }
 
 int load_run(int argc, char **argv) {
-    struct load_options options = {.host = "127.0.0.1", .port = 6379, .threads = 1, .connections = 50, .depth = 1,
-                                   .keys = 1000000, .value_bytes = 64, .get_percent = 90, .seconds = 5};
+    struct load_options options = {.host = "127.0.0.1",
+                                   .port = 6379,
+                                   .threads = 1,
+                                   .connections = 50,
+                                   .depth = 1,
+                                   .keys = 1000000,
+                                   .value_bytes = 64,
+                                   .get_percent = 90,
+                                   .seconds = 5};
     const struct option_row rows[] = {
-        {"--host", OPTION_TEXT, &options.host},             {"--port", OPTION_NUMBER, &options.port},
-        {"--unix", OPTION_TEXT, &options.unix_path},        {"--threads", OPTION_NUMBER, &options.threads},
-        {"--connections", OPTION_NUMBER, &options.connections}, {"--depth", OPTION_NUMBER, &options.depth},
-        {"--keys", OPTION_NUMBER, &options.keys},           {"--zipf", OPTION_FRACTION, &options.zipf},
-        {"--value-bytes", OPTION_NUMBER, &options.value_bytes}, {"--get-percent", OPTION_NUMBER, &options.get_percent},
-        {"--seconds", OPTION_NUMBER, &options.seconds},     {"--rate", OPTION_FRACTION, &options.rate},
-        {"--fill", OPTION_SWITCH, &options.fills},          {"--json", OPTION_SWITCH, &options.prints_json},
+        {"--host", OPTION_TEXT, &options.host},
+        {"--port", OPTION_NUMBER, &options.port},
+        {"--unix", OPTION_TEXT, &options.unix_path},
+        {"--threads", OPTION_NUMBER, &options.threads},
+        {"--connections", OPTION_NUMBER, &options.connections},
+        {"--depth", OPTION_NUMBER, &options.depth},
+        {"--keys", OPTION_NUMBER, &options.keys},
+        {"--zipf", OPTION_FRACTION, &options.zipf},
+        {"--value-bytes", OPTION_NUMBER, &options.value_bytes},
+        {"--get-percent", OPTION_NUMBER, &options.get_percent},
+        {"--seconds", OPTION_NUMBER, &options.seconds},
+        {"--rate", OPTION_FRACTION, &options.rate},
+        {"--fill", OPTION_SWITCH, &options.fills},
+        {"--json", OPTION_SWITCH, &options.prints_json},
     };
     if (!options_read(argc, argv, rows, sizeof(rows) / sizeof(rows[0]))) return EXIT_FAILURE;
     if (options.threads < 1 || options.depth < 1 || options.keys < 1 || options.value_bytes < 0 ||
         options.value_bytes > VALUE_BYTES_MAX || options.connections < 1 || options.seconds < 0) {
-        fputs("sherd-bench: threads, depth, keys and connections are at least 1, values at most 1 MiB\n", stderr);
+        fputs("sherd-bench: threads, depth, keys and connections are at least 1, values at most 1 "
+              "MiB\n",
+              stderr);
         return EXIT_FAILURE;
     }
 
@@ -377,7 +407,9 @@ int load_run(int argc, char **argv) {
     double seconds = 0;
     for (size_t i = 0; i < count; i++) {
         prepare(&loads[i], &options, (uint32_t)i);
-        if (loads[i].connections == NULL || pthread_create(&threads[i], NULL, run_thread, &loads[i]) != 0) return EXIT_FAILURE;
+        if (loads[i].connections == NULL ||
+            pthread_create(&threads[i], NULL, run_thread, &loads[i]) != 0)
+            return EXIT_FAILURE;
     }
     for (size_t i = 0; i < count; i++) {
         pthread_join(threads[i], NULL);

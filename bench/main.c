@@ -17,7 +17,8 @@ static const struct bench benches[] = {
      "  --value-bytes N        size of the values that SET writes (64)\n"
      "  --get-percent N        share of GET, the rest is SET (90)\n"
      "  --seconds S            how long to measure (5)\n"
-     "  --rate R               open loop: R requests a second in all, latency from the intended send time\n"
+     "  --rate R               open loop: R requests a second in all, latency from the intended "
+     "send time\n"
      "  --fill                 first SET every key once\n"
      "  --json                 one JSON object instead of text\n",
      load_run},

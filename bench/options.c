@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct option_row *find(const char *name, const struct option_row *rows, size_t count) {
+static const struct option_row *find(const char *name, const struct option_row *rows,
+                                     size_t count) {
     for (size_t i = 0; i < count; i++) {
         if (strcmp(name, rows[i].name) == 0) return &rows[i];
     }

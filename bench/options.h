@@ -9,7 +9,7 @@ enum option_kind { OPTION_TEXT, OPTION_NUMBER, OPTION_FRACTION, OPTION_SWITCH };
 struct option_row {
     const char *name; /* "--port" */
     enum option_kind kind;
-    void *value;      /* const char **, long long *, double *, bool * */
+    void *value; /* const char **, long long *, double *, bool * */
 };
 
 /* False, with a message on standard error, when an option is unknown or its value isn't what it should be. */

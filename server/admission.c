@@ -13,9 +13,11 @@
 #include "log.h"
 #include "net/words.h"
 
-static enum status add_tcp(struct server *server, const char *host, uint16_t port, bool is_optional, char *error) {
+static enum status add_tcp(struct server *server, const char *host, uint16_t port, bool is_optional,
+                           char *error) {
     if (server->listener_count == SERVER_LISTENERS_MAX) {
-        snprintf(error, LISTENER_ERROR_MAX, "bind: more than %d addresses", SERVER_LISTENERS_MAX - 1);
+        snprintf(error, LISTENER_ERROR_MAX, "bind: more than %d addresses",
+                 SERVER_LISTENERS_MAX - 1);
         return STATUS_FULL;
     }
     struct listener *listener = &server->listeners[server->listener_count];
@@ -55,8 +57,9 @@ enum status admission_open(struct server *server, char *error) {
     const char *path = server->config->unixsocket;
     if (path[0] == 0) return STATUS_OK;
     struct listener *listener = &server->listeners[server->listener_count];
-    status = listener_open_unix(listener, path, (mode_t)config_number(&server->config->unixsocketperm),
-                                (int)config_number(&server->config->tcp_backlog), error);
+    status =
+        listener_open_unix(listener, path, (mode_t)config_number(&server->config->unixsocketperm),
+                           (int)config_number(&server->config->tcp_backlog), error);
     if (status == STATUS_OK) server->listener_count++;
     return status;
 }
@@ -66,7 +69,8 @@ enum status admission_listen(struct server *server, struct engine *engine, char 
     for (uint32_t i = 0; i < server->listener_count; i++) {
         enum status status = engine_listen(engine, server->listeners[i].fd);
         if (status == STATUS_OK) continue;
-        snprintf(text, ENGINE_TEXT_MAX, "the engine can't accept from %s", server->listeners[i].text);
+        snprintf(text, ENGINE_TEXT_MAX, "the engine can't accept from %s",
+                 server->listeners[i].text);
         return status;
     }
     return STATUS_OK;
@@ -84,9 +88,10 @@ void admission_close(struct server *server) {
 /* ---- A new socket ------------------------------------------------------------------------------------------------------ */
 
 static const char too_many[] = "-ERR max number of clients reached\r\n";
-static const char denied[] =
-    "-DENIED sherd is running in protected mode: no password is set, so it accepts connections from this host only. "
-    "Set one ('requirepass'), or turn the option 'protected-mode' off if whoever can reach this port may do everything.\r\n";
+static const char denied[] = "-DENIED sherd is running in protected mode: no password is set, so "
+                             "it accepts connections from this host only. "
+                             "Set one ('requirepass'), or turn the option 'protected-mode' off if "
+                             "whoever can reach this port may do everything.\r\n";
 
 /* One attempt: it fits the socket's empty buffer, or nobody reads it. */
 static void refuse(struct server *server, int fd, const char *text) {
@@ -97,19 +102,22 @@ static void refuse(struct server *server, int fd, const char *text) {
 }
 
 static bool is_forbidden(struct server *server, int fd) {
-    if (!config_number(&server->config->protected_mode) || server_needs_password(server)) return false;
+    if (!config_number(&server->config->protected_mode) || server_needs_password(server))
+        return false;
     char peer[ADDRESS_TEXT_MAX];
     address_of_peer(fd, peer);
-    bool is_local = strncmp(peer, "127.", 4) == 0 || strncmp(peer, "[::1]:", 6) == 0 || peer[0] == '/' ||
-                    strncmp(peer, "[::ffff:127.", 12) == 0;
+    bool is_local = strncmp(peer, "127.", 4) == 0 || strncmp(peer, "[::1]:", 6) == 0 ||
+                    peer[0] == '/' || strncmp(peer, "[::ffff:127.", 12) == 0;
     return !is_local;
 }
 
 static struct worker *worker_with_fewest(struct server *server) {
     struct worker *chosen = &server->workers[0];
     for (uint32_t i = 1; i < server->worker_count; i++) {
-        uint32_t count = atomic_load_explicit(&server->workers[i].client_count, memory_order_relaxed);
-        if (count < atomic_load_explicit(&chosen->client_count, memory_order_relaxed)) chosen = &server->workers[i];
+        uint32_t count =
+            atomic_load_explicit(&server->workers[i].client_count, memory_order_relaxed);
+        if (count < atomic_load_explicit(&chosen->client_count, memory_order_relaxed))
+            chosen = &server->workers[i];
     }
     return chosen;
 }
@@ -147,7 +155,8 @@ static uint32_t bit_of_listener(const struct server *server, int listener_fd) {
 
 void admission_refuse_for_want(struct server *server, int listener_fd, int error) {
     if (server->resting_listeners == 0) {
-        log_warning("Accepting a connection failed: %s; new clients are refused (raise the limit of open files, ulimit -n)",
+        log_warning("Accepting a connection failed: %s; new clients are refused (raise the limit "
+                    "of open files, ulimit -n)",
                     strerror(error));
     }
     server->resting_listeners |= bit_of_listener(server, listener_fd);

@@ -42,7 +42,8 @@ static bool held_reserve(struct client *client, size_t capacity) {
 static bool held_append(struct worker *worker, struct client *client, struct bytes bytes) {
     size_t needed = client->held_size + bytes.size;
     if (needed > client->held_capacity) {
-        size_t capacity = client->held_capacity * 2 > HELD_MIN ? client->held_capacity * 2 : HELD_MIN;
+        size_t capacity =
+            client->held_capacity * 2 > HELD_MIN ? client->held_capacity * 2 : HELD_MIN;
         if (capacity < needed) capacity = needed;
         if (capacity < client->parser.needed_bytes) capacity = client->parser.needed_bytes;
         if (!held_reserve(client, capacity) && !held_reserve(client, needed)) {
@@ -81,7 +82,8 @@ static void suspend_throttled(struct client *client) {
 static void check_output(struct worker *worker, struct client *client) {
     struct buffer *output = &client->connection.output;
     if (__builtin_expect(output->has_failed, 0)) {
-        log_warning("Closing client %llu: its unsent replies pass client-output-buffer-limit (or memory is short)",
+        log_warning("Closing client %llu: its unsent replies pass client-output-buffer-limit (or "
+                    "memory is short)",
                     (unsigned long long)client->id);
         counters_add(&worker->closed_output_limit, 1);
         worker_close_client(worker, client);
@@ -141,7 +143,8 @@ static void settle(struct worker *worker, struct client *client) {
 
     uint64_t held_max = (uint64_t)config_number(&worker->server->config->client_query_buffer_limit);
     if (client->held_size > held_max) {
-        log_warning("Closing client %llu: its unfinished request of %zu bytes passes client-query-buffer-limit",
+        log_warning("Closing client %llu: its unfinished request of %zu bytes passes "
+                    "client-query-buffer-limit",
                     (unsigned long long)client->id, client->held_size);
         counters_add(&worker->closed_query_limit, 1);
         worker_close_client(worker, client);
@@ -169,7 +172,8 @@ void batch_run(struct worker *worker) {
 
 /* ---- Parsing ------------------------------------------------------------------------------------------------------- */
 
-static void add_request(struct worker *worker, struct client *client, const struct resp_request *parsed) {
+static void add_request(struct worker *worker, struct client *client,
+                        const struct resp_request *parsed) {
     struct request *request = &worker->batch[worker->batch_count++];
     *request = (struct request){
         .client = client,
@@ -185,7 +189,8 @@ static void add_request(struct worker *worker, struct client *client, const stru
 static bool inline_must_wait(struct worker *worker, struct client *client) {
     if (client->view[client->parsed] == '*') return false;
     execute(worker);
-    if (atomic_load_explicit(&worker->server->pause_until_ms, memory_order_relaxed) > worker->now_ms) {
+    if (atomic_load_explicit(&worker->server->pause_until_ms, memory_order_relaxed) >
+        worker->now_ms) {
         suspend_paused(worker, client);
     }
     return !may_run(client);
@@ -204,11 +209,13 @@ static void parse(struct worker *worker, struct client *client) {
         }
         if (!may_run(client) || inline_must_wait(worker, client)) return;
         struct resp_request request;
-        enum resp_outcome outcome = resp_parse(&client->parser, client->view + client->parsed,
-                                               client->view_size - client->parsed, &limits, &worker->arguments, &request);
+        enum resp_outcome outcome =
+            resp_parse(&client->parser, client->view + client->parsed,
+                       client->view_size - client->parsed, &limits, &worker->arguments, &request);
         if (outcome == RESP_INCOMPLETE) return;
         if (outcome == RESP_NO_MEMORY) {
-            log_warning("Closing client %llu: no memory for its request's arguments", (unsigned long long)client->id);
+            log_warning("Closing client %llu: no memory for its request's arguments",
+                        (unsigned long long)client->id);
             worker_close_client(worker, client);
             return;
         }

@@ -12,12 +12,14 @@
 
 static struct shard *shard_of_argument(const struct call *call, uint32_t index) {
     struct bytes name = call->args[index];
-    return name.data == call->first_key.name.data ? call->first_shard : shards_of(&call->server->shards, name);
+    return name.data == call->first_key.name.data ? call->first_shard
+                                                  : shards_of(&call->server->shards, name);
 }
 
 static struct key key_of_argument(const struct call *call, uint32_t index) {
     struct bytes name = call->args[index];
-    return name.data == call->first_key.name.data ? call->first_key : shards_key(&call->server->shards, name);
+    return name.data == call->first_key.name.data ? call->first_key
+                                                  : shards_key(&call->server->shards, name);
 }
 
 struct entry *call_read(struct call *call, uint32_t index) {
@@ -27,7 +29,8 @@ struct entry *call_read(struct call *call, uint32_t index) {
     struct counters *counters = &call->worker->counters[shard->index];
     counters_add(&counters->reads, 1);
     counters_add(entry != NULL ? &counters->hits : &counters->misses, 1);
-    if (entry != NULL && !(call->command->flags & COMMAND_TOUCHES_NOTHING) && !call->client->no_touch) {
+    if (entry != NULL && !(call->command->flags & COMMAND_TOUCHES_NOTHING) &&
+        !call->client->no_touch) {
         entry_touch(entry, call->now_ms);
     }
     return entry;
@@ -42,7 +45,8 @@ struct place call_write_in(struct call *call, uint32_t index, uint32_t database)
         .now_ms = call->now_ms,
     };
     bool expired = false;
-    place.entry = database_find_for_write(place.database, &place.key, call->now_ms, place.reclaimer, &expired);
+    place.entry = database_find_for_write(place.database, &place.key, call->now_ms, place.reclaimer,
+                                          &expired);
     if (expired) atomic_fetch_add_explicit(&shard->expired, 1, memory_order_relaxed);
     counters_add(&call->worker->counters[shard->index].writes, 1);
     return place;
@@ -59,7 +63,8 @@ void *call_scratch(struct call *call, size_t size) {
     size = (size + 15) & ~(size_t)15;
     if (worker->scratch_capacity - worker->scratch_used < size) {
         /* A block a request for more: earlier pieces must not move, so the old block is chained inside the new one. */
-        size_t capacity = worker->scratch_capacity * 2 > size + 64 ? worker->scratch_capacity * 2 : size + 64;
+        size_t capacity =
+            worker->scratch_capacity * 2 > size + 64 ? worker->scratch_capacity * 2 : size + 64;
         void **block = memory_allocate(capacity);
         if (block == NULL) {
             call_failed(call, STATUS_NO_MEMORY);
@@ -153,7 +158,8 @@ void call_reply_help(struct call *call, const char *const *lines) {
     }
     reply_array(call->reply, count + 3);
     char first[128];
-    snprintf(first, sizeof(first), "%s <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", container);
+    snprintf(first, sizeof(first),
+             "%s <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", container);
     reply_simple(call->reply, first);
     for (size_t i = 0; i < count; i++) {
         reply_simple(call->reply, lines[i]);

@@ -23,10 +23,10 @@ struct call {
     const struct command *command;
     const struct bytes *args; /* args[0] is the name as the client wrote it */
     uint32_t arg_count;
-    uint32_t database;        /* the client's, when the command began */
+    uint32_t database; /* the client's, when the command began */
     struct reply *reply;
-    int64_t now_ms;           /* Unix time; the same for the whole turn */
-    struct key first_key;     /* of a keyed command: hashed when the request was read */
+    int64_t now_ms;       /* Unix time; the same for the whole turn */
+    struct key first_key; /* of a keyed command: hashed when the request was read */
     struct shard *first_shard;
 };
 

@@ -20,7 +20,12 @@
 
 struct worker;
 
-enum client_reply_mode { CLIENT_REPLY_ON, CLIENT_REPLY_OFF, CLIENT_REPLY_SKIP_NEXT, CLIENT_REPLY_SKIP };
+enum client_reply_mode {
+    CLIENT_REPLY_ON,
+    CLIENT_REPLY_OFF,
+    CLIENT_REPLY_SKIP_NEXT,
+    CLIENT_REPLY_SKIP
+};
 
 struct client {
     struct connection connection; /* first: the engine's events name it */
@@ -30,36 +35,37 @@ struct client {
 
     /* Input; the worker only. */
     struct resp_parser parser;
-    char *view;                   /* what is being parsed: the engine's buffer or `held` */
+    char *view; /* what is being parsed: the engine's buffer or `held` */
     size_t view_size;
-    size_t parsed;                /* bytes of the view that are parsed into requests */
-    size_t executed;              /* bytes of the view whose requests were run */
-    char *held;                   /* heap; NULL when nothing waits */
+    size_t parsed;   /* bytes of the view that are parsed into requests */
+    size_t executed; /* bytes of the view whose requests were run */
+    char *held;      /* heap; NULL when nothing waits */
     size_t held_size, held_capacity;
-    uint32_t batched;             /* its requests in the worker's batch */
+    uint32_t batched; /* its requests in the worker's batch */
 
     /* State; the worker only. */
     struct reply reply;
-    const char *protocol_error;   /* set when its input broke the protocol: replied after what came before */
+    const char
+        *protocol_error; /* set when its input broke the protocol: replied after what came before */
     char protocol_error_text[RESP_ERROR_MAX];
-    uint8_t reply_mode;           /* enum client_reply_mode */
+    uint8_t reply_mode; /* enum client_reply_mode */
     bool is_authenticated;
-    bool is_suspended;            /* replies wait to drain, or clients are paused: parse no further */
-    bool is_throttled;            /* ... because of its replies: reading is paused too */
-    bool is_paused;               /* ... because of CLIENT PAUSE */
-    bool is_finishing;            /* close when the replies are sent; run nothing more */
-    bool is_touched;              /* in the worker's list of clients to settle, by: */
+    bool is_suspended; /* replies wait to drain, or clients are paused: parse no further */
+    bool is_throttled; /* ... because of its replies: reading is paused too */
+    bool is_paused;    /* ... because of CLIENT PAUSE */
+    bool is_finishing; /* close when the replies are sent; run nothing more */
+    bool is_touched;   /* in the worker's list of clients to settle, by: */
     struct client *next_touched;
-    bool no_touch;                /* CLIENT NO-TOUCH */
+    bool no_touch; /* CLIENT NO-TOUCH */
 
     /* Seen by other workers. */
-    struct client *previous, *next; /* registry */
+    struct client *previous, *next;         /* registry */
     char *name, *library, *library_version; /* registry; heap, NULL when unset */
-    _Atomic uint32_t database;      /* atomic, relaxed, as are these: */
+    _Atomic uint32_t database;              /* atomic, relaxed, as are these: */
     _Atomic bool no_evict;
     _Atomic bool is_killed;
-    _Atomic uint8_t protocol;       /* as reply.protocol */
-    _Atomic int64_t active_ms;      /* of the last request */
+    _Atomic uint8_t protocol;  /* as reply.protocol */
+    _Atomic int64_t active_ms; /* of the last request */
     _Atomic uint64_t command_count;
     _Atomic(const struct command *) last_command;
     _Atomic uint64_t held_bytes, output_bytes; /* when last settled */

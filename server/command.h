@@ -12,20 +12,22 @@
 struct call;
 
 enum command_flag {
-    COMMAND_READ = 1 << 0,         /* its keys' shards are locked for reading */
-    COMMAND_WRITE = 1 << 1,        /* ... for writing */
-    COMMAND_DENY_OOM = 1 << 2,     /* may need more memory */
+    COMMAND_READ = 1 << 0,     /* its keys' shards are locked for reading */
+    COMMAND_WRITE = 1 << 1,    /* ... for writing */
+    COMMAND_DENY_OOM = 1 << 2, /* may need more memory */
     COMMAND_ADMIN = 1 << 3,
-    COMMAND_FAST = 1 << 4,         /* O(1) or O(log n): timed by sampling */
+    COMMAND_FAST = 1 << 4, /* O(1) or O(log n): timed by sampling */
     COMMAND_NO_SCRIPT = 1 << 5,
     COMMAND_LOADING = 1 << 6,
     COMMAND_STALE = 1 << 7,
-    COMMAND_NO_AUTH = 1 << 8,      /* allowed before authentication */
+    COMMAND_NO_AUTH = 1 << 8, /* allowed before authentication */
     COMMAND_ALLOW_BUSY = 1 << 9,
-    COMMAND_DANGEROUS = 1 << 10,   /* only the ACL category */
-    COMMAND_NOT_KEYED = 1 << 11,   /* reads or writes keys but takes the locks itself (KEYS, FLUSHALL) */
-    COMMAND_UNPAUSED = 1 << 12,    /* runs while clients are paused */
-    COMMAND_TOUCHES_NOTHING = 1 << 13, /* a lookup leaves the key's access time alone (OBJECT, TTL, TYPE) */
+    COMMAND_DANGEROUS = 1 << 10, /* only the ACL category */
+    COMMAND_NOT_KEYED =
+        1 << 11, /* reads or writes keys but takes the locks itself (KEYS, FLUSHALL) */
+    COMMAND_UNPAUSED = 1 << 12, /* runs while clients are paused */
+    COMMAND_TOUCHES_NOTHING =
+        1 << 13, /* a lookup leaves the key's access time alone (OBJECT, TTL, TYPE) */
 };
 
 enum command_group { GROUP_STRING, GROUP_GENERIC, GROUP_CONNECTION, GROUP_SERVER };
@@ -40,16 +42,17 @@ struct command_keys {
 #define KEYS_EACH(a, s)    ((struct command_keys){(a), -1, (s)})
 
 struct command {
-    const char *name;    /* lower case; a subcommand's is "client|id" */
+    const char *name;               /* lower case; a subcommand's is "client|id" */
     void (*run)(struct call *call); /* NULL: a container that has only subcommands */
-    int16_t arity;       /* arguments with the name; negative: at least so many */
+    int16_t arity;                  /* arguments with the name; negative: at least so many */
     struct command_keys keys;
     uint32_t flags;
     enum command_group group;
     const char *since;
     const char *summary;
     const char *complexity;
-    const char *syntax;  /* arguments as the manual writes them: "key [NX | XX] [GET] ..."; COMMAND DOCS is made from it */
+    const char *
+        syntax; /* arguments as the manual writes them: "key [NX | XX] [GET] ..."; COMMAND DOCS is made from it */
     const struct command *subcommands;
     size_t subcommand_count;
 };
@@ -59,5 +62,6 @@ struct command_group_rows {
     const struct command *rows;
     size_t count;
 };
-extern const struct command_group_rows commands_strings, commands_keys, commands_scan, commands_connection, commands_client,
-    commands_server, commands_info, commands_config, commands_command, commands_debug;
+extern const struct command_group_rows commands_strings, commands_keys, commands_scan,
+    commands_connection, commands_client, commands_server, commands_info, commands_config,
+    commands_command, commands_debug;

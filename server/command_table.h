@@ -21,8 +21,8 @@ void command_table_destroy(struct command_table *table);
 /* By a name in any case. O(1), a few nanoseconds: one probe and one comparison of eight bytes for most. */
 struct command_found command_table_find(const struct command_table *table, struct bytes name);
 /* A container's subcommand by its own name ("id" of CLIENT). */
-struct command_found command_table_find_sub(const struct command_table *table, struct command_found container,
-                                            struct bytes name);
+struct command_found command_table_find_sub(const struct command_table *table,
+                                            struct command_found container, struct bytes name);
 /* By the full name: "get", "client|id". */
 struct command_found command_table_find_full(const struct command_table *table, struct bytes name);
 /* Commands without subcommands, and with: ids are below the second. */

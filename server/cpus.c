@@ -23,7 +23,8 @@ static uint32_t cpus_in_group_v2(void) {
     FILE *file = fopen("/sys/fs/cgroup/cpu.max", "re");
     if (file == NULL) return 0;
     double quota = 0, period = 0;
-    int found = fscanf(file, "%lf %lf", &quota, &period); /* "max 100000": no quota, and no number */
+    int found =
+        fscanf(file, "%lf %lf", &quota, &period); /* "max 100000": no quota, and no number */
     fclose(file);
     return found == 2 ? cpus_of_quota(quota, period) : 0;
 }

@@ -18,7 +18,8 @@
 #include "shards/base/memory.h"
 
 /* The arguments of a request. */
-static const struct bytes *arguments_of(const struct worker *worker, const struct request *request) {
+static const struct bytes *arguments_of(const struct worker *worker,
+                                        const struct request *request) {
     return &worker->arguments.data[request->first_argument];
 }
 
@@ -32,7 +33,8 @@ void dispatch_prepare(struct worker *worker, struct request *request) {
     }
     request->row = found.row;
     request->id = found.id;
-    if (found.row == NULL || found.row->keys.first == 0 || (uint32_t)found.row->keys.first >= request->argument_count) {
+    if (found.row == NULL || found.row->keys.first == 0 ||
+        (uint32_t)found.row->keys.first >= request->argument_count) {
         return;
     }
     struct bytes name = args[found.row->keys.first];
@@ -41,7 +43,8 @@ void dispatch_prepare(struct worker *worker, struct request *request) {
     /* The databases' array is immutable; a pointer in it may be exchanged at this moment, but what it pointed to lives on
      * until the workers have passed a turn (flushed databases are freed by upkeep): a hint may look at either. */
     uint32_t database = atomic_load_explicit(&request->client->database, memory_order_relaxed);
-    table_prefetch_bucket(&server->shards.shards[request->shard].databases[database]->table, request->hash);
+    table_prefetch_bucket(&server->shards.shards[request->shard].databases[database]->table,
+                          request->hash);
 }
 
 void dispatch_prefetch(struct worker *worker, const struct request *request) {
@@ -50,7 +53,8 @@ void dispatch_prefetch(struct worker *worker, const struct request *request) {
         return;
     }
     uint32_t database = atomic_load_explicit(&request->client->database, memory_order_relaxed);
-    table_prefetch_entry(&worker->server->shards.shards[request->shard].databases[database]->table, request->hash);
+    table_prefetch_entry(&worker->server->shards.shards[request->shard].databases[database]->table,
+                         request->hash);
 }
 
 /* ---- What may run -------------------------------------------------------------------------------------------------- */
@@ -63,11 +67,12 @@ static void reply_unknown_command(struct call *call) {
     for (uint32_t i = 1; i < call->arg_count && size < QUOTED_MAX; i++) {
         size_t room = QUOTED_MAX - size;
         size_t shown = call->args[i].size < room ? call->args[i].size : room;
-        size += (size_t)snprintf(text + size, sizeof(text) - size, "'%.*s' ", (int)shown, call->args[i].data);
+        size += (size_t)snprintf(text + size, sizeof(text) - size, "'%.*s' ", (int)shown,
+                                 call->args[i].data);
     }
     size_t name = call->args[0].size < QUOTED_MAX ? call->args[0].size : QUOTED_MAX;
-    reply_error_format(call->reply, "ERR unknown command '%.*s', with args beginning with: %s", (int)name,
-                       call->args[0].data, text);
+    reply_error_format(call->reply, "ERR unknown command '%.*s', with args beginning with: %s",
+                       (int)name, call->args[0].data, text);
 }
 
 static void reply_unknown_subcommand(struct call *call) {
@@ -78,8 +83,8 @@ static void reply_unknown_subcommand(struct call *call) {
     }
     container[size] = 0;
     size_t shown = call->args[1].size < 128 ? call->args[1].size : 128;
-    reply_error_format(call->reply, "ERR unknown subcommand '%.*s'. Try %s HELP.", (int)shown, call->args[1].data,
-                       container);
+    reply_error_format(call->reply, "ERR unknown subcommand '%.*s'. Try %s HELP.", (int)shown,
+                       call->args[1].data, container);
 }
 
 static bool arity_fits(const struct command *row, uint32_t count) {
@@ -103,7 +108,8 @@ static bool is_allowed(struct call *call, const struct command *row) {
         return false;
     }
     if (!arity_fits(row, call->arg_count) || row->run == NULL) {
-        reply_error_format(call->reply, "ERR wrong number of arguments for '%s' command", row->name);
+        reply_error_format(call->reply, "ERR wrong number of arguments for '%s' command",
+                           row->name);
         return false;
     }
     if (!client->is_authenticated && !(row->flags & COMMAND_NO_AUTH)) {
@@ -166,7 +172,8 @@ static void run_locked(struct call *call, const struct command *row) {
         row->run(call);
         return;
     }
-    uint32_t last = row->keys.last >= 0 ? (uint32_t)row->keys.last : call->arg_count - (uint32_t)-row->keys.last;
+    uint32_t last = row->keys.last >= 0 ? (uint32_t)row->keys.last
+                                        : call->arg_count - (uint32_t)-row->keys.last;
     if (last == (uint32_t)row->keys.first) {
         run_single(call, row);
     } else {
@@ -181,9 +188,10 @@ static void account_time(struct command_statistics *statistics, uint64_t ticks, 
     uint32_t bucket = microseconds == 0 ? 0 : 64 - (uint32_t)__builtin_clzll(microseconds);
     if (bucket >= COMMAND_HISTOGRAM) bucket = COMMAND_HISTOGRAM - 1;
     counters_add(&statistics->ticks, ticks * weight);
-    atomic_store_explicit(&statistics->histogram[bucket],
-                          atomic_load_explicit(&statistics->histogram[bucket], memory_order_relaxed) + weight,
-                          memory_order_relaxed);
+    atomic_store_explicit(
+        &statistics->histogram[bucket],
+        atomic_load_explicit(&statistics->histogram[bucket], memory_order_relaxed) + weight,
+        memory_order_relaxed);
 }
 
 static void run_accounted(struct call *call, const struct command *row, uint32_t id) {
@@ -211,9 +219,10 @@ static void account_rejected(struct worker *worker, const struct request *reques
 
 /* CLIENT REPLY: where this command's reply goes, and what the next one's will do. */
 static void choose_output(struct worker *worker, struct client *client) {
-    client->reply.buffer = client->reply_mode == CLIENT_REPLY_ON || client->reply_mode == CLIENT_REPLY_SKIP_NEXT
-                               ? &client->connection.output
-                               : &worker->discard;
+    client->reply.buffer =
+        client->reply_mode == CLIENT_REPLY_ON || client->reply_mode == CLIENT_REPLY_SKIP_NEXT
+            ? &client->connection.output
+            : &worker->discard;
 }
 
 static void settle_output(struct worker *worker, struct client *client, uint8_t mode_before) {

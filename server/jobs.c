@@ -20,9 +20,9 @@ enum { GROW_ABOVE_PERCENT = 80, SHRINK_BELOW_PERCENT = 20 };
 struct jobs {
     struct jobs_options options; /* immutable */
     struct job *ring;            /* immutable; what it holds: lock */
-    pthread_mutex_t lock;        /* guards all below; a leaf lock but for the jobs, which run without it */
-    pthread_cond_t has_job;      /* a job was queued, or stopping began */
-    pthread_cond_t has_changed;  /* a job was taken or done, or a thread ended */
+    pthread_mutex_t lock; /* guards all below; a leaf lock but for the jobs, which run without it */
+    pthread_cond_t has_job;     /* a job was queued, or stopping began */
+    pthread_cond_t has_changed; /* a job was taken or done, or a thread ended */
     uint32_t head, running, threads;
     bool is_stopping;
     struct jobs_statistics statistics;
@@ -35,9 +35,11 @@ static bool is_fuller_than(const struct jobs *jobs, uint32_t percent) {
 /* False when it waited for the time a thread lingers, and nothing came. */
 static bool await_job_locked(struct jobs *jobs) {
     int64_t deadline_ns = clock_monotonic_ns() + (int64_t)jobs->options.linger_ms * 1000000;
-    struct timespec deadline = {.tv_sec = deadline_ns / 1000000000, .tv_nsec = deadline_ns % 1000000000};
+    struct timespec deadline = {.tv_sec = deadline_ns / 1000000000,
+                                .tv_nsec = deadline_ns % 1000000000};
     while (jobs->statistics.waiting == 0 && !jobs->is_stopping) {
-        if (pthread_cond_clockwait(&jobs->has_job, &jobs->lock, CLOCK_MONOTONIC, &deadline) == ETIMEDOUT) {
+        if (pthread_cond_clockwait(&jobs->has_job, &jobs->lock, CLOCK_MONOTONIC, &deadline) ==
+            ETIMEDOUT) {
             return jobs->statistics.waiting != 0;
         }
     }
@@ -87,7 +89,8 @@ static bool add_thread_locked(struct jobs *jobs) {
     if (pthread_create(&thread, NULL, serve, jobs) != 0) return false;
     pthread_detach(thread);
     jobs->threads++;
-    if (jobs->threads > jobs->statistics.threads_peak) jobs->statistics.threads_peak = jobs->threads;
+    if (jobs->threads > jobs->statistics.threads_peak)
+        jobs->statistics.threads_peak = jobs->threads;
     return true;
 }
 
@@ -103,7 +106,8 @@ static bool grow_locked(struct jobs *jobs) {
 }
 
 static bool push_locked(struct jobs *jobs, struct job job) {
-    if (jobs->is_stopping || jobs->statistics.waiting == jobs->options.queue_max || !grow_locked(jobs)) {
+    if (jobs->is_stopping || jobs->statistics.waiting == jobs->options.queue_max ||
+        !grow_locked(jobs)) {
         jobs->statistics.refused++;
         return false;
     }

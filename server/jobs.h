@@ -18,7 +18,7 @@ struct job {
 };
 
 struct jobs_options {
-    uint32_t queue_max;   /* jobs that may wait */
+    uint32_t queue_max; /* jobs that may wait */
     uint32_t threads_min;
     uint32_t threads_max; /* at least 1 */
     uint32_t linger_ms;   /* a thread above the minimum ends after so long without work */

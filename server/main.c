@@ -32,10 +32,15 @@ int main(int argc, char **argv) {
     struct cli cli;
     cli_parse(&cli, argc, argv);
     switch (cli.action) {
-    case CLI_HELP: cli_print_help(stdout); return EXIT_SUCCESS;
-    case CLI_VERSION: cli_print_version(stdout); return EXIT_SUCCESS;
+    case CLI_HELP:
+        cli_print_help(stdout);
+        return EXIT_SUCCESS;
+    case CLI_VERSION:
+        cli_print_version(stdout);
+        return EXIT_SUCCESS;
     case CLI_SERVE:
-    case CLI_CHECK: return configure_and_serve(&cli);
+    case CLI_CHECK:
+        return configure_and_serve(&cli);
     }
     return EXIT_FAILURE;
 }

@@ -55,11 +55,13 @@ static void raise_descriptor_limit(const struct config *config) {
     rlim_t wanted = (rlim_t)config_number(&config->maxclients) + DESCRIPTORS_RESERVED;
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
-    struct rlimit raised = {.rlim_cur = wanted, .rlim_max = limit.rlim_max > wanted ? limit.rlim_max : wanted};
+    struct rlimit raised = {.rlim_cur = wanted,
+                            .rlim_max = limit.rlim_max > wanted ? limit.rlim_max : wanted};
     if (setrlimit(RLIMIT_NOFILE, &raised) == 0) return;
     raised = (struct rlimit){.rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max};
     if (setrlimit(RLIMIT_NOFILE, &raised) == 0) limit.rlim_cur = limit.rlim_max;
-    log_warning("maxclients asks for %llu descriptors, the system allows %llu: further clients will be refused (ulimit -n)",
+    log_warning("maxclients asks for %llu descriptors, the system allows %llu: further clients "
+                "will be refused (ulimit -n)",
                 (unsigned long long)wanted, (unsigned long long)limit.rlim_cur);
 }
 
@@ -141,17 +143,19 @@ static enum status start_workers(struct server *server) {
 }
 
 static void print_choices(const struct server *server) {
-    log_notice("sherd %s, pid %d: %u worker%s, %u shard%s (%s), %d databases", SHERD_VERSION, (int)getpid(),
-               server->worker_count, server->worker_count == 1 ? "" : "s", server->shards.count,
-               server->shards.count == 1 ? "" : "s",
-               config_number(&server->config->lock_mode) == LOCK_MODE_GLOBAL ? "lock mode global" : "lock mode sharded",
+    log_notice("sherd %s, pid %d: %u worker%s, %u shard%s (%s), %d databases", SHERD_VERSION,
+               (int)getpid(), server->worker_count, server->worker_count == 1 ? "" : "s",
+               server->shards.count, server->shards.count == 1 ? "" : "s",
+               config_number(&server->config->lock_mode) == LOCK_MODE_GLOBAL ? "lock mode global"
+                                                                             : "lock mode sharded",
                (int)server->shards.database_count);
     log_notice("Engine: %s", server->engine_text);
     log_notice("Memory: %zu KiB used at start, no limit (maxmemory is 0)", memory_used() / 1024);
     for (uint32_t i = 0; i < server->listener_count; i++) {
         log_notice("Listening on %s", server->listeners[i].text);
     }
-    log_notice("Ready to accept connections after %lld ms", (long long)(clock_unix_ms() - server->started_ms));
+    log_notice("Ready to accept connections after %lld ms",
+               (long long)(clock_unix_ms() - server->started_ms));
 }
 
 static void wait_for_end(struct server *server, const sigset_t *signals) {
@@ -205,8 +209,9 @@ int server_run(struct config *config) {
         log_warning("No memory or address space for the shards (is RLIMIT_AS, ulimit -v, set?)");
         goto no_shards;
     }
-    server->jobs = jobs_create(&(struct jobs_options){
-        .queue_max = JOBS_WAITING_MAX, .threads_max = JOBS_THREADS_MAX, .linger_ms = JOBS_LINGER_MS});
+    server->jobs = jobs_create(&(struct jobs_options){.queue_max = JOBS_WAITING_MAX,
+                                                      .threads_max = JOBS_THREADS_MAX,
+                                                      .linger_ms = JOBS_LINGER_MS});
     if (server->jobs == NULL) goto no_jobs;
     char error[LISTENER_ERROR_MAX];
     if (admission_open(server, error) != STATUS_OK) {
@@ -235,7 +240,8 @@ no_listeners:
     admission_close(server);
     jobs_destroy(server->jobs);
 no_jobs:
-    server->shards.reclaimer = (struct reclaimer){NULL, NULL}; /* nothing runs in the background any more */
+    server->shards.reclaimer =
+        (struct reclaimer){NULL, NULL}; /* nothing runs in the background any more */
     shards_release(&server->shards);
 no_shards:
     command_table_destroy(server->commands);
@@ -245,7 +251,8 @@ no_commands:
 }
 
 void server_stop(struct server *server) {
-    if (!atomic_exchange_explicit(&server->is_stopping, true, memory_order_relaxed)) kill(getpid(), SIGUSR2);
+    if (!atomic_exchange_explicit(&server->is_stopping, true, memory_order_relaxed))
+        kill(getpid(), SIGUSR2);
 }
 
 void server_unpause(struct server *server) {

@@ -19,26 +19,27 @@ enum { SERVER_LISTENERS_MAX = 17, SERVER_ID_TEXT = 41 };
 
 struct server {
     struct config *config;
-    struct command_table *commands;  /* immutable after start */
+    struct command_table *commands; /* immutable after start */
     struct shards shards;
     struct jobs *jobs;
-    struct worker *workers;          /* an array; immutable after start */
-    uint32_t worker_count;           /* immutable after start */
+    struct worker *workers;                          /* an array; immutable after start */
+    uint32_t worker_count;                           /* immutable after start */
     struct listener listeners[SERVER_LISTENERS_MAX]; /* worker 0 accepts from them */
-    uint32_t listener_count;         /* immutable after start */
-    char run_id[SERVER_ID_TEXT];     /* immutable: 40 hexadecimal digits */
-    int64_t started_ms;              /* immutable */
+    uint32_t listener_count;                         /* immutable after start */
+    char run_id[SERVER_ID_TEXT];                     /* immutable: 40 hexadecimal digits */
+    int64_t started_ms;                              /* immutable */
     char engine_text[ENGINE_TEXT_MAX];
-    int spare_fd;                    /* given up for a moment to refuse politely when descriptors run out; worker 0 */
-    uint32_t resting_listeners;      /* a bit each: waits for the tick, for want of descriptors; worker 0 */
+    int spare_fd; /* given up for a moment to refuse politely when descriptors run out; worker 0 */
+    uint32_t
+        resting_listeners; /* a bit each: waits for the tick, for want of descriptors; worker 0 */
 
     _Atomic uint64_t next_client_id;
-    _Atomic uint32_t client_count;   /* connected now, over all workers */
+    _Atomic uint32_t client_count; /* connected now, over all workers */
     _Atomic uint64_t connections_received, connections_rejected;
-    _Atomic int64_t pause_until_ms;  /* 0: not paused */
+    _Atomic int64_t pause_until_ms; /* 0: not paused */
     _Atomic bool pause_writes_only;
     _Atomic bool is_stopping;
-    _Atomic bool expiry_is_active;   /* DEBUG SET-ACTIVE-EXPIRE */
+    _Atomic bool expiry_is_active;       /* DEBUG SET-ACTIVE-EXPIRE */
     _Atomic int64_t statistics_since_ms; /* CONFIG RESETSTAT */
 };
 

@@ -22,11 +22,12 @@
 #include "shards/base/memory.h"
 
 enum {
-    TICK_MS = 100,          /* between rounds of upkeep while some key has a deadline, or some client waits */
-    TICK_IDLE_MS = 500,     /* otherwise */
-    UPKEEP_STEPS = 256,     /* of one shard, between two turns: a hold of some tens of microseconds */
-    STOP_MS = 5000,         /* a stopping worker gives its clients so long to take their replies */
-    BUFFERS_KEPT = 64,      /* chunks at rest a worker keeps: 1 MiB */
+    TICK_MS =
+        100, /* between rounds of upkeep while some key has a deadline, or some client waits */
+    TICK_IDLE_MS = 500, /* otherwise */
+    UPKEEP_STEPS = 256, /* of one shard, between two turns: a hold of some tens of microseconds */
+    STOP_MS = 5000,     /* a stopping worker gives its clients so long to take their replies */
+    BUFFERS_KEPT = 64,  /* chunks at rest a worker keeps: 1 MiB */
 };
 
 /* ---- Clients --------------------------------------------------------------------------------------------------------- */
@@ -66,7 +67,8 @@ static void adopt(struct worker *worker, int fd) {
         admission_leave(server, worker);
         return;
     }
-    int64_t limit = config_number(&server->config->client_output_buffer_limit[CLIENTS_NORMAL].hard_bytes);
+    int64_t limit =
+        config_number(&server->config->client_output_buffer_limit[CLIENTS_NORMAL].hard_bytes);
     connection_init(&client->connection, fd, &worker->buffers, (size_t)limit);
     client->worker = worker;
     client->id = atomic_fetch_add_explicit(&server->next_client_id, 1, memory_order_relaxed);
@@ -173,7 +175,8 @@ static void on_released(void *context, struct connection *connection) {
     struct worker *worker = context;
     struct client *client = (struct client *)connection;
     check(!client->is_touched && client->batched == 0);
-    counters_add(&worker->sent_bytes, atomic_load_explicit(&connection->sent_bytes, memory_order_relaxed));
+    counters_add(&worker->sent_bytes,
+                 atomic_load_explicit(&connection->sent_bytes, memory_order_relaxed));
     free_client(client);
     admission_leave(worker->server, worker);
 }
@@ -268,7 +271,9 @@ static void close_idle_clients(struct worker *worker) {
     if (timeout_ms == 0) return;
     for (struct client *client = worker->clients, *next; client != NULL; client = next) {
         next = client->next;
-        if (worker->now_ms - atomic_load_explicit(&client->active_ms, memory_order_relaxed) <= timeout_ms) continue;
+        if (worker->now_ms - atomic_load_explicit(&client->active_ms, memory_order_relaxed) <=
+            timeout_ms)
+            continue;
         log_verbose("Closing idle client %llu", (unsigned long long)client->id);
         counters_add(&worker->closed_idle, 1);
         worker_close_client(worker, client);
@@ -287,7 +292,8 @@ static void keep_up(struct worker *worker) {
     worker->upkeep_is_due = false;
     for (uint32_t i = worker->index; i < server->shards.count; i += server->worker_count) {
         if (!shard_needs_upkeep(server, &server->shards.shards[i])) continue;
-        if (shards_upkeep(&server->shards, i, worker->now_ms, UPKEEP_STEPS)) worker->upkeep_is_due = true;
+        if (shards_upkeep(&server->shards, i, worker->now_ms, UPKEEP_STEPS))
+            worker->upkeep_is_due = true;
     }
 }
 
@@ -314,7 +320,8 @@ static void turn(struct worker *worker, int timeout_ms) {
     worker->now_is_stale = true;
     worker->has_received = false;
     if (engine_turn(worker->engine, timeout_ms) != STATUS_OK) {
-        log_warning("Worker %u: the %s engine failed; stopping", worker->index, engine_name(worker->engine));
+        log_warning("Worker %u: the %s engine failed; stopping", worker->index,
+                    engine_name(worker->engine));
         server_stop(worker->server);
         worker->is_stopping = true;
     }
@@ -390,7 +397,8 @@ static void *run(void *argument) {
     struct worker_start *start = argument;
     struct worker *worker = start->worker;
     enum status status = create_engine(worker, start->text);
-    if (status == STATUS_OK && worker->index == 0) status = admission_listen(worker->server, worker->engine, start->text);
+    if (status == STATUS_OK && worker->index == 0)
+        status = admission_listen(worker->server, worker->engine, start->text);
     worker->now_ms = clock_unix_ms();
     answer_start(start, status); /* `start` is gone from here on */
     if (status != STATUS_OK) return NULL;
@@ -412,8 +420,8 @@ enum status worker_init(struct worker *worker, struct server *server, uint32_t i
     random_system(&seed, sizeof(seed));
     random_init(&worker->random, seed);
     worker->counters = counters_of_worker(&server->shards.counters, index);
-    worker->commands =
-        memory_allocate_zeroed(command_table_count_all(server->commands) * sizeof(*worker->commands));
+    worker->commands = memory_allocate_zeroed(command_table_count_all(server->commands) *
+                                              sizeof(*worker->commands));
     return worker->commands == NULL ? STATUS_NO_MEMORY : STATUS_OK;
 }
 
@@ -422,7 +430,8 @@ enum status worker_start(struct worker *worker, char *text) {
     pthread_mutex_init(&start.lock, NULL);
     pthread_cond_init(&start.answered, NULL);
     if (pthread_create(&worker->thread, NULL, run, &start) != 0) {
-        snprintf(text, ENGINE_TEXT_MAX, "no thread for worker %u (a limit on processes?)", worker->index);
+        snprintf(text, ENGINE_TEXT_MAX, "no thread for worker %u (a limit on processes?)",
+                 worker->index);
         return STATUS_REFUSED;
     }
     pthread_mutex_lock(&start.lock);

@@ -25,7 +25,8 @@ struct server;
 enum { COMMAND_SAMPLE = 16, COMMAND_HISTOGRAM = 32 };
 struct command_statistics {
     _Atomic uint64_t calls, ticks, failed, rejected;
-    _Atomic uint32_t histogram[COMMAND_HISTOGRAM]; /* by power of two of microseconds: bucket i holds times in (2^(i-1), 2^i] */
+    _Atomic uint32_t histogram
+        [COMMAND_HISTOGRAM]; /* by power of two of microseconds: bucket i holds times in (2^(i-1), 2^i] */
 };
 
 /* A parsed request, ready to run. */
@@ -33,11 +34,11 @@ struct request {
     struct client *client;
     const struct command *row; /* NULL: unknown, or a protocol error of the client */
     uint32_t id;
-    uint32_t first_argument;   /* index into the worker's arguments */
+    uint32_t first_argument; /* index into the worker's arguments */
     uint32_t argument_count;
-    uint32_t shard;            /* of its first key */
-    size_t end;                /* offset in the client's view of what follows */
-    uint64_t hash;             /* of its first key */
+    uint32_t shard; /* of its first key */
+    size_t end;     /* offset in the client's view of what follows */
+    uint64_t hash;  /* of its first key */
 };
 
 enum {
@@ -55,32 +56,32 @@ struct worker {
     struct engine *engine;
     struct mailbox mailbox;
     struct buffer_pool buffers;
-    struct counters *counters;      /* its row of each shard */
+    struct counters *counters; /* its row of each shard */
 
     /* The turn; this thread only. */
-    int64_t now_ms;                 /* read once a turn, when its first event comes */
+    int64_t now_ms; /* read once a turn, when its first event comes */
     bool now_is_stale;
-    bool has_received;              /* input came in this turn */
-    bool has_paused;                /* some client waits for the end of CLIENT PAUSE */
+    bool has_received; /* input came in this turn */
+    bool has_paused;   /* some client waits for the end of CLIENT PAUSE */
     struct resp_arguments arguments;
     struct request batch[BATCH_MAX];
     uint32_t batch_count;
-    struct client *touched;         /* clients to settle after the batch: a list */
-    struct buffer discard;          /* where replies of CLIENT REPLY OFF go */
-    uint32_t *lock_indexes;         /* shards of a command of several keys */
+    struct client *touched; /* clients to settle after the batch: a list */
+    struct buffer discard;  /* where replies of CLIENT REPLY OFF go */
+    uint32_t *lock_indexes; /* shards of a command of several keys */
     uint32_t lock_capacity;
-    void *scratch;                  /* call_scratch; grows, kept when small */
+    void *scratch; /* call_scratch; grows, kept when small */
     size_t scratch_capacity, scratch_used;
     struct random random;
     int64_t next_tick_ms;
-    bool upkeep_is_due;             /* more work was left */
+    bool upkeep_is_due; /* more work was left */
     bool is_stopping;
     int64_t stop_deadline_ms;
 
     /* The registry of its clients. `registry` is a leaf lock: nothing else is taken while it is held. */
     pthread_mutex_t registry;
-    struct client *clients;         /* registry */
-    _Atomic uint32_t client_count;  /* atomic, relaxed: placement and statistics */
+    struct client *clients;        /* registry */
+    _Atomic uint32_t client_count; /* atomic, relaxed: placement and statistics */
 
     /* Statistics; atomic, relaxed, this thread writes. */
     struct command_statistics *commands; /* by command id */

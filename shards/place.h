@@ -18,10 +18,10 @@ struct place {
 };
 
 /* Put, keeping `place->entry` right: see database_put. */
-must_use static inline enum status place_put(struct place *place, const struct entry_content *content,
-                                             int64_t deadline_ms) {
-    enum status status =
-        database_put(place->database, &place->key, &place->entry, content, deadline_ms, place->reclaimer);
+must_use static inline enum status
+place_put(struct place *place, const struct entry_content *content, int64_t deadline_ms) {
+    enum status status = database_put(place->database, &place->key, &place->entry, content,
+                                      deadline_ms, place->reclaimer);
     if (status == STATUS_OK) entry_touch(place->entry, place->now_ms);
     return status;
 }

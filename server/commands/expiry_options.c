@@ -8,12 +8,16 @@ static const struct {
     bool has_number;
     unsigned needs;
 } words[] = {
-    {"EX", EXPIRY_S, true, 0},           {"PX", EXPIRY_MS, true, 0},
-    {"EXAT", EXPIRY_AT_S, true, 0},      {"PXAT", EXPIRY_AT_MS, true, 0},
-    {"KEEPTTL", EXPIRY_KEEP, false, EXPIRY_ALLOW_KEEP}, {"PERSIST", EXPIRY_PERSIST, false, EXPIRY_ALLOW_PERSIST},
+    {"EX", EXPIRY_S, true, 0},
+    {"PX", EXPIRY_MS, true, 0},
+    {"EXAT", EXPIRY_AT_S, true, 0},
+    {"PXAT", EXPIRY_AT_MS, true, 0},
+    {"KEEPTTL", EXPIRY_KEEP, false, EXPIRY_ALLOW_KEEP},
+    {"PERSIST", EXPIRY_PERSIST, false, EXPIRY_ALLOW_PERSIST},
 };
 
-bool expiry_option_take(const struct call *call, uint32_t *index, unsigned allowed, struct expiry_option *option) {
+bool expiry_option_take(const struct call *call, uint32_t *index, unsigned allowed,
+                        struct expiry_option *option) {
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         if (!call_is(call, *index, words[i].word) || (words[i].needs & ~allowed) != 0) continue;
         if (option->kind != EXPIRY_NONE && option->kind != words[i].kind) return false;
@@ -25,7 +29,8 @@ bool expiry_option_take(const struct call *call, uint32_t *index, unsigned allow
     return false;
 }
 
-bool expiry_deadline(int64_t number, int64_t unit_ms, bool is_absolute, int64_t now_ms, int64_t *deadline_ms) {
+bool expiry_deadline(int64_t number, int64_t unit_ms, bool is_absolute, int64_t now_ms,
+                     int64_t *deadline_ms) {
     int64_t ms;
     if (__builtin_mul_overflow(number, unit_ms, &ms)) return false;
     return !__builtin_add_overflow(ms, is_absolute ? 0 : now_ms, deadline_ms);
@@ -33,12 +38,16 @@ bool expiry_deadline(int64_t number, int64_t unit_ms, bool is_absolute, int64_t 
 
 bool expiry_option_resolve(struct call *call, struct expiry_option *option) {
     option->deadline_ms = ENTRY_NO_EXPIRY;
-    if (option->kind == EXPIRY_NONE || option->kind == EXPIRY_KEEP || option->kind == EXPIRY_PERSIST) return true;
+    if (option->kind == EXPIRY_NONE || option->kind == EXPIRY_KEEP ||
+        option->kind == EXPIRY_PERSIST)
+        return true;
     int64_t number;
     if (!call_integer(call, option->argument, &number)) return false;
     int64_t unit_ms = option->kind == EXPIRY_S || option->kind == EXPIRY_AT_S ? 1000 : 1;
     bool is_absolute = option->kind == EXPIRY_AT_S || option->kind == EXPIRY_AT_MS;
-    if (number > 0 && expiry_deadline(number, unit_ms, is_absolute, call->now_ms, &option->deadline_ms)) return true;
+    if (number > 0 &&
+        expiry_deadline(number, unit_ms, is_absolute, call->now_ms, &option->deadline_ms))
+        return true;
     reply_error_format(call->reply, "ERR invalid expire time in '%s' command", call->command->name);
     return false;
 }

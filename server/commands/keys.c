@@ -10,7 +10,7 @@
 
 /* ---- Counting over several keys --------------------------------------------------------------------------------------------- */
 
-static void delete(struct call *call) {
+static void delete (struct call *call) {
     int64_t removed = 0;
     for (uint32_t i = 1; i < call->arg_count; i++) {
         struct place place = call_write(call, i);
@@ -42,7 +42,12 @@ static void type(struct call *call) {
 
 /* ---- Deadlines ----------------------------------------------------------------------------------------------------------------- */
 
-enum expire_condition { EXPIRE_IF_NONE = 1, EXPIRE_IF_SOME = 2, EXPIRE_IF_LATER = 4, EXPIRE_IF_SOONER = 8 };
+enum expire_condition {
+    EXPIRE_IF_NONE = 1,
+    EXPIRE_IF_SOME = 2,
+    EXPIRE_IF_LATER = 4,
+    EXPIRE_IF_SOONER = 8
+};
 
 static bool read_expire_conditions(struct call *call, unsigned *conditions) {
     *conditions = 0;
@@ -56,12 +61,14 @@ static bool read_expire_conditions(struct call *call, unsigned *conditions) {
         } else if (call_is(call, i, "LT")) {
             *conditions |= EXPIRE_IF_SOONER;
         } else {
-            reply_error_format(call->reply, "ERR Unsupported option %.*s", (int)call->args[i].size, call->args[i].data);
+            reply_error_format(call->reply, "ERR Unsupported option %.*s", (int)call->args[i].size,
+                               call->args[i].data);
             return false;
         }
     }
     if ((*conditions & EXPIRE_IF_NONE) && (*conditions & ~(unsigned)EXPIRE_IF_NONE)) {
-        reply_error(call->reply, "ERR NX and XX, GT or LT options at the same time are not compatible");
+        reply_error(call->reply,
+                    "ERR NX and XX, GT or LT options at the same time are not compatible");
         return false;
     }
     if ((*conditions & EXPIRE_IF_LATER) && (*conditions & EXPIRE_IF_SOONER)) {
@@ -72,7 +79,8 @@ static bool read_expire_conditions(struct call *call, unsigned *conditions) {
 }
 
 /* A key without a deadline counts as one that is infinitely late. */
-static bool expire_conditions_hold(unsigned conditions, const struct entry *entry, int64_t deadline_ms) {
+static bool expire_conditions_hold(unsigned conditions, const struct entry *entry,
+                                   int64_t deadline_ms) {
     bool has = entry_has_expiry(entry);
     int64_t present_ms = entry_deadline_ms(entry);
     if ((conditions & EXPIRE_IF_NONE) && has) return false;
@@ -88,7 +96,8 @@ static void expire(struct call *call, int64_t unit_ms, bool is_absolute) {
     if (!call_integer(call, 2, &number) || !read_expire_conditions(call, &conditions)) return;
     if (__builtin_mul_overflow(number, unit_ms, &ms) ||
         __builtin_add_overflow(ms, is_absolute ? 0 : call->now_ms, &deadline_ms)) {
-        reply_error_format(call->reply, "ERR invalid expire time in '%s' command", call->command->name);
+        reply_error_format(call->reply, "ERR invalid expire time in '%s' command",
+                           call->command->name);
         return;
     }
     struct place place = call_write(call, 1);
@@ -98,7 +107,8 @@ static void expire(struct call *call, int64_t unit_ms, bool is_absolute) {
     }
     if (deadline_ms <= call->now_ms) {
         place_remove(&place);
-    } else if (database_set_deadline(place.database, &place.key, place.entry, deadline_ms) == NULL) {
+    } else if (database_set_deadline(place.database, &place.key, place.entry, deadline_ms) ==
+               NULL) {
         call_failed(call, STATUS_NO_MEMORY);
         return;
     }
@@ -144,7 +154,8 @@ static void expire_time_ms(struct call *call) {
 static void persist(struct call *call) {
     struct place place = call_write(call, 1);
     bool had = place.entry != NULL && entry_has_expiry(place.entry);
-    if (had && database_set_deadline(place.database, &place.key, place.entry, ENTRY_NO_EXPIRY) == NULL) {
+    if (had &&
+        database_set_deadline(place.database, &place.key, place.entry, ENTRY_NO_EXPIRY) == NULL) {
         call_failed(call, STATUS_NO_MEMORY);
         return;
     }
@@ -282,8 +293,10 @@ static void object_encoding(struct call *call) {
 
 static void object_frequency(struct call *call) {
     if (object_of(call) == NULL) return;
-    reply_error(call->reply, "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that "
-                             "when switching between policies at runtime LRU and LFU data will take some time to adjust.");
+    reply_error(call->reply, "ERR An LFU maxmemory policy is not selected, access frequency not "
+                             "tracked. Please note that "
+                             "when switching between policies at runtime LRU and LFU data will "
+                             "take some time to adjust.");
 }
 
 static void object_idle_time(struct call *call) {
@@ -321,76 +334,248 @@ static void object_help(struct call *call) {
 
 /* clang-format off: a row reads best as a row */
 static const struct command object_rows[] = {
-    {.name = "object|encoding", .run = object_encoding, .arity = 3, .flags = COMMAND_READ | COMMAND_TOUCHES_NOTHING, .keys = ONE_KEY_AT(2),
-     .group = GROUP_GENERIC, .since = "2.2.3", .complexity = "O(1)", .summary = "Returns how a value is kept.", .syntax = "key"},
-    {.name = "object|freq", .run = object_frequency, .arity = 3, .flags = COMMAND_READ | COMMAND_TOUCHES_NOTHING, .keys = ONE_KEY_AT(2),
-     .group = GROUP_GENERIC, .since = "4.0.0", .complexity = "O(1)", .summary = "Returns how often a key is used, under an LFU policy.", .syntax = "key"},
-    {.name = "object|help", .run = object_help, .arity = 2, .flags = COMMAND_LOADING | COMMAND_STALE,
-     .group = GROUP_GENERIC, .since = "6.2.0", .complexity = "O(1)", .summary = "Explains OBJECT.", .syntax = ""},
-    {.name = "object|idletime", .run = object_idle_time, .arity = 3, .flags = COMMAND_READ | COMMAND_TOUCHES_NOTHING, .keys = ONE_KEY_AT(2),
-     .group = GROUP_GENERIC, .since = "2.2.3", .complexity = "O(1)", .summary = "Returns the seconds since a key was last used.", .syntax = "key"},
-    {.name = "object|refcount", .run = object_references, .arity = 3, .flags = COMMAND_READ | COMMAND_TOUCHES_NOTHING, .keys = ONE_KEY_AT(2),
-     .group = GROUP_GENERIC, .since = "2.2.3", .complexity = "O(1)", .summary = "Returns 1: values are not shared between keys.", .syntax = "key"},
+    {.name = "object|encoding",
+     .run = object_encoding,
+     .arity = 3,
+     .flags = COMMAND_READ | COMMAND_TOUCHES_NOTHING,
+     .keys = ONE_KEY_AT(2),
+     .group = GROUP_GENERIC,
+     .since = "2.2.3",
+     .complexity = "O(1)",
+     .summary = "Returns how a value is kept.",
+     .syntax = "key"},
+    {.name = "object|freq",
+     .run = object_frequency,
+     .arity = 3,
+     .flags = COMMAND_READ | COMMAND_TOUCHES_NOTHING,
+     .keys = ONE_KEY_AT(2),
+     .group = GROUP_GENERIC,
+     .since = "4.0.0",
+     .complexity = "O(1)",
+     .summary = "Returns how often a key is used, under an LFU policy.",
+     .syntax = "key"},
+    {.name = "object|help",
+     .run = object_help,
+     .arity = 2,
+     .flags = COMMAND_LOADING | COMMAND_STALE,
+     .group = GROUP_GENERIC,
+     .since = "6.2.0",
+     .complexity = "O(1)",
+     .summary = "Explains OBJECT.",
+     .syntax = ""},
+    {.name = "object|idletime",
+     .run = object_idle_time,
+     .arity = 3,
+     .flags = COMMAND_READ | COMMAND_TOUCHES_NOTHING,
+     .keys = ONE_KEY_AT(2),
+     .group = GROUP_GENERIC,
+     .since = "2.2.3",
+     .complexity = "O(1)",
+     .summary = "Returns the seconds since a key was last used.",
+     .syntax = "key"},
+    {.name = "object|refcount",
+     .run = object_references,
+     .arity = 3,
+     .flags = COMMAND_READ | COMMAND_TOUCHES_NOTHING,
+     .keys = ONE_KEY_AT(2),
+     .group = GROUP_GENERIC,
+     .since = "2.2.3",
+     .complexity = "O(1)",
+     .summary = "Returns 1: values are not shared between keys.",
+     .syntax = "key"},
 };
 
 static const struct command rows[] = {
-    {.name = "copy", .run = copy, .arity = -3, .flags = COMMAND_WRITE | COMMAND_DENY_OOM, .keys = KEYS_FROM_TO(1, 2),
-     .group = GROUP_GENERIC, .since = "6.2.0", .complexity = "O(1) for large strings, O(n) for short ones",
-     .summary = "Copies a key to another, perhaps in another database.", .syntax = "source destination [DB destination-db] [REPLACE]"},
-    {.name = "del", .run = delete, .arity = -2, .flags = COMMAND_WRITE, .keys = KEYS_EACH(1, 1),
-     .group = GROUP_GENERIC, .since = "1.0.0", .complexity = "O(n) in the keys; large values are freed in the background",
-     .summary = "Deletes keys.", .syntax = "key [key ...]"},
-    {.name = "exists", .run = count_present, .arity = -2, .flags = COMMAND_READ | COMMAND_FAST | COMMAND_TOUCHES_NOTHING, .keys = KEYS_EACH(1, 1),
-     .group = GROUP_GENERIC, .since = "1.0.0", .complexity = "O(n) in the keys",
-     .summary = "Counts the keys that exist.", .syntax = "key [key ...]"},
-    {.name = "expire", .run = expire_in_seconds, .arity = -3, .flags = COMMAND_WRITE | COMMAND_FAST, .keys = ONE_KEY_AT(1),
-     .group = GROUP_GENERIC, .since = "1.0.0", .complexity = "O(1)",
-     .summary = "Lets a key expire in so many seconds.", .syntax = "key seconds [NX | XX | GT | LT]"},
-    {.name = "expireat", .run = expire_at_second, .arity = -3, .flags = COMMAND_WRITE | COMMAND_FAST, .keys = ONE_KEY_AT(1),
-     .group = GROUP_GENERIC, .since = "1.2.0", .complexity = "O(1)",
-     .summary = "Lets a key expire at a Unix time.", .syntax = "key unix-time-seconds [NX | XX | GT | LT]"},
-    {.name = "expiretime", .run = expire_time_s, .arity = 2, .flags = COMMAND_READ | COMMAND_FAST | COMMAND_TOUCHES_NOTHING, .keys = ONE_KEY_AT(1),
-     .group = GROUP_GENERIC, .since = "7.0.0", .complexity = "O(1)",
-     .summary = "Returns the Unix time at which a key expires, in seconds.", .syntax = "key"},
-    {.name = "move", .run = move, .arity = 3, .flags = COMMAND_WRITE | COMMAND_FAST, .keys = ONE_KEY_AT(1),
-     .group = GROUP_GENERIC, .since = "1.0.0", .complexity = "O(1)",
-     .summary = "Moves a key to another database.", .syntax = "key db"},
-    {.name = "object", .arity = -2, .flags = 0, .group = GROUP_GENERIC, .since = "2.2.3", .complexity = "by subcommand",
-     .summary = "Looks at a value from outside.", .syntax = "",
-     .subcommands = object_rows, .subcommand_count = sizeof(object_rows) / sizeof(object_rows[0])},
-    {.name = "persist", .run = persist, .arity = 2, .flags = COMMAND_WRITE | COMMAND_FAST, .keys = ONE_KEY_AT(1),
-     .group = GROUP_GENERIC, .since = "2.2.0", .complexity = "O(1)",
-     .summary = "Takes a key's expiry away.", .syntax = "key"},
-    {.name = "pexpire", .run = expire_in_milliseconds, .arity = -3, .flags = COMMAND_WRITE | COMMAND_FAST, .keys = ONE_KEY_AT(1),
-     .group = GROUP_GENERIC, .since = "2.6.0", .complexity = "O(1)",
-     .summary = "Lets a key expire in so many milliseconds.", .syntax = "key milliseconds [NX | XX | GT | LT]"},
-    {.name = "pexpireat", .run = expire_at_millisecond, .arity = -3, .flags = COMMAND_WRITE | COMMAND_FAST, .keys = ONE_KEY_AT(1),
-     .group = GROUP_GENERIC, .since = "2.6.0", .complexity = "O(1)",
-     .summary = "Lets a key expire at a Unix time in milliseconds.", .syntax = "key unix-time-milliseconds [NX | XX | GT | LT]"},
-    {.name = "pexpiretime", .run = expire_time_ms, .arity = 2, .flags = COMMAND_READ | COMMAND_FAST | COMMAND_TOUCHES_NOTHING, .keys = ONE_KEY_AT(1),
-     .group = GROUP_GENERIC, .since = "7.0.0", .complexity = "O(1)",
-     .summary = "Returns the Unix time at which a key expires, in milliseconds.", .syntax = "key"},
-    {.name = "pttl", .run = time_to_live_ms, .arity = 2, .flags = COMMAND_READ | COMMAND_FAST | COMMAND_TOUCHES_NOTHING, .keys = ONE_KEY_AT(1),
-     .group = GROUP_GENERIC, .since = "2.6.0", .complexity = "O(1)",
-     .summary = "Returns the milliseconds until a key expires.", .syntax = "key"},
-    {.name = "rename", .run = rename_always, .arity = 3, .flags = COMMAND_WRITE, .keys = KEYS_FROM_TO(1, 2),
-     .group = GROUP_GENERIC, .since = "1.0.0", .complexity = "O(1)",
-     .summary = "Renames a key, over one that has the name.", .syntax = "key newkey"},
-    {.name = "renamenx", .run = rename_if_absent, .arity = 3, .flags = COMMAND_WRITE | COMMAND_FAST, .keys = KEYS_FROM_TO(1, 2),
-     .group = GROUP_GENERIC, .since = "1.0.0", .complexity = "O(1)",
-     .summary = "Renames a key, if none has the name.", .syntax = "key newkey"},
-    {.name = "touch", .run = count_present, .arity = -2, .flags = COMMAND_READ | COMMAND_FAST, .keys = KEYS_EACH(1, 1),
-     .group = GROUP_GENERIC, .since = "3.2.1", .complexity = "O(n) in the keys",
-     .summary = "Counts the keys that exist, and marks them as used.", .syntax = "key [key ...]"},
-    {.name = "ttl", .run = time_to_live_s, .arity = 2, .flags = COMMAND_READ | COMMAND_FAST | COMMAND_TOUCHES_NOTHING, .keys = ONE_KEY_AT(1),
-     .group = GROUP_GENERIC, .since = "1.0.0", .complexity = "O(1)",
-     .summary = "Returns the seconds until a key expires.", .syntax = "key"},
-    {.name = "type", .run = type, .arity = 2, .flags = COMMAND_READ | COMMAND_FAST | COMMAND_TOUCHES_NOTHING, .keys = ONE_KEY_AT(1),
-     .group = GROUP_GENERIC, .since = "1.0.0", .complexity = "O(1)",
-     .summary = "Returns the type of a key's value.", .syntax = "key"},
-    {.name = "unlink", .run = delete, .arity = -2, .flags = COMMAND_WRITE | COMMAND_FAST, .keys = KEYS_EACH(1, 1),
-     .group = GROUP_GENERIC, .since = "4.0.0", .complexity = "O(n) in the keys; large values are freed in the background",
-     .summary = "Deletes keys: the same as DEL here.", .syntax = "key [key ...]"},
+    {.name = "copy",
+     .run = copy,
+     .arity = -3,
+     .flags = COMMAND_WRITE | COMMAND_DENY_OOM,
+     .keys = KEYS_FROM_TO(1, 2),
+     .group = GROUP_GENERIC,
+     .since = "6.2.0",
+     .complexity = "O(1) for large strings, O(n) for short ones",
+     .summary = "Copies a key to another, perhaps in another database.",
+     .syntax = "source destination [DB destination-db] [REPLACE]"},
+    {.name = "del",
+     .run = delete,
+     .arity = -2,
+     .flags = COMMAND_WRITE,
+     .keys = KEYS_EACH(1, 1),
+     .group = GROUP_GENERIC,
+     .since = "1.0.0",
+     .complexity = "O(n) in the keys; large values are freed in the background",
+     .summary = "Deletes keys.",
+     .syntax = "key [key ...]"},
+    {.name = "exists",
+     .run = count_present,
+     .arity = -2,
+     .flags = COMMAND_READ | COMMAND_FAST | COMMAND_TOUCHES_NOTHING,
+     .keys = KEYS_EACH(1, 1),
+     .group = GROUP_GENERIC,
+     .since = "1.0.0",
+     .complexity = "O(n) in the keys",
+     .summary = "Counts the keys that exist.",
+     .syntax = "key [key ...]"},
+    {.name = "expire",
+     .run = expire_in_seconds,
+     .arity = -3,
+     .flags = COMMAND_WRITE | COMMAND_FAST,
+     .keys = ONE_KEY_AT(1),
+     .group = GROUP_GENERIC,
+     .since = "1.0.0",
+     .complexity = "O(1)",
+     .summary = "Lets a key expire in so many seconds.",
+     .syntax = "key seconds [NX | XX | GT | LT]"},
+    {.name = "expireat",
+     .run = expire_at_second,
+     .arity = -3,
+     .flags = COMMAND_WRITE | COMMAND_FAST,
+     .keys = ONE_KEY_AT(1),
+     .group = GROUP_GENERIC,
+     .since = "1.2.0",
+     .complexity = "O(1)",
+     .summary = "Lets a key expire at a Unix time.",
+     .syntax = "key unix-time-seconds [NX | XX | GT | LT]"},
+    {.name = "expiretime",
+     .run = expire_time_s,
+     .arity = 2,
+     .flags = COMMAND_READ | COMMAND_FAST | COMMAND_TOUCHES_NOTHING,
+     .keys = ONE_KEY_AT(1),
+     .group = GROUP_GENERIC,
+     .since = "7.0.0",
+     .complexity = "O(1)",
+     .summary = "Returns the Unix time at which a key expires, in seconds.",
+     .syntax = "key"},
+    {.name = "move",
+     .run = move,
+     .arity = 3,
+     .flags = COMMAND_WRITE | COMMAND_FAST,
+     .keys = ONE_KEY_AT(1),
+     .group = GROUP_GENERIC,
+     .since = "1.0.0",
+     .complexity = "O(1)",
+     .summary = "Moves a key to another database.",
+     .syntax = "key db"},
+    {.name = "object",
+     .arity = -2,
+     .flags = 0,
+     .group = GROUP_GENERIC,
+     .since = "2.2.3",
+     .complexity = "by subcommand",
+     .summary = "Looks at a value from outside.",
+     .syntax = "",
+     .subcommands = object_rows,
+     .subcommand_count = sizeof(object_rows) / sizeof(object_rows[0])},
+    {.name = "persist",
+     .run = persist,
+     .arity = 2,
+     .flags = COMMAND_WRITE | COMMAND_FAST,
+     .keys = ONE_KEY_AT(1),
+     .group = GROUP_GENERIC,
+     .since = "2.2.0",
+     .complexity = "O(1)",
+     .summary = "Takes a key's expiry away.",
+     .syntax = "key"},
+    {.name = "pexpire",
+     .run = expire_in_milliseconds,
+     .arity = -3,
+     .flags = COMMAND_WRITE | COMMAND_FAST,
+     .keys = ONE_KEY_AT(1),
+     .group = GROUP_GENERIC,
+     .since = "2.6.0",
+     .complexity = "O(1)",
+     .summary = "Lets a key expire in so many milliseconds.",
+     .syntax = "key milliseconds [NX | XX | GT | LT]"},
+    {.name = "pexpireat",
+     .run = expire_at_millisecond,
+     .arity = -3,
+     .flags = COMMAND_WRITE | COMMAND_FAST,
+     .keys = ONE_KEY_AT(1),
+     .group = GROUP_GENERIC,
+     .since = "2.6.0",
+     .complexity = "O(1)",
+     .summary = "Lets a key expire at a Unix time in milliseconds.",
+     .syntax = "key unix-time-milliseconds [NX | XX | GT | LT]"},
+    {.name = "pexpiretime",
+     .run = expire_time_ms,
+     .arity = 2,
+     .flags = COMMAND_READ | COMMAND_FAST | COMMAND_TOUCHES_NOTHING,
+     .keys = ONE_KEY_AT(1),
+     .group = GROUP_GENERIC,
+     .since = "7.0.0",
+     .complexity = "O(1)",
+     .summary = "Returns the Unix time at which a key expires, in milliseconds.",
+     .syntax = "key"},
+    {.name = "pttl",
+     .run = time_to_live_ms,
+     .arity = 2,
+     .flags = COMMAND_READ | COMMAND_FAST | COMMAND_TOUCHES_NOTHING,
+     .keys = ONE_KEY_AT(1),
+     .group = GROUP_GENERIC,
+     .since = "2.6.0",
+     .complexity = "O(1)",
+     .summary = "Returns the milliseconds until a key expires.",
+     .syntax = "key"},
+    {.name = "rename",
+     .run = rename_always,
+     .arity = 3,
+     .flags = COMMAND_WRITE,
+     .keys = KEYS_FROM_TO(1, 2),
+     .group = GROUP_GENERIC,
+     .since = "1.0.0",
+     .complexity = "O(1)",
+     .summary = "Renames a key, over one that has the name.",
+     .syntax = "key newkey"},
+    {.name = "renamenx",
+     .run = rename_if_absent,
+     .arity = 3,
+     .flags = COMMAND_WRITE | COMMAND_FAST,
+     .keys = KEYS_FROM_TO(1, 2),
+     .group = GROUP_GENERIC,
+     .since = "1.0.0",
+     .complexity = "O(1)",
+     .summary = "Renames a key, if none has the name.",
+     .syntax = "key newkey"},
+    {.name = "touch",
+     .run = count_present,
+     .arity = -2,
+     .flags = COMMAND_READ | COMMAND_FAST,
+     .keys = KEYS_EACH(1, 1),
+     .group = GROUP_GENERIC,
+     .since = "3.2.1",
+     .complexity = "O(n) in the keys",
+     .summary = "Counts the keys that exist, and marks them as used.",
+     .syntax = "key [key ...]"},
+    {.name = "ttl",
+     .run = time_to_live_s,
+     .arity = 2,
+     .flags = COMMAND_READ | COMMAND_FAST | COMMAND_TOUCHES_NOTHING,
+     .keys = ONE_KEY_AT(1),
+     .group = GROUP_GENERIC,
+     .since = "1.0.0",
+     .complexity = "O(1)",
+     .summary = "Returns the seconds until a key expires.",
+     .syntax = "key"},
+    {.name = "type",
+     .run = type,
+     .arity = 2,
+     .flags = COMMAND_READ | COMMAND_FAST | COMMAND_TOUCHES_NOTHING,
+     .keys = ONE_KEY_AT(1),
+     .group = GROUP_GENERIC,
+     .since = "1.0.0",
+     .complexity = "O(1)",
+     .summary = "Returns the type of a key's value.",
+     .syntax = "key"},
+    {.name = "unlink",
+     .run = delete,
+     .arity = -2,
+     .flags = COMMAND_WRITE | COMMAND_FAST,
+     .keys = KEYS_EACH(1, 1),
+     .group = GROUP_GENERIC,
+     .since = "4.0.0",
+     .complexity = "O(n) in the keys; large values are freed in the background",
+     .summary = "Deletes keys: the same as DEL here.",
+     .syntax = "key [key ...]"},
 };
 /* clang-format on */
 

@@ -62,9 +62,10 @@ static uint32_t *cell(const struct grid *grid, size_t i, size_t j) {
 static bool make_grid(struct call *call, struct grid *grid) {
     uint64_t limit = (uint64_t)config_number(&call->server->config->proto_max_bulk_len);
     uint64_t rows = grid->a.size + 1, columns = grid->b.size + 1, bytes;
-    if (__builtin_mul_overflow(rows, columns, &bytes) || __builtin_mul_overflow(bytes, sizeof(uint32_t), &bytes) ||
-        bytes > limit) {
-        reply_error(call->reply, "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len");
+    if (__builtin_mul_overflow(rows, columns, &bytes) ||
+        __builtin_mul_overflow(bytes, sizeof(uint32_t), &bytes) || bytes > limit) {
+        reply_error(call->reply,
+                    "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len");
         return false;
     }
     grid->stride = columns;
@@ -79,7 +80,8 @@ static void fill_grid(const struct grid *grid) {
         for (size_t j = 1; j <= grid->b.size; j++) {
             uint32_t above = *cell(grid, i - 1, j), left = *cell(grid, i, j - 1);
             uint32_t best = above > left ? above : left;
-            *cell(grid, i, j) = grid->a.data[i - 1] == grid->b.data[j - 1] ? *cell(grid, i - 1, j - 1) + 1 : best;
+            *cell(grid, i, j) =
+                grid->a.data[i - 1] == grid->b.data[j - 1] ? *cell(grid, i - 1, j - 1) + 1 : best;
         }
     }
 }
@@ -90,7 +92,8 @@ struct range {
 };
 
 /* Walk back: the subsequence's bytes to `text`, its ranges, last first, to `ranges`; returns how many. */
-static size_t walk_back(const struct grid *grid, int64_t length_min, char *text, struct range *ranges) {
+static size_t walk_back(const struct grid *grid, int64_t length_min, char *text,
+                        struct range *ranges) {
     size_t i = grid->a.size, j = grid->b.size, left = *cell(grid, i, j), count = 0;
     struct range run = {0};
     while (i > 0 && j > 0) {
@@ -117,7 +120,8 @@ static void reply_pair(struct call *call, size_t start, size_t size) {
     reply_integer(call->reply, (int64_t)(start + size - 1));
 }
 
-static void reply_ranges(struct call *call, const struct range *ranges, size_t count, uint32_t length, bool with_length) {
+static void reply_ranges(struct call *call, const struct range *ranges, size_t count,
+                         uint32_t length, bool with_length) {
     reply_map(call->reply, 2);
     reply_bulk_text(call->reply, "matches");
     reply_array(call->reply, count);
@@ -142,7 +146,8 @@ void strings_lcs(struct call *call) {
         reply_integer(call->reply, length);
     } else {
         char *text = call_scratch(call, length + 1);
-        struct range *ranges = text != NULL ? call_scratch(call, (length + 1) * sizeof(*ranges)) : NULL;
+        struct range *ranges =
+            text != NULL ? call_scratch(call, (length + 1) * sizeof(*ranges)) : NULL;
         if (ranges != NULL) {
             size_t count = walk_back(&grid, options.length_min, text, ranges);
             if (options.wants_ranges) {

@@ -16,8 +16,8 @@
 struct names {
     char *data;
     size_t size, capacity;
-    uint64_t count;    /* collected */
-    uint64_t visited;  /* seen, whether or not they matched */
+    uint64_t count;   /* collected */
+    uint64_t visited; /* seen, whether or not they matched */
     struct bytes pattern;
     bool has_pattern;
     bool is_any_type;
@@ -28,7 +28,8 @@ struct names {
 
 static bool names_reserve(struct names *names, size_t more) {
     if (names->capacity - names->size >= more) return true;
-    size_t capacity = names->capacity * 2 > names->size + more ? names->capacity * 2 : names->size + more + 4096;
+    size_t capacity =
+        names->capacity * 2 > names->size + more ? names->capacity * 2 : names->size + more + 4096;
     char *grown = memory_resize(names->data, capacity);
     if (grown == NULL) return false;
     names->data = grown;
@@ -90,7 +91,8 @@ struct scan_options {
     int64_t count;
 };
 
-static bool read_scan_options(struct call *call, struct scan_options *options, struct names *names) {
+static bool read_scan_options(struct call *call, struct scan_options *options,
+                              struct names *names) {
     if (!number_read_unsigned(call->args[1], &options->cursor)) {
         reply_error(call->reply, "ERR invalid cursor");
         return false;
@@ -124,10 +126,13 @@ static void scan(struct call *call) {
     struct scan_options options = {.count = SCAN_COUNT_DEFAULT};
     if (!read_scan_options(call, &options, &names)) return;
     uint64_t wanted = (uint64_t)options.count;
-    uint64_t steps = wanted * SCAN_STEPS_PER_COUNT; /* empty buckets must not make one call walk the whole store */
+    uint64_t steps =
+        wanted *
+        SCAN_STEPS_PER_COUNT; /* empty buckets must not make one call walk the whole store */
     uint64_t cursor = options.cursor;
     do {
-        cursor = shards_scan(&call->server->shards, call->database, cursor, call->now_ms, names_visit, &names);
+        cursor = shards_scan(&call->server->shards, call->database, cursor, call->now_ms,
+                             names_visit, &names);
     } while (cursor != 0 && names.visited < wanted && --steps != 0);
     if (names.has_failed) {
         call_failed(call, STATUS_NO_MEMORY);
@@ -142,8 +147,8 @@ static void scan(struct call *call) {
 
 static void random_key(struct call *call) {
     struct names names = {.is_any_type = true};
-    bool is_found = shards_random(&call->server->shards, call->database, call->now_ms, &call->worker->random,
-                                  names_visit, &names);
+    bool is_found = shards_random(&call->server->shards, call->database, call->now_ms,
+                                  &call->worker->random, names_visit, &names);
     if (!is_found || names.has_failed) {
         reply_null(call->reply);
     } else {
@@ -192,7 +197,8 @@ static void flush_all(struct call *call) {
     flush(call, SHARDS_ALL_DATABASES);
 }
 
-static bool read_swap_index(struct call *call, uint32_t index, const char *which, uint32_t *database) {
+static bool read_swap_index(struct call *call, uint32_t index, const char *which,
+                            uint32_t *database) {
     int64_t number;
     if (!number_read(call->args[index], &number)) {
         reply_error_format(call->reply, "ERR invalid %s DB index", which);
@@ -217,24 +223,69 @@ static void swap_databases(struct call *call) {
 
 /* clang-format off: a row reads best as a row */
 static const struct command rows[] = {
-    {.name = "dbsize", .run = database_size, .arity = 1, .flags = COMMAND_READ | COMMAND_FAST | COMMAND_NOT_KEYED,
-     .group = GROUP_SERVER, .since = "1.0.0", .complexity = "O(shards)", .summary = "Counts the keys of the database.", .syntax = ""},
-    {.name = "flushall", .run = flush_all, .arity = -1, .flags = COMMAND_WRITE | COMMAND_NOT_KEYED | COMMAND_DANGEROUS,
-     .group = GROUP_SERVER, .since = "1.0.0", .complexity = "O(shards) at once; the memory of n keys is freed in O(n) small steps",
-     .summary = "Deletes all keys of all databases.", .syntax = "[ASYNC | SYNC]"},
-    {.name = "flushdb", .run = flush_database, .arity = -1, .flags = COMMAND_WRITE | COMMAND_NOT_KEYED | COMMAND_DANGEROUS,
-     .group = GROUP_SERVER, .since = "1.0.0", .complexity = "O(shards) at once; the memory of n keys is freed in O(n) small steps",
-     .summary = "Deletes all keys of the database.", .syntax = "[ASYNC | SYNC]"},
-    {.name = "keys", .run = keys, .arity = 2, .flags = COMMAND_READ | COMMAND_NOT_KEYED | COMMAND_DANGEROUS,
-     .group = GROUP_GENERIC, .since = "1.0.0", .complexity = "O(n) in the keys of the database",
-     .summary = "Returns all keys that match a pattern. For looking around: use SCAN in programs.", .syntax = "pattern"},
-    {.name = "randomkey", .run = random_key, .arity = 1, .flags = COMMAND_READ | COMMAND_NOT_KEYED | COMMAND_TOUCHES_NOTHING,
-     .group = GROUP_GENERIC, .since = "1.0.0", .complexity = "O(1)", .summary = "Returns some key of the database.", .syntax = ""},
-    {.name = "scan", .run = scan, .arity = -2, .flags = COMMAND_READ | COMMAND_NOT_KEYED | COMMAND_TOUCHES_NOTHING,
-     .group = GROUP_GENERIC, .since = "2.8.0", .complexity = "O(1) a call, O(n) for a whole round",
-     .summary = "Walks over the keys of the database, a few at a call.", .syntax = "cursor [MATCH pattern] [COUNT count] [TYPE type]"},
-    {.name = "swapdb", .run = swap_databases, .arity = 3, .flags = COMMAND_WRITE | COMMAND_FAST | COMMAND_NOT_KEYED | COMMAND_DANGEROUS,
-     .group = GROUP_SERVER, .since = "4.0.0", .complexity = "O(shards)", .summary = "Exchanges two databases at one instant.", .syntax = "index1 index2"},
+    {.name = "dbsize",
+     .run = database_size,
+     .arity = 1,
+     .flags = COMMAND_READ | COMMAND_FAST | COMMAND_NOT_KEYED,
+     .group = GROUP_SERVER,
+     .since = "1.0.0",
+     .complexity = "O(shards)",
+     .summary = "Counts the keys of the database.",
+     .syntax = ""},
+    {.name = "flushall",
+     .run = flush_all,
+     .arity = -1,
+     .flags = COMMAND_WRITE | COMMAND_NOT_KEYED | COMMAND_DANGEROUS,
+     .group = GROUP_SERVER,
+     .since = "1.0.0",
+     .complexity = "O(shards) at once; the memory of n keys is freed in O(n) small steps",
+     .summary = "Deletes all keys of all databases.",
+     .syntax = "[ASYNC | SYNC]"},
+    {.name = "flushdb",
+     .run = flush_database,
+     .arity = -1,
+     .flags = COMMAND_WRITE | COMMAND_NOT_KEYED | COMMAND_DANGEROUS,
+     .group = GROUP_SERVER,
+     .since = "1.0.0",
+     .complexity = "O(shards) at once; the memory of n keys is freed in O(n) small steps",
+     .summary = "Deletes all keys of the database.",
+     .syntax = "[ASYNC | SYNC]"},
+    {.name = "keys",
+     .run = keys,
+     .arity = 2,
+     .flags = COMMAND_READ | COMMAND_NOT_KEYED | COMMAND_DANGEROUS,
+     .group = GROUP_GENERIC,
+     .since = "1.0.0",
+     .complexity = "O(n) in the keys of the database",
+     .summary = "Returns all keys that match a pattern. For looking around: use SCAN in programs.",
+     .syntax = "pattern"},
+    {.name = "randomkey",
+     .run = random_key,
+     .arity = 1,
+     .flags = COMMAND_READ | COMMAND_NOT_KEYED | COMMAND_TOUCHES_NOTHING,
+     .group = GROUP_GENERIC,
+     .since = "1.0.0",
+     .complexity = "O(1)",
+     .summary = "Returns some key of the database.",
+     .syntax = ""},
+    {.name = "scan",
+     .run = scan,
+     .arity = -2,
+     .flags = COMMAND_READ | COMMAND_NOT_KEYED | COMMAND_TOUCHES_NOTHING,
+     .group = GROUP_GENERIC,
+     .since = "2.8.0",
+     .complexity = "O(1) a call, O(n) for a whole round",
+     .summary = "Walks over the keys of the database, a few at a call.",
+     .syntax = "cursor [MATCH pattern] [COUNT count] [TYPE type]"},
+    {.name = "swapdb",
+     .run = swap_databases,
+     .arity = 3,
+     .flags = COMMAND_WRITE | COMMAND_FAST | COMMAND_NOT_KEYED | COMMAND_DANGEROUS,
+     .group = GROUP_SERVER,
+     .since = "4.0.0",
+     .complexity = "O(shards)",
+     .summary = "Exchanges two databases at one instant.",
+     .syntax = "index1 index2"},
 };
 /* clang-format on */
 

@@ -65,13 +65,15 @@ static void get_range(struct call *call) {
     struct entry *entry;
     if (!call_integer(call, 2, &start) || !call_integer(call, 3, &end)) return;
     if (!read_string(call, 1, &entry)) return;
-    reply_bulk(call->reply, entry == NULL ? BYTES("") : string_slice(entry_value(entry), start, end));
+    reply_bulk(call->reply,
+               entry == NULL ? BYTES("") : string_slice(entry_value(entry), start, end));
 }
 
 /* ---- Setting ----------------------------------------------------------------------------------------------------------- */
 
 static enum status put(struct place *place, struct bytes value, int64_t deadline_ms) {
-    return place_put(place, &(struct entry_content){.value = value, .type = ENTRY_STRING}, deadline_ms);
+    return place_put(place, &(struct entry_content){.value = value, .type = ENTRY_STRING},
+                     deadline_ms);
 }
 
 /* SET's condition on what is there. */
@@ -106,9 +108,12 @@ static bool read_set_options(struct call *call, struct set_options *options) {
 
 static bool condition_holds(const struct set_options *options, const struct entry *entry) {
     switch (options->condition) {
-    case ALWAYS: return true;
-    case IF_ABSENT: return entry == NULL;
-    case IF_PRESENT: return entry != NULL;
+    case ALWAYS:
+        return true;
+    case IF_ABSENT:
+        return entry == NULL;
+    case IF_PRESENT:
+        return entry != NULL;
     case IF_EQUAL:
         return entry != NULL && entry_type(entry) == ENTRY_STRING &&
                bytes_equal(entry_value(entry), options->comparison);
@@ -142,7 +147,8 @@ static void set_with_options(struct call *call) {
     } else {
         status = put(&place, call->args[2], deadline_ms);
     }
-    if (options.reply_old) return; /* the old value was the reply; a refused write leaves it, and INFO counts it */
+    if (options.reply_old)
+        return; /* the old value was the reply; a refused write leaves it, and INFO counts it */
     if (status == STATUS_OK) {
         reply_simple(call->reply, "OK");
     } else {
@@ -237,7 +243,8 @@ static void get_and_expire(struct call *call) {
         place_remove(&place);
         return;
     }
-    struct entry *moved = database_set_deadline(place.database, &place.key, place.entry, expiry.deadline_ms);
+    struct entry *moved =
+        database_set_deadline(place.database, &place.key, place.entry, expiry.deadline_ms);
     (void)moved; /* refused: the deadline stays as it was; the value was replied */
 }
 
@@ -258,7 +265,8 @@ static bool set_pairs(struct call *call) {
 
 static bool pairs_are_whole(struct call *call) {
     if (call->arg_count % 2 == 1) return true;
-    reply_error_format(call->reply, "ERR wrong number of arguments for '%s' command", call->command->name);
+    reply_error_format(call->reply, "ERR wrong number of arguments for '%s' command",
+                       call->command->name);
     return false;
 }
 
@@ -301,7 +309,8 @@ static void set_range(struct call *call) {
     struct place place;
     if (!write_string(call, 1, &place)) return;
     uint64_t size;
-    enum status status = string_set_range(&place, (uint64_t)offset, call->args[3], size_max(call), &size);
+    enum status status =
+        string_set_range(&place, (uint64_t)offset, call->args[3], size_max(call), &size);
     if (status == STATUS_OK) {
         reply_integer(call->reply, (int64_t)size);
     } else {
@@ -365,76 +374,230 @@ static void increment_by_fraction(struct call *call) {
 
 /* clang-format off: a row reads best as a row */
 static const struct command rows[] = {
-    {.name = "append", .run = append, .arity = 3, .flags = COMMAND_WRITE | COMMAND_DENY_OOM | COMMAND_FAST, .keys = ONE_KEY_AT(1),
-     .group = GROUP_STRING, .since = "2.0.0", .complexity = "O(n) in the appended text, amortised",
-     .summary = "Appends a text to the string of a key; makes it when it is absent.", .syntax = "key value"},
-    {.name = "decr", .run = decrement, .arity = 2, .flags = COMMAND_WRITE | COMMAND_DENY_OOM | COMMAND_FAST, .keys = ONE_KEY_AT(1),
-     .group = GROUP_STRING, .since = "1.0.0", .complexity = "O(1)",
-     .summary = "Takes one from the integer of a key; an absent one counts as 0.", .syntax = "key"},
-    {.name = "decrby", .run = decrement_by, .arity = 3, .flags = COMMAND_WRITE | COMMAND_DENY_OOM | COMMAND_FAST, .keys = ONE_KEY_AT(1),
-     .group = GROUP_STRING, .since = "1.0.0", .complexity = "O(1)",
-     .summary = "Takes a number from the integer of a key; an absent one counts as 0.", .syntax = "key decrement"},
-    {.name = "get", .run = get, .arity = 2, .flags = COMMAND_READ | COMMAND_FAST, .keys = ONE_KEY_AT(1),
-     .group = GROUP_STRING, .since = "1.0.0", .complexity = "O(1)",
-     .summary = "Returns the string of a key.", .syntax = "key"},
-    {.name = "getdel", .run = get_and_delete, .arity = 2, .flags = COMMAND_WRITE | COMMAND_FAST, .keys = ONE_KEY_AT(1),
-     .group = GROUP_STRING, .since = "6.2.0", .complexity = "O(1)",
-     .summary = "Returns the string of a key and deletes the key.", .syntax = "key"},
-    {.name = "getex", .run = get_and_expire, .arity = -2, .flags = COMMAND_WRITE | COMMAND_FAST, .keys = ONE_KEY_AT(1),
-     .group = GROUP_STRING, .since = "6.2.0", .complexity = "O(1)",
+    {.name = "append",
+     .run = append,
+     .arity = 3,
+     .flags = COMMAND_WRITE | COMMAND_DENY_OOM | COMMAND_FAST,
+     .keys = ONE_KEY_AT(1),
+     .group = GROUP_STRING,
+     .since = "2.0.0",
+     .complexity = "O(n) in the appended text, amortised",
+     .summary = "Appends a text to the string of a key; makes it when it is absent.",
+     .syntax = "key value"},
+    {.name = "decr",
+     .run = decrement,
+     .arity = 2,
+     .flags = COMMAND_WRITE | COMMAND_DENY_OOM | COMMAND_FAST,
+     .keys = ONE_KEY_AT(1),
+     .group = GROUP_STRING,
+     .since = "1.0.0",
+     .complexity = "O(1)",
+     .summary = "Takes one from the integer of a key; an absent one counts as 0.",
+     .syntax = "key"},
+    {.name = "decrby",
+     .run = decrement_by,
+     .arity = 3,
+     .flags = COMMAND_WRITE | COMMAND_DENY_OOM | COMMAND_FAST,
+     .keys = ONE_KEY_AT(1),
+     .group = GROUP_STRING,
+     .since = "1.0.0",
+     .complexity = "O(1)",
+     .summary = "Takes a number from the integer of a key; an absent one counts as 0.",
+     .syntax = "key decrement"},
+    {.name = "get",
+     .run = get,
+     .arity = 2,
+     .flags = COMMAND_READ | COMMAND_FAST,
+     .keys = ONE_KEY_AT(1),
+     .group = GROUP_STRING,
+     .since = "1.0.0",
+     .complexity = "O(1)",
+     .summary = "Returns the string of a key.",
+     .syntax = "key"},
+    {.name = "getdel",
+     .run = get_and_delete,
+     .arity = 2,
+     .flags = COMMAND_WRITE | COMMAND_FAST,
+     .keys = ONE_KEY_AT(1),
+     .group = GROUP_STRING,
+     .since = "6.2.0",
+     .complexity = "O(1)",
+     .summary = "Returns the string of a key and deletes the key.",
+     .syntax = "key"},
+    {.name = "getex",
+     .run = get_and_expire,
+     .arity = -2,
+     .flags = COMMAND_WRITE | COMMAND_FAST,
+     .keys = ONE_KEY_AT(1),
+     .group = GROUP_STRING,
+     .since = "6.2.0",
+     .complexity = "O(1)",
      .summary = "Returns the string of a key and sets or clears its expiry.",
-     .syntax = "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]"},
-    {.name = "getrange", .run = get_range, .arity = 4, .flags = COMMAND_READ, .keys = ONE_KEY_AT(1),
-     .group = GROUP_STRING, .since = "2.4.0", .complexity = "O(n) in the returned part",
-     .summary = "Returns a part of the string of a key.", .syntax = "key start end"},
-    {.name = "getset", .run = get_and_set, .arity = 3, .flags = COMMAND_WRITE | COMMAND_DENY_OOM | COMMAND_FAST, .keys = ONE_KEY_AT(1),
-     .group = GROUP_STRING, .since = "1.0.0", .complexity = "O(1)",
-     .summary = "Sets the string of a key and returns the old one.", .syntax = "key value"},
-    {.name = "incr", .run = increment, .arity = 2, .flags = COMMAND_WRITE | COMMAND_DENY_OOM | COMMAND_FAST, .keys = ONE_KEY_AT(1),
-     .group = GROUP_STRING, .since = "1.0.0", .complexity = "O(1)",
-     .summary = "Adds one to the integer of a key; an absent one counts as 0.", .syntax = "key"},
-    {.name = "incrby", .run = increment_by, .arity = 3, .flags = COMMAND_WRITE | COMMAND_DENY_OOM | COMMAND_FAST, .keys = ONE_KEY_AT(1),
-     .group = GROUP_STRING, .since = "1.0.0", .complexity = "O(1)",
-     .summary = "Adds a number to the integer of a key; an absent one counts as 0.", .syntax = "key increment"},
-    {.name = "incrbyfloat", .run = increment_by_fraction, .arity = 3, .flags = COMMAND_WRITE | COMMAND_DENY_OOM | COMMAND_FAST,
-     .keys = ONE_KEY_AT(1), .group = GROUP_STRING, .since = "2.6.0", .complexity = "O(1)",
-     .summary = "Adds a decimal fraction to the number of a key; an absent one counts as 0.", .syntax = "key increment"},
-    {.name = "lcs", .run = strings_lcs, .arity = -3, .flags = COMMAND_READ, .keys = KEYS_FROM_TO(1, 2),
-     .group = GROUP_STRING, .since = "7.0.0", .complexity = "O(n m) in the two strings",
+     .syntax = "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT "
+               "unix-time-milliseconds | PERSIST]"},
+    {.name = "getrange",
+     .run = get_range,
+     .arity = 4,
+     .flags = COMMAND_READ,
+     .keys = ONE_KEY_AT(1),
+     .group = GROUP_STRING,
+     .since = "2.4.0",
+     .complexity = "O(n) in the returned part",
+     .summary = "Returns a part of the string of a key.",
+     .syntax = "key start end"},
+    {.name = "getset",
+     .run = get_and_set,
+     .arity = 3,
+     .flags = COMMAND_WRITE | COMMAND_DENY_OOM | COMMAND_FAST,
+     .keys = ONE_KEY_AT(1),
+     .group = GROUP_STRING,
+     .since = "1.0.0",
+     .complexity = "O(1)",
+     .summary = "Sets the string of a key and returns the old one.",
+     .syntax = "key value"},
+    {.name = "incr",
+     .run = increment,
+     .arity = 2,
+     .flags = COMMAND_WRITE | COMMAND_DENY_OOM | COMMAND_FAST,
+     .keys = ONE_KEY_AT(1),
+     .group = GROUP_STRING,
+     .since = "1.0.0",
+     .complexity = "O(1)",
+     .summary = "Adds one to the integer of a key; an absent one counts as 0.",
+     .syntax = "key"},
+    {.name = "incrby",
+     .run = increment_by,
+     .arity = 3,
+     .flags = COMMAND_WRITE | COMMAND_DENY_OOM | COMMAND_FAST,
+     .keys = ONE_KEY_AT(1),
+     .group = GROUP_STRING,
+     .since = "1.0.0",
+     .complexity = "O(1)",
+     .summary = "Adds a number to the integer of a key; an absent one counts as 0.",
+     .syntax = "key increment"},
+    {.name = "incrbyfloat",
+     .run = increment_by_fraction,
+     .arity = 3,
+     .flags = COMMAND_WRITE | COMMAND_DENY_OOM | COMMAND_FAST,
+     .keys = ONE_KEY_AT(1),
+     .group = GROUP_STRING,
+     .since = "2.6.0",
+     .complexity = "O(1)",
+     .summary = "Adds a decimal fraction to the number of a key; an absent one counts as 0.",
+     .syntax = "key increment"},
+    {.name = "lcs",
+     .run = strings_lcs,
+     .arity = -3,
+     .flags = COMMAND_READ,
+     .keys = KEYS_FROM_TO(1, 2),
+     .group = GROUP_STRING,
+     .since = "7.0.0",
+     .complexity = "O(n m) in the two strings",
      .summary = "Finds the longest common subsequence of two strings.",
      .syntax = "key1 key2 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]"},
-    {.name = "mget", .run = mget, .arity = -2, .flags = COMMAND_READ | COMMAND_FAST, .keys = KEYS_EACH(1, 1),
-     .group = GROUP_STRING, .since = "1.0.0", .complexity = "O(n) in the keys",
-     .summary = "Returns the strings of several keys, as of one instant.", .syntax = "key [key ...]"},
-    {.name = "mset", .run = mset, .arity = -3, .flags = COMMAND_WRITE | COMMAND_DENY_OOM, .keys = KEYS_EACH(1, 2),
-     .group = GROUP_STRING, .since = "1.0.1", .complexity = "O(n) in the keys",
-     .summary = "Sets the strings of several keys at one instant.", .syntax = "key value [key value ...]"},
-    {.name = "msetnx", .run = mset_if_absent, .arity = -3, .flags = COMMAND_WRITE | COMMAND_DENY_OOM, .keys = KEYS_EACH(1, 2),
-     .group = GROUP_STRING, .since = "1.0.1", .complexity = "O(n) in the keys",
-     .summary = "Sets the strings of several keys, only if none of them exists.", .syntax = "key value [key value ...]"},
-    {.name = "psetex", .run = set_for_milliseconds, .arity = 4, .flags = COMMAND_WRITE | COMMAND_DENY_OOM, .keys = ONE_KEY_AT(1),
-     .group = GROUP_STRING, .since = "2.6.0", .complexity = "O(1)",
-     .summary = "Sets the string of a key and its expiry in milliseconds.", .syntax = "key milliseconds value"},
-    {.name = "set", .run = set, .arity = -3, .flags = COMMAND_WRITE | COMMAND_DENY_OOM, .keys = ONE_KEY_AT(1),
-     .group = GROUP_STRING, .since = "1.0.0", .complexity = "O(1)",
-     .summary = "Sets the string of a key, whatever it held; can ask for a condition, an expiry and the old value.",
+    {.name = "mget",
+     .run = mget,
+     .arity = -2,
+     .flags = COMMAND_READ | COMMAND_FAST,
+     .keys = KEYS_EACH(1, 1),
+     .group = GROUP_STRING,
+     .since = "1.0.0",
+     .complexity = "O(n) in the keys",
+     .summary = "Returns the strings of several keys, as of one instant.",
+     .syntax = "key [key ...]"},
+    {.name = "mset",
+     .run = mset,
+     .arity = -3,
+     .flags = COMMAND_WRITE | COMMAND_DENY_OOM,
+     .keys = KEYS_EACH(1, 2),
+     .group = GROUP_STRING,
+     .since = "1.0.1",
+     .complexity = "O(n) in the keys",
+     .summary = "Sets the strings of several keys at one instant.",
+     .syntax = "key value [key value ...]"},
+    {.name = "msetnx",
+     .run = mset_if_absent,
+     .arity = -3,
+     .flags = COMMAND_WRITE | COMMAND_DENY_OOM,
+     .keys = KEYS_EACH(1, 2),
+     .group = GROUP_STRING,
+     .since = "1.0.1",
+     .complexity = "O(n) in the keys",
+     .summary = "Sets the strings of several keys, only if none of them exists.",
+     .syntax = "key value [key value ...]"},
+    {.name = "psetex",
+     .run = set_for_milliseconds,
+     .arity = 4,
+     .flags = COMMAND_WRITE | COMMAND_DENY_OOM,
+     .keys = ONE_KEY_AT(1),
+     .group = GROUP_STRING,
+     .since = "2.6.0",
+     .complexity = "O(1)",
+     .summary = "Sets the string of a key and its expiry in milliseconds.",
+     .syntax = "key milliseconds value"},
+    {.name = "set",
+     .run = set,
+     .arity = -3,
+     .flags = COMMAND_WRITE | COMMAND_DENY_OOM,
+     .keys = ONE_KEY_AT(1),
+     .group = GROUP_STRING,
+     .since = "1.0.0",
+     .complexity = "O(1)",
+     .summary = "Sets the string of a key, whatever it held; can ask for a condition, an expiry "
+                "and the old value.",
      .syntax = "key value [NX | XX | IFEQ comparison-value] [GET] "
-               "[EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]"},
-    {.name = "setex", .run = set_for_seconds, .arity = 4, .flags = COMMAND_WRITE | COMMAND_DENY_OOM, .keys = ONE_KEY_AT(1),
-     .group = GROUP_STRING, .since = "2.0.0", .complexity = "O(1)",
-     .summary = "Sets the string of a key and its expiry in seconds.", .syntax = "key seconds value"},
-    {.name = "setnx", .run = set_if_absent, .arity = 3, .flags = COMMAND_WRITE | COMMAND_DENY_OOM | COMMAND_FAST, .keys = ONE_KEY_AT(1),
-     .group = GROUP_STRING, .since = "1.0.0", .complexity = "O(1)",
-     .summary = "Sets the string of a key, only if the key is absent.", .syntax = "key value"},
-    {.name = "setrange", .run = set_range, .arity = 4, .flags = COMMAND_WRITE | COMMAND_DENY_OOM, .keys = ONE_KEY_AT(1),
-     .group = GROUP_STRING, .since = "2.2.0", .complexity = "O(n) in the written text; in the whole string when it is copied",
-     .summary = "Overwrites a part of the string of a key.", .syntax = "key offset value"},
-    {.name = "strlen", .run = length, .arity = 2, .flags = COMMAND_READ | COMMAND_FAST, .keys = ONE_KEY_AT(1),
-     .group = GROUP_STRING, .since = "2.2.0", .complexity = "O(1)",
-     .summary = "Returns the length of the string of a key, in bytes.", .syntax = "key"},
-    {.name = "substr", .run = get_range, .arity = 4, .flags = COMMAND_READ, .keys = ONE_KEY_AT(1),
-     .group = GROUP_STRING, .since = "1.0.0", .complexity = "O(n) in the returned part",
-     .summary = "Returns a part of the string of a key: the old name of GETRANGE.", .syntax = "key start end"},
+               "[EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT "
+               "unix-time-milliseconds | KEEPTTL]"},
+    {.name = "setex",
+     .run = set_for_seconds,
+     .arity = 4,
+     .flags = COMMAND_WRITE | COMMAND_DENY_OOM,
+     .keys = ONE_KEY_AT(1),
+     .group = GROUP_STRING,
+     .since = "2.0.0",
+     .complexity = "O(1)",
+     .summary = "Sets the string of a key and its expiry in seconds.",
+     .syntax = "key seconds value"},
+    {.name = "setnx",
+     .run = set_if_absent,
+     .arity = 3,
+     .flags = COMMAND_WRITE | COMMAND_DENY_OOM | COMMAND_FAST,
+     .keys = ONE_KEY_AT(1),
+     .group = GROUP_STRING,
+     .since = "1.0.0",
+     .complexity = "O(1)",
+     .summary = "Sets the string of a key, only if the key is absent.",
+     .syntax = "key value"},
+    {.name = "setrange",
+     .run = set_range,
+     .arity = 4,
+     .flags = COMMAND_WRITE | COMMAND_DENY_OOM,
+     .keys = ONE_KEY_AT(1),
+     .group = GROUP_STRING,
+     .since = "2.2.0",
+     .complexity = "O(n) in the written text; in the whole string when it is copied",
+     .summary = "Overwrites a part of the string of a key.",
+     .syntax = "key offset value"},
+    {.name = "strlen",
+     .run = length,
+     .arity = 2,
+     .flags = COMMAND_READ | COMMAND_FAST,
+     .keys = ONE_KEY_AT(1),
+     .group = GROUP_STRING,
+     .since = "2.2.0",
+     .complexity = "O(1)",
+     .summary = "Returns the length of the string of a key, in bytes.",
+     .syntax = "key"},
+    {.name = "substr",
+     .run = get_range,
+     .arity = 4,
+     .flags = COMMAND_READ,
+     .keys = ONE_KEY_AT(1),
+     .group = GROUP_STRING,
+     .since = "1.0.0",
+     .complexity = "O(n) in the returned part",
+     .summary = "Returns a part of the string of a key: the old name of GETRANGE.",
+     .syntax = "key start end"},
 };
 /* clang-format on */
 

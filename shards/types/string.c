@@ -52,7 +52,8 @@ static enum status make_blob(struct place *place, uint64_t size, struct blob **m
 }
 
 /* Make the value `size` bytes long, with `bytes` at `offset` and zero bytes in what is new before it. */
-static enum status write_at(struct place *place, uint64_t size, uint64_t offset, struct bytes bytes) {
+static enum status write_at(struct place *place, uint64_t size, uint64_t offset,
+                            struct bytes bytes) {
     struct bytes before = value_of(place);
     if (size > SLABS_OBJECT_MAX / 2) {
         size_t old_size = before.size; /* `before` may die in make_blob */
@@ -67,10 +68,12 @@ static enum status write_at(struct place *place, uint64_t size, uint64_t offset,
     memcpy(text, before.data, before.size);
     if (offset > before.size) memset(text + before.size, 0, offset - before.size);
     memcpy(text + offset, bytes.data, bytes.size);
-    return put(place, &(struct entry_content){.value = bytes_of(text, size), .encoding = ENTRY_RAW});
+    return put(place,
+               &(struct entry_content){.value = bytes_of(text, size), .encoding = ENTRY_RAW});
 }
 
-enum status string_append(struct place *place, struct bytes suffix, uint64_t size_max, uint64_t *size) {
+enum status string_append(struct place *place, struct bytes suffix, uint64_t size_max,
+                          uint64_t *size) {
     uint64_t before = value_of(place).size;
     if (before + suffix.size > size_max) return STATUS_TOO_LONG;
     *size = before + suffix.size;
@@ -79,8 +82,8 @@ enum status string_append(struct place *place, struct bytes suffix, uint64_t siz
     return write_at(place, *size, before, suffix);
 }
 
-enum status string_set_range(struct place *place, uint64_t offset, struct bytes bytes, uint64_t size_max,
-                             uint64_t *size) {
+enum status string_set_range(struct place *place, uint64_t offset, struct bytes bytes,
+                             uint64_t size_max, uint64_t *size) {
     uint64_t before = value_of(place).size;
     *size = before;
     if (bytes.size == 0) return STATUS_OK;
@@ -92,15 +95,18 @@ enum status string_set_range(struct place *place, uint64_t offset, struct bytes 
 
 enum status string_add(struct place *place, int64_t delta, int64_t *result) {
     int64_t number = 0;
-    if (place->entry != NULL && !number_read(entry_value(place->entry), &number)) return STATUS_NOT_NUMBER;
+    if (place->entry != NULL && !number_read(entry_value(place->entry), &number))
+        return STATUS_NOT_NUMBER;
     if (__builtin_add_overflow(number, delta, result)) return STATUS_OVERFLOW;
     char text[NUMBER_TEXT_MAX];
-    return put(place, &(struct entry_content){.value = bytes_of(text, number_write(*result, text))});
+    return put(place,
+               &(struct entry_content){.value = bytes_of(text, number_write(*result, text))});
 }
 
 enum status string_add_fraction(struct place *place, long double delta, char *text, size_t *size) {
     long double number = 0;
-    if (place->entry != NULL && !number_read_long_double(entry_value(place->entry), &number)) return STATUS_NOT_NUMBER;
+    if (place->entry != NULL && !number_read_long_double(entry_value(place->entry), &number))
+        return STATUS_NOT_NUMBER;
     number += delta;
     if (isnan(number) || isinf(number)) return STATUS_OVERFLOW;
     *size = number_write_long_double(number, text);
