@@ -61,7 +61,7 @@ enum {
     FINE_CLASSES = FINE_MAX / 8,
     NO_CLASS = 255,     /* of a free or spare slab */
     PAGE_BYTES = 4096,  /* what touched memory is counted in, also where pages are larger */
-    SPARES_MAX = 4,     /* empty slabs that keep their pages, a shard */
+    SPARES_MAX = 1,     /* empty slabs that keep their pages, a shard */
     GROUP_SLABS = 2048, /* the first holds the headers of the others */
 };
 
