@@ -16,7 +16,7 @@ struct slot {
     uint64_t head;             /* first eight bytes of the name */
     const struct command *row; /* NULL: empty */
     uint32_t id;
-    uint32_t size;             /* of the name */
+    uint32_t size; /* of the name */
 };
 
 struct command_table {
@@ -27,8 +27,8 @@ struct command_table {
 };
 
 static const struct command_group_rows *const groups[GROUPS] = {
-    &commands_strings, &commands_keys,   &commands_scan,   &commands_connection, &commands_client,
-    &commands_server,  &commands_info,   &commands_config, &commands_command,    &commands_debug,
+    &commands_strings, &commands_keys, &commands_scan,   &commands_connection, &commands_client,
+    &commands_server,  &commands_info, &commands_config, &commands_command,    &commands_debug,
 };
 
 /* ASCII letters of eight bytes to lower case at once: bytes from 'A' to 'Z' get their sixth bit set. */
@@ -41,14 +41,20 @@ static inline uint64_t fold_eight(uint64_t word) {
     return word | is_upper >> 2;
 }
 
+/* The first eight bytes, the rest zero. Names of four bytes and more take two loads that overlap instead of a loop. */
 static inline uint64_t head_of(struct bytes name) {
     uint64_t word = 0;
     if (name.size >= sizeof(word)) {
         memcpy(&word, name.data, sizeof(word));
-    } else {
-        for (size_t i = name.size; i-- > 0;) {
-            word = word << 8 | (unsigned char)name.data[i];
-        }
+    } else if (name.size >= sizeof(uint32_t)) {
+        uint32_t front, back;
+        memcpy(&front, name.data, sizeof(front));
+        memcpy(&back, name.data + name.size - sizeof(back), sizeof(back));
+        word = front | (uint64_t)back << 8 * (name.size - sizeof(back));
+    } else if (name.size != 0) {
+        const unsigned char *bytes = (const unsigned char *)name.data;
+        size_t middle = name.size / 2, last = name.size - 1;
+        word = bytes[0] | (uint64_t)bytes[middle] << 8 * middle | (uint64_t)bytes[last] << 8 * last;
     }
     return fold_eight(word);
 }
@@ -73,8 +79,8 @@ struct command_found command_table_find(const struct command_table *table, struc
     return (struct command_found){NULL, 0};
 }
 
-struct command_found command_table_find_sub(const struct command_table *table, struct command_found container,
-                                            struct bytes name) {
+struct command_found command_table_find_sub(const struct command_table *table,
+                                            struct command_found container, struct bytes name) {
     size_t prefix = strlen(container.row->name) + 1;
     for (size_t i = 0; i < container.row->subcommand_count; i++) {
         const struct command *row = &container.row->subcommands[i];
