@@ -14,6 +14,13 @@
  * buffer ends with ENOBUFS and starves its connection until the next turn, whose first act is to give all buffers back: nobody waits
  * for another connection, and the data waits in the socket.
  *
+ * How many and how large: 50 clients on loopback, 16 requests deep, Linux 6.18, two cores shared with others; the engine's CPU a request.
+ * With PING every choice of 64 to 1024 buffers of 4 to 16 KiB lies between 384 and 423 ns, without an order: no difference. With
+ * SETs of 1 KiB, which fill them, 64 x 4 KiB starve 12000 times in 200000 requests, 64 x 8 KiB 5000 times, 256 never; 1024 x
+ * 16 KiB are no faster (602 ns; 550 for 256 x 8 KiB) and leave 14 MiB resident instead of 4. So 256 x 8 KiB.
+ * System calls for 100000 PINGs, under strace: 1201 in 1202 turns; epoll makes 12600. Yet the CPU is the same within the spread
+ * (411 ns): on loopback nearly all of it is the kernel's TCP.
+ *
  * Sending: at most one send a connection is in flight, for two could be reordered (liburing#1001); what is appended meanwhile goes with the
  * turn after its completion.
  *
@@ -352,6 +359,7 @@ static int listener_find(const struct ring_engine *ring, int fd) {
     return -1;
 }
 
+/* The kernel notes the descriptor limit (RLIMIT_NOFILE) here: one that is changed later counts from the next time on. */
 static bool arm_accept(struct ring_engine *ring, int listener_fd) {
     struct io_uring_sqe *sqe = next_submission(ring);
     if (sqe == NULL) return false;
