@@ -120,6 +120,17 @@ void reply_simple_bytes(struct reply *reply, struct bytes text) {
     write_line(reply, '+', text);
 }
 
+/* The code is the first word, cut to what there is room for. */
+static void note_error(struct reply *reply, struct bytes text) {
+    size_t size = 0;
+    while (size < text.size && size < REPLY_CODE_MAX - 1 && text.data[size] != ' ') {
+        reply->error_code[size] = text.data[size];
+        size++;
+    }
+    reply->error_code[size] = 0;
+    reply->error_count++;
+}
+
 /* A run of `text` without line ends at a time, each line end becoming a space. Those at the end are dropped. */
 static void write_error(struct reply *reply, struct bytes text) {
     while (text.size > 0 &&
@@ -135,7 +146,7 @@ static void write_error(struct reply *reply, struct bytes text) {
         done = i + 1;
     }
     append_with_line_end(reply, bytes_of(text.data + done, text.size - done));
-    reply->error_count++;
+    note_error(reply, text);
 }
 
 void reply_error(struct reply *reply, const char *text) {

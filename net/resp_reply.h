@@ -11,10 +11,13 @@
 #include "buffer.h"
 #include "shards/base/bytes.h"
 
+enum { REPLY_CODE_MAX = 16 /* bytes of an error's code ("WRONGTYPE"), with its end */ };
+
 struct reply {
     struct buffer *buffer;
-    uint8_t protocol;     /* 2 or 3 */
-    uint32_t error_count; /* errors written: how dispatch knows that a command failed */
+    uint8_t protocol;                /* 2 or 3 */
+    uint32_t error_count;            /* errors written: how dispatch knows that a command failed */
+    char error_code[REPLY_CODE_MAX]; /* of the last one */
 };
 
 void reply_simple_bytes(struct reply *reply, struct bytes text);

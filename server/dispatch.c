@@ -209,12 +209,14 @@ static void run_accounted(struct call *call, const struct command *row, uint32_t
     }
     if (__builtin_expect(call->reply->error_count != errors, 0)) {
         counters_add(&statistics->failed, 1);
+        errors_add(&call->worker->errors, call->reply->error_code);
     }
     if (call->worker->scratch_used > 16) call_scratch_reset(call->worker);
 }
 
 static void account_rejected(struct worker *worker, const struct request *request) {
     if (request->row != NULL) counters_add(&worker->commands[request->id].rejected, 1);
+    errors_add(&worker->errors, request->client->reply.error_code);
 }
 
 /* CLIENT REPLY: where this command's reply goes, and what the next one's will do. */

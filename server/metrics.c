@@ -1,8 +1,8 @@
 /* Gathering, and writing rows.
  *
- * A fast command's time is taken in one call of COMMAND_SAMPLE and weighted by that much, so ticks and histogram stand for `timed`
- * calls, which is near `calls` but not equal. Times are therefore given as a mean, or a share, of the timed calls, applied to the exact
- * number of calls: one GET does not show sixteen GETs' time. */
+ * A fast command's time is taken in one call of COMMAND_SAMPLE and weighted by that much, so ticks and histogram
+ * stand for `timed` calls, which is near `calls` but not equal. Times are therefore given as a mean, or a share, of
+ * the timed calls, applied to the exact number of calls: one GET does not show sixteen GETs' time. */
 #include "metrics.h"
 
 #include <stdio.h>
@@ -16,7 +16,7 @@
 
 #define LOAD(field) atomic_load_explicit(&(field), memory_order_relaxed)
 
-/* ---- Commands ---------------------------------------------------------------------------------------------------------- */
+/* ---- Commands ---------------------------------------------------------------------------------------------------- */
 
 struct command_sum metrics_command(const struct server *server, uint32_t id) {
     struct command_sum sum = {0};
@@ -54,7 +54,7 @@ uint64_t metrics_percentile_us(const struct command_sum *sum, double percent) {
     return UINT64_C(1) << last;
 }
 
-/* ---- Gathering --------------------------------------------------------------------------------------------------------- */
+/* ---- Gathering --------------------------------------------------------------------------------------------------- */
 
 /* Pages that the process has in memory; 0 where /proc is not to be had. */
 static int64_t resident_bytes(void) {
@@ -74,6 +74,7 @@ static void gather_process(struct metrics *metrics, const struct server *server)
     metrics->clients_max = config_number(&config->maxclients);
     metrics->uptime_s = (metrics->now_ms - server->started_ms) / 1000;
     metrics->uptime_days = metrics->uptime_s / (24 * 60 * 60);
+    metrics->statistics_s = (metrics->now_ms - LOAD(server->statistics_since_ms)) / 1000;
     metrics->clients = LOAD(server->client_count);
     metrics->connections_received = (int64_t)LOAD(server->connections_received);
     metrics->connections_rejected = (int64_t)LOAD(server->connections_rejected);
@@ -99,37 +100,32 @@ static void gather_engine(struct metrics *metrics, const struct engine_statistic
     metrics->rearms += (int64_t)LOAD(statistics->rearms);
 }
 
-/* What the connected clients were sent; what those that left were sent is the worker's. */
-static int64_t sent_to_clients(struct worker *worker) {
-    uint64_t sent = 0;
+/* The connected ones; what those that left were sent is the worker's. */
+static void gather_clients(struct metrics *metrics, struct worker *worker) {
+    uint64_t sent = 0, held = 0;
     pthread_mutex_lock(&worker->registry);
     for (const struct client *client = worker->clients; client != NULL; client = client->next) {
         sent += LOAD(client->connection.sent_bytes);
+        held += sizeof(*client) + LOAD(client->held_bytes) + LOAD(client->output_bytes);
     }
     pthread_mutex_unlock(&worker->registry);
-    return (int64_t)sent;
+    metrics->sent_bytes += (int64_t)sent;
+    metrics->client_bytes += (int64_t)held;
 }
 
 static void gather_workers(struct metrics *metrics, struct server *server) {
     for (uint32_t i = 0; i < server->worker_count; i++) {
         struct worker *worker = &server->workers[i];
         metrics->commands += (int64_t)LOAD(worker->command_count);
+        metrics->errors += (int64_t)LOAD(worker->errors.total);
         metrics->batches += (int64_t)LOAD(worker->batches);
         metrics->received_bytes += (int64_t)LOAD(worker->received_bytes);
-        metrics->sent_bytes += (int64_t)LOAD(worker->sent_bytes) + sent_to_clients(worker);
+        metrics->sent_bytes += (int64_t)LOAD(worker->sent_bytes);
+        gather_clients(metrics, worker);
         metrics->query_limit_closed += (int64_t)LOAD(worker->closed_query_limit);
         metrics->output_limit_closed += (int64_t)LOAD(worker->closed_output_limit);
         metrics->idle_closed += (int64_t)LOAD(worker->closed_idle);
         if (worker->engine != NULL) gather_engine(metrics, &worker->engine->statistics);
-    }
-}
-
-static void gather_errors(struct metrics *metrics, const struct server *server) {
-    for (uint32_t id = 0; id < command_table_count_all(server->commands); id++) {
-        for (uint32_t w = 0; w < server->worker_count; w++) {
-            struct command_statistics *one = &server->workers[w].commands[id];
-            metrics->errors += (int64_t)(LOAD(one->failed) + LOAD(one->rejected));
-        }
     }
 }
 
@@ -172,12 +168,11 @@ void metrics_gather(struct metrics *metrics, struct server *server, int64_t now_
     gather_process(metrics, server);
     gather_memory(metrics, server);
     gather_workers(metrics, server);
-    gather_errors(metrics, server);
     gather_shards(metrics, server);
     gather_jobs(metrics, server);
 }
 
-/* ---- Writing ----------------------------------------------------------------------------------------------------------- */
+/* ---- Writing ----------------------------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;
@@ -191,6 +186,7 @@ static const struct {
     [METRICS_REPLICATION] = {"Replication", true},
     [METRICS_CPU] = {"CPU", true},
     [METRICS_COMMANDSTATS] = {"Commandstats", false},
+    [METRICS_ERRORSTATS] = {"Errorstats", true},
     [METRICS_LATENCYSTATS] = {"Latencystats", false},
     [METRICS_CLUSTER] = {"Cluster", true},
     [METRICS_KEYSPACE] = {"Keyspace", true},
@@ -248,7 +244,7 @@ void metrics_write_section(const struct metrics *metrics, enum metric_section se
     }
 }
 
-/* ---- Starting again ---------------------------------------------------------------------------------------------------- */
+/* ---- Starting again ---------------------------------------------------------------------------------------------- */
 
 static void clear(_Atomic uint64_t *counter) {
     atomic_store_explicit(counter, 0, memory_order_relaxed);
@@ -268,6 +264,7 @@ static void reset_worker(struct worker *worker, uint32_t command_count) {
     for (uint32_t id = 0; id < command_count; id++) {
         reset_command(&worker->commands[id]);
     }
+    errors_reset(&worker->errors);
     clear(&worker->command_count);
     clear(&worker->batches);
     clear(&worker->closed_idle);
@@ -275,8 +272,8 @@ static void reset_worker(struct worker *worker, uint32_t command_count) {
     clear(&worker->closed_output_limit);
 }
 
-/* Other workers may be counting: of what they count at this moment some is kept and some lost, which is all that a reset can
- * promise without stopping them. Bytes are not reset: they are counted by each connection. */
+/* Other workers may be counting: of what they count at this moment some is kept and some lost, which is all that a
+ * reset can promise without stopping them. Bytes are not reset: they are counted by each connection. */
 void metrics_reset(struct server *server, int64_t now_ms) {
     counters_reset(&server->shards.counters);
     for (uint32_t i = 0; i < server->worker_count; i++) {

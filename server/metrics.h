@@ -29,7 +29,8 @@ struct metrics {
     const struct server *server;
     int64_t now_ms;
     int64_t process_id, port, hz, uptime_s, uptime_days, clients_max;
-    int64_t clients, connections_received, connections_rejected;
+    int64_t statistics_s; /* since CONFIG RESETSTAT, or the start */
+    int64_t clients, client_bytes, connections_received, connections_rejected;
     int64_t used_bytes, peak_bytes, resident_bytes, data_bytes, system_bytes, memory_max;
     int64_t commands, errors, batches, received_bytes, sent_bytes;
     int64_t query_limit_closed, output_limit_closed, idle_closed;
@@ -52,6 +53,7 @@ enum metric_section {
     METRICS_REPLICATION,
     METRICS_CPU,
     METRICS_COMMANDSTATS,
+    METRICS_ERRORSTATS,
     METRICS_LATENCYSTATS,
     METRICS_CLUSTER,
     METRICS_KEYSPACE,
@@ -59,8 +61,8 @@ enum metric_section {
     METRICS_SECTIONS,
 };
 
-/* A row: one of `number`, `human`, `fixed`, `value` and `lines` says how it is made. `number` and `human` are offsets into struct
- * metrics, never 0: the first field is no number. */
+/* A row: one of `number`, `human`, `fixed`, `value` and `lines` says how it is made. `number` and `human` are offsets
+ * into struct metrics, never 0: the first field is no number. */
 struct metric {
     enum metric_section section;
     const char *name;  /* NULL: `lines` writes whole lines */

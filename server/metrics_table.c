@@ -1,5 +1,5 @@
-/* The rows of INFO. Names are Redis's, for the dashboards that read them; a field that we can't know is absent, not zero.
- * Constants stand for what there is none of here: they are true. */
+/* The rows of INFO. Names are Redis's, for the dashboards that read them; a field that we can't know is absent, not
+ * zero. Constants stand for what there is none of here: they are true. */
 #include "metrics.h"
 
 #include <string.h>
@@ -15,7 +15,7 @@
 
 #define LOAD(field) atomic_load_explicit(&(field), memory_order_relaxed)
 
-/* ---- Server ------------------------------------------------------------------------------------------------------------ */
+/* ---- Server ------------------------------------------------------------------------------------------------------ */
 
 static void write_os(const struct metrics *metrics, struct text *out) {
     (void)metrics;
@@ -56,16 +56,22 @@ static void write_io_threads(const struct metrics *metrics, struct text *out) {
     text_add(out, bytes_of_text(metrics->workers > 1 ? "1" : "0"));
 }
 
+/* The text of a TCP listener ends with its port. */
 static void write_listeners(const struct metrics *metrics, struct text *out) {
     const struct server *server = metrics->server;
     for (uint32_t i = 0; i < server->listener_count; i++) {
         const struct listener *listener = &server->listeners[i];
-        text_format(out, "listener%u:name=%s,bind=%s\r\n", i,
-                    listener->path[0] != 0 ? "unix" : "tcp", listener->text);
+        const char *colon = strrchr(listener->text, ':');
+        if (listener->path[0] != 0 || colon == NULL) {
+            text_format(out, "listener%u:name=unix,bind=%s\r\n", i, listener->path);
+        } else {
+            text_format(out, "listener%u:name=tcp,bind=%.*s,port=%s\r\n", i,
+                        (int)(colon - listener->text), listener->text, colon + 1);
+        }
     }
 }
 
-/* ---- Memory ------------------------------------------------------------------------------------------------------------ */
+/* ---- Memory ------------------------------------------------------------------------------------------------------ */
 
 static void write_share(int64_t part, int64_t whole, struct text *out) {
     text_format(out, "%.2f%%", whole != 0 ? (double)part * 100 / (double)whole : 0.0);
@@ -84,7 +90,7 @@ static void write_fragmentation_bytes(const struct metrics *metrics, struct text
     text_format(out, "%lld", (long long)(metrics->resident_bytes - metrics->used_bytes));
 }
 
-/* ---- CPU --------------------------------------------------------------------------------------------------------------- */
+/* ---- CPU --------------------------------------------------------------------------------------------------------- */
 
 static void write_timeval(const struct timeval *time, struct text *out) {
     text_format(out, "%ld.%06ld", (long)time->tv_sec, (long)time->tv_usec);
@@ -100,7 +106,7 @@ static void write_cpu_user(const struct metrics *metrics, struct text *out) {
     if (getrusage(RUSAGE_SELF, &usage) == 0) write_timeval(&usage.ru_utime, out);
 }
 
-/* ---- Commands ---------------------------------------------------------------------------------------------------------- */
+/* ---- Commands ---------------------------------------------------------------------------------------------------- */
 
 static void write_command_statistics(const struct metrics *metrics, struct text *out) {
     const struct server *server = metrics->server;
@@ -114,6 +120,20 @@ static void write_command_statistics(const struct metrics *metrics, struct text 
                     command_table_row(server->commands, id)->name, (unsigned long long)sum.calls,
                     us, sum.calls != 0 ? us / (double)sum.calls : 0.0,
                     (unsigned long long)sum.rejected, (unsigned long long)sum.failed);
+    }
+}
+
+static void write_error_statistics(const struct metrics *metrics, struct text *out) {
+    const struct server *server = metrics->server;
+    struct error_sum sums[ERRORS_MAX];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < server->worker_count; i++) {
+        count = errors_collect(&server->workers[i].errors, sums, count);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (sums[i].count == 0) continue; /* since a reset */
+        text_format(out, "errorstat_%s:count=%llu\r\n", sums[i].code,
+                    (unsigned long long)sums[i].count);
     }
 }
 
@@ -146,7 +166,7 @@ static void write_latency_statistics(const struct metrics *metrics, struct text 
     }
 }
 
-/* ---- Keyspace ---------------------------------------------------------------------------------------------------------- */
+/* ---- Keyspace ---------------------------------------------------------------------------------------------------- */
 
 static void write_keyspace(const struct metrics *metrics, struct text *out) {
     const struct shards *shards = &metrics->server->shards;
@@ -158,7 +178,7 @@ static void write_keyspace(const struct metrics *metrics, struct text *out) {
     }
 }
 
-/* ---- Sherd ------------------------------------------------------------------------------------------------------------- */
+/* ---- Sherd ------------------------------------------------------------------------------------------------------- */
 
 static void write_lock_mode(const struct metrics *metrics, struct text *out) {
     bool is_global = config_number(&metrics->server->config->lock_mode) == LOCK_MODE_GLOBAL;
@@ -180,7 +200,7 @@ static void write_workers(const struct metrics *metrics, struct text *out) {
     }
 }
 
-/* ---- Rows -------------------------------------------------------------------------------------------------------------- */
+/* ---- Rows -------------------------------------------------------------------------------------------------------- */
 
 #define NUMBER(field) .number = offsetof(struct metrics, field)
 #define HUMAN(field)  .human = offsetof(struct metrics, field)
@@ -239,6 +259,7 @@ const struct metric metrics_rows[] = {
     {METRICS_MEMORY, "maxmemory_policy", .fixed = "noeviction"},
     {METRICS_MEMORY, "mem_fragmentation_ratio", .value = write_fragmentation},
     {METRICS_MEMORY, "mem_fragmentation_bytes", .value = write_fragmentation_bytes},
+    {METRICS_MEMORY, "mem_clients_normal", NUMBER(client_bytes)},
     {METRICS_MEMORY, "mem_allocator", .fixed = ALLOCATOR},
     {METRICS_MEMORY, "active_defrag_running", .fixed = "0"},
     {METRICS_MEMORY, "lazyfree_pending_objects", NUMBER(jobs_waiting)},
@@ -287,6 +308,7 @@ const struct metric metrics_rows[] = {
     {METRICS_CPU, "used_cpu_user_children", .fixed = "0.000000"},
 
     {METRICS_COMMANDSTATS, .lines = write_command_statistics},
+    {METRICS_ERRORSTATS, .lines = write_error_statistics},
     {METRICS_LATENCYSTATS, .lines = write_latency_statistics},
     {METRICS_CLUSTER, "cluster_enabled", .fixed = "0"},
     {METRICS_KEYSPACE, .lines = write_keyspace},
@@ -296,6 +318,7 @@ const struct metric metrics_rows[] = {
     {METRICS_SHERD, "lock_mode", .value = write_lock_mode},
     {METRICS_SHERD, "io_engine", .value = write_engine},
     {METRICS_SHERD, "io_engine_text", .value = write_engine_text},
+    {METRICS_SHERD, "statistics_seconds", NUMBER(statistics_s)},
     {METRICS_SHERD, "hits", NUMBER(hits)},
     {METRICS_SHERD, "misses", NUMBER(misses)},
     {METRICS_SHERD, "reads", NUMBER(reads)},

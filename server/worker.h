@@ -14,6 +14,7 @@
 
 #include "client.h"
 #include "command_table.h"
+#include "errors.h"
 #include "net/engine.h"
 #include "net/mailbox.h"
 #include "shards/shards.h"
@@ -85,7 +86,8 @@ struct worker {
 
     /* Statistics; atomic, relaxed, this thread writes. */
     struct command_statistics *commands; /* by command id */
-    _Atomic uint64_t command_count, error_count, batches, busy_ticks;
+    struct errors errors;                /* by code */
+    _Atomic uint64_t command_count, batches, busy_ticks;
     _Atomic uint64_t received_bytes, sent_bytes;
     _Atomic uint64_t closed_output_limit, closed_query_limit, closed_idle;
 };

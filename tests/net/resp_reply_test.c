@@ -87,6 +87,18 @@ static void an_error_is_a_line_and_is_counted(void **state) {
     assert_int_equal(fixture->reply.error_count, 2);
 }
 
+static void the_code_of_the_last_error_is_kept(void **state) {
+    struct fixture *fixture = *state;
+    reply_error(in(fixture, 2), "ERR no");
+    assert_string_equal(fixture->reply.error_code, "ERR");
+    reply_error_format(in(fixture, 3), "%s with a reason", "WRONGTYPE");
+    assert_string_equal(fixture->reply.error_code, "WRONGTYPE");
+    reply_error(in(fixture, 2), "ALONE");
+    assert_string_equal(fixture->reply.error_code, "ALONE");
+    reply_error(in(fixture, 2), "ACODETHATISLONGERTHANTHEREISROOMFOR x");
+    assert_string_equal(fixture->reply.error_code, "ACODETHATISLONG");
+}
+
 static void line_ends_inside_an_error_become_spaces(void **state) {
     struct fixture *fixture = *state;
     reply_error(in(fixture, 2), "ERR a\r\nb\nc\r\n");
@@ -246,6 +258,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_simple_string_is_a_line),
         TEST(an_error_is_a_line_and_is_counted),
+        TEST(the_code_of_the_last_error_is_kept),
         TEST(line_ends_inside_an_error_become_spaces),
         TEST(integers_of_every_width_are_exact),
         TEST(what_resp2_lacks_is_written_as_redis_does),

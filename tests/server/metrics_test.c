@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,7 +63,7 @@ static void assert_section_has(const struct metrics *metrics, enum metric_sectio
     text_release(&text);
 }
 
-/* ---- Rows -------------------------------------------------------------------------------------------------------------- */
+/* ---- Rows -------------------------------------------------------------------------------------------------------- */
 
 static void rows_of_a_section_stand_together(void **state) {
     (void)state;
@@ -112,7 +113,7 @@ static void bytes_for_people_have_two_digits_and_a_unit(void **state) {
     }
 }
 
-/* ---- Sums -------------------------------------------------------------------------------------------------------------- */
+/* ---- Sums -------------------------------------------------------------------------------------------------------- */
 
 static void counters_are_summed_over_workers_and_shards(void **state) {
     struct server *server = *state;
@@ -179,13 +180,38 @@ static void a_percentile_is_the_bucket_that_reaches_it(void **state) {
     assert_int_equal(metrics_percentile_us(&sum, 100), 1024);
 }
 
-static void errors_are_failed_and_rejected_calls(void **state) {
+static void errors_are_summed_by_their_codes(void **state) {
     struct server *server = *state;
-    atomic_store(&server->workers[0].commands[id_of(server, "get")].failed, 2);
-    atomic_store(&server->workers[1].commands[id_of(server, "client|id")].rejected, 3);
+    errors_add(&server->workers[0].errors, "ERR");
+    errors_add(&server->workers[1].errors, "WRONGTYPE");
+    errors_add(&server->workers[1].errors, "ERR");
     struct metrics metrics;
     metrics_gather(&metrics, server, NOW_MS);
-    assert_int_equal(metrics.errors, 5);
+    assert_int_equal(metrics.errors, 3);
+    assert_section_has(&metrics, METRICS_ERRORSTATS,
+                       "# Errorstats\r\nerrorstat_ERR:count=2\r\nerrorstat_WRONGTYPE:count=1\r\n");
+}
+
+static void more_codes_than_there_is_room_for_count_in_the_total(void **state) {
+    struct server *server = *state;
+    for (int i = 0; i < ERRORS_MAX + 3; i++) {
+        char code[REPLY_CODE_MAX];
+        snprintf(code, sizeof(code), "CODE%d", i);
+        errors_add(&server->workers[i % WORKERS].errors, code);
+        errors_add(&server->workers[i % WORKERS].errors, code);
+    }
+    struct metrics metrics;
+    metrics_gather(&metrics, server, NOW_MS);
+    assert_int_equal(metrics.errors, 2 * (ERRORS_MAX + 3));
+    struct error_sum sums[ERRORS_MAX];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < WORKERS; i++) {
+        count = errors_collect(&server->workers[i].errors, sums, count);
+    }
+    assert_int_equal(count, ERRORS_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        assert_int_equal(sums[i].count, 2);
+    }
 }
 
 static void an_empty_keyspace_has_no_lines(void **state) {
@@ -205,6 +231,7 @@ static void a_reset_starts_all_counters_again(void **state) {
     atomic_store(&server->workers[1].commands[id].histogram[2], 4);
     counters_add(&counters_of_worker(&server->shards.counters, 1)[0].misses, 3);
     counters_add(&server->workers[0].command_count, 10);
+    errors_add(&server->workers[0].errors, "ERR");
     metrics_reset(server, NOW_MS + 1);
     struct metrics metrics;
     metrics_gather(&metrics, server, NOW_MS + 2);
@@ -212,6 +239,8 @@ static void a_reset_starts_all_counters_again(void **state) {
     assert_int_equal(metrics.connections_received, 0);
     assert_int_equal(metrics.misses, 0);
     assert_int_equal(metrics.commands, 0);
+    assert_int_equal(metrics.errors, 0);
+    assert_section_has(&metrics, METRICS_ERRORSTATS, "# Errorstats\r\n");
     assert_int_equal(sum.calls, 0);
     assert_int_equal(sum.timed, 0);
     assert_int_equal(atomic_load(&server->statistics_since_ms), NOW_MS + 1);
@@ -227,7 +256,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_sampled_call_shows_its_own_time, start, stop),
         cmocka_unit_test_setup_teardown(a_command_without_calls_took_no_time, start, stop),
         cmocka_unit_test(a_percentile_is_the_bucket_that_reaches_it),
-        cmocka_unit_test_setup_teardown(errors_are_failed_and_rejected_calls, start, stop),
+        cmocka_unit_test_setup_teardown(errors_are_summed_by_their_codes, start, stop),
+        cmocka_unit_test_setup_teardown(more_codes_than_there_is_room_for_count_in_the_total, start,
+                                        stop),
         cmocka_unit_test_setup_teardown(an_empty_keyspace_has_no_lines, start, stop),
         cmocka_unit_test_setup_teardown(a_reset_starts_all_counters_again, start, stop),
     };
