@@ -1,4 +1,5 @@
-/* What follows from a command's row: the words that COMMAND uses for its flags, its categories, and what it does with its keys. */
+/* What follows from a command's row: the words that COMMAND uses for its flags, its categories, and what it does with
+ * its keys. */
 #pragma once
 
 #include <stddef.h>

@@ -2,8 +2,8 @@
  *
  *      key value [NX | XX] [EX seconds | KEEPTTL] [field [field ...]]
  *
- * Words in capitals are tokens, others stand for values; a token takes the value behind it. [ ] may be left out, < > groups, | divides
- * alternatives, "x [x ...]" and "x [...]" may come several times. */
+ * Words in capitals are tokens, others stand for values; a token takes the value behind it. [ ] may be left out, < >
+ * groups, | divides alternatives, "x [x ...]" and "x [...]" may come several times. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,8 +1,8 @@
 /* CLIENT: what is known of the connections, and what can be done to them.
  *
- * A client of another worker is looked at under that worker's registry lock, and touched only by a letter to its worker. So
- * CLIENT KILL is answered before the other worker has closed the connection; meanwhile the client is marked, and
- * neither listed nor killed again. */
+ * A client of another worker is looked at under that worker's registry lock, and touched only by a letter to its
+ * worker. So CLIENT KILL is answered before the other worker has closed the connection; meanwhile the client is
+ * marked, and neither listed nor killed again. */
 #include <string.h>
 
 #include "net/address.h"
@@ -14,7 +14,7 @@
 #include "server/worker.h"
 #include "shards/base/number.h"
 
-/* ---- One's own connection -------------------------------------------------------------------------------------------- */
+/* ---- One's own connection ---------------------------------------------------------------------------------------- */
 
 static void client_id(struct call *call) {
     reply_integer(call->reply, (int64_t)call->client->id);
@@ -102,7 +102,7 @@ static void client_reply(struct call *call) {
     }
 }
 
-/* ---- Choosing among all ---------------------------------------------------------------------------------------------- */
+/* ---- Choosing among all ------------------------------------------------------------------------------------------ */
 
 /* What a client must be to be chosen; what was not asked for is empty, NULL or zero. */
 struct choice {
@@ -153,7 +153,7 @@ static bool read_type(struct call *call, uint32_t index, struct choice *choice) 
     return false;
 }
 
-/* ---- Looking ----------------------------------------------------------------------------------------------------------- */
+/* ---- Looking ----------------------------------------------------------------------------------------------------- */
 
 static void describe(const struct client *client, int64_t now_ms, struct text *text) {
     char *out = text_reserve(text, CLIENT_LINE_MAX);
@@ -201,7 +201,7 @@ static void client_list(struct call *call) {
     report_reply(call, &text);
 }
 
-/* ---- Killing ----------------------------------------------------------------------------------------------------------- */
+/* ---- Killing ----------------------------------------------------------------------------------------------------- */
 
 /* Our own clients: closed here and now, but the caller, who hears the answer first. */
 static uint32_t kill_own(struct call *call, const struct choice *choice) {
@@ -220,8 +220,8 @@ static uint32_t kill_own(struct call *call, const struct choice *choice) {
     return killed;
 }
 
-/* Those of another worker: it gets a letter for each. Posting takes no lock, so it may be done under the registry's; a full
- * mailbox leaves the client alive, and not counted. */
+/* Those of another worker: it gets a letter for each. Posting takes no lock, so it may be done under the registry's;
+ * a full mailbox leaves the client alive, and not counted. */
 static uint32_t kill_others(struct call *call, struct worker *worker, const struct choice *choice) {
     uint32_t killed = 0;
     pthread_mutex_lock(&worker->registry);
@@ -317,7 +317,7 @@ static void client_kill(struct call *call) {
     reply_integer(call->reply, kill_chosen(call, &choice));
 }
 
-/* ---- Pausing ----------------------------------------------------------------------------------------------------------- */
+/* ---- Pausing ----------------------------------------------------------------------------------------------------- */
 
 /* A pause that holds already is only ever made longer, and stricter. */
 static void client_pause(struct call *call) {
@@ -406,7 +406,7 @@ static void client_help(struct call *call) {
     call_reply_help(call, lines);
 }
 
-/* ---- Rows ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Rows -------------------------------------------------------------------------------------------------------- */
 
 enum {
     ALWAYS = COMMAND_LOADING | COMMAND_STALE,

@@ -1,4 +1,5 @@
-/* DEBUG: for tests and the curious. Who may use it is `enable-debug-command`'s to say: nobody, everybody, or clients of this host. */
+/* DEBUG: for tests and the curious. Who may use it is `enable-debug-command`'s to say: nobody, everybody, or clients
+ * of this host. */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -93,7 +94,7 @@ static void debug_help(struct call *call) {
     call_reply_help(call, lines);
 }
 
-/* ---- Rows ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Rows -------------------------------------------------------------------------------------------------------- */
 
 enum { OPERATOR = COMMAND_ADMIN | COMMAND_NO_SCRIPT | COMMAND_LOADING | COMMAND_STALE };
 

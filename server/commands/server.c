@@ -34,8 +34,8 @@ static void lolwut(struct call *call) {
     report_reply(call, &text);
 }
 
-/* There is nothing to save yet, so SAVE and NOSAVE mean the same, and nothing can fail that FORCE would override. There is no answer
- * but the end of the connection. */
+/* There is nothing to save yet, so SAVE and NOSAVE mean the same, and nothing can fail that FORCE would override.
+ * There is no answer but the end of the connection. */
 static void shutdown_server(struct call *call) {
     bool aborts = false, saves = false, saves_not = false, has_option = false;
     for (uint32_t i = 1; i < call->arg_count; i++) {
@@ -63,7 +63,7 @@ static void shutdown_server(struct call *call) {
     }
 }
 
-/* ---- SHARDS ------------------------------------------------------------------------------------------------------------ */
+/* ---- SHARDS ------------------------------------------------------------------------------------------------------ */
 
 static void reply_number(struct reply *reply, const char *name, uint64_t number) {
     reply_bulk_text(reply, name);
@@ -106,7 +106,7 @@ static void shards_each(struct call *call) {
     }
 }
 
-/* ---- MEMORY ------------------------------------------------------------------------------------------------------------ */
+/* ---- MEMORY ------------------------------------------------------------------------------------------------------ */
 
 /* The entry, and its share of the buckets. */
 static void memory_usage(struct call *call) {
@@ -170,7 +170,8 @@ static void memory_statistics(struct call *call) {
                  (uint64_t)(metrics.resident_bytes - metrics.used_bytes));
 }
 
-/* Two things can be wrong: memory that was once needed and isn't given back, and memory that the process has beyond what we count. */
+/* Two things can be wrong: memory that was once needed and isn't given back, and memory that the process has beyond
+ * what we count. */
 static void memory_doctor(struct call *call) {
     enum { SMALL_BYTES = 5 * 1024 * 1024 };
     struct metrics metrics;
@@ -209,9 +210,9 @@ static void memory_help(struct call *call) {
     call_reply_help(call, lines);
 }
 
-/* ---- LATENCY ----------------------------------------------------------------------------------------------------------- */
+/* ---- LATENCY ----------------------------------------------------------------------------------------------------- */
 
-/* Which commands are asked for, by id: those named, a container's with their subcommands; all of them without a name. */
+/* Which commands are asked for, by id: those named, a container's with their subcommands; without names all. */
 static void choose_commands(const struct call *call, bool *chosen) {
     const struct command_table *commands = call->server->commands;
     for (uint32_t id = 0; call->arg_count == 2 && id < command_table_count_all(commands); id++) {
@@ -227,8 +228,8 @@ static void choose_commands(const struct call *call, bool *chosen) {
     }
 }
 
-/* The number of calls that took at most a power of two of microseconds, for each power that adds some. The timed calls' distribution is
- * scaled to all calls (see metrics.c). */
+/* The number of calls that took at most a power of two of microseconds, for each power that adds some. The timed
+ * calls' distribution is scaled to all calls (see metrics.c). */
 static void reply_histogram(struct reply *reply, const struct command_sum *sum) {
     uint64_t counts[COMMAND_HISTOGRAM], timed = 0, pairs = 0, before = 0;
     for (size_t i = 0; i < COMMAND_HISTOGRAM; i++) {
@@ -283,7 +284,7 @@ static void latency_help(struct call *call) {
     call_reply_help(call, lines);
 }
 
-/* ---- Rows ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Rows -------------------------------------------------------------------------------------------------------- */
 
 enum {
     ALWAYS = COMMAND_LOADING | COMMAND_STALE,
