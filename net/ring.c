@@ -21,6 +21,15 @@
  * System calls for 100000 PINGs, under strace: 1201 in 1202 turns; epoll makes 12600. Yet the CPU is the same within the spread
  * (411 ns): on loopback nearly all of it is the kernel's TCP.
  *
+ * Measured, echoing 64 bytes on 50 connections: 10,465 turns made 10,466 io_uring_enter (one is the self-test's) and no other
+ * call. The engine takes 4.7 to 5.1 us of its processor an echo, epoll 5.3 to 6.3; on one connection both take 8. Neither 64, 256 nor 1024
+ * buffers, of 4, 8 or 16 KiB, nor other strides between them changed that: what they decide is memory, a page of each for
+ * small requests, and how many can be delivered in one turn.
+ *
+ * A send mostly completes as it is submitted, which satisfies the wait at once: an exchange on one connection takes two turns.
+ * Waiting for one completion more than there are sends would spare the second, gained at most 5 % and would stall behind a
+ * slow reader; bounding that with a minimum wait (Linux 6.12) arms a timer a turn, which doubled the time an echo takes here.
+ *
  * Sending: at most one send a connection is in flight, for two could be reordered (liburing#1001); what is appended meanwhile goes with the
  * turn after its completion.
  *
