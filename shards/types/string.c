@@ -115,12 +115,10 @@ enum status string_add_fraction(struct place *place, long double delta, char *te
 
 struct bytes string_slice(struct bytes text, int64_t start, int64_t end) {
     int64_t size = (int64_t)text.size;
-    if (start < 0 && end < 0 && start > end) return BYTES("");
     if (start < 0) start += size;
     if (end < 0) end += size;
     if (start < 0) start = 0;
-    if (end < 0) end = 0;
     if (end >= size) end = size - 1;
-    if (size == 0 || start > end) return BYTES("");
+    if (start > end) return BYTES(""); /* also when either lies outside */
     return bytes_of(text.data + start, (size_t)(end - start + 1));
 }
