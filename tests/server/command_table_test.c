@@ -1,0 +1,164 @@
+/* Every command is found by its name in any case, by nothing else, and under a number of its own. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "server/command_table.h"
+
+enum { NAME_MAX_BYTES = 64 };
+
+static int set_up(void **state) {
+    *state = command_table_create();
+    return *state == NULL ? -1 : 0;
+}
+
+static int tear_down(void **state) {
+    command_table_destroy(*state);
+    return 0;
+}
+
+typedef int change_letter(int letter);
+
+/* `name` with every `step`th letter changed, in a place where no byte lies after it. */
+static struct bytes spell(char text[NAME_MAX_BYTES], const char *name, change_letter *change,
+                          size_t step) {
+    size_t size = strlen(name);
+    assert_true(size < NAME_MAX_BYTES);
+    char *start = text + NAME_MAX_BYTES - size;
+    for (size_t i = 0; i < size; i++) {
+        start[i] = i % step == 0 ? (char)change(name[i]) : name[i];
+    }
+    return bytes_of(start, size);
+}
+
+static void assert_found(const struct command_table *table, struct bytes name, uint32_t id) {
+    struct command_found found = command_table_find_full(table, name);
+    if (found.row == NULL) fail_msg("'%.*s' is not found", (int)name.size, name.data);
+    assert_ptr_equal(found.row, command_table_row(table, id));
+    assert_int_equal(found.id, id);
+}
+
+static void every_row_is_found_by_its_name_in_any_case(void **state) {
+    const struct command_table *table = *state;
+    for (uint32_t id = 0; id < command_table_count_all(table); id++) {
+        char text[NAME_MAX_BYTES];
+        const char *name = command_table_row(table, id)->name;
+        assert_found(table, bytes_of_text(name), id);
+        assert_found(table, spell(text, name, toupper, 1), id);
+        assert_found(table, spell(text, name, toupper, 2), id);
+        assert_found(table, spell(text, name, toupper, 3), id);
+    }
+}
+
+static void ids_are_dense_commands_first(void **state) {
+    const struct command_table *table = *state;
+    uint32_t next_sub = command_table_count(table);
+    assert_true(next_sub > 50);
+    for (uint32_t id = 0; id < command_table_count(table); id++) {
+        const struct command *row = command_table_row(table, id);
+        assert_null(strchr(row->name, '|'));
+        assert_int_equal(command_table_find(table, bytes_of_text(row->name)).id, id);
+        assert_int_equal(command_table_first_sub(table, id), next_sub);
+        for (size_t i = 0; i < row->subcommand_count; i++) {
+            assert_ptr_equal(command_table_row(table, next_sub), &row->subcommands[i]);
+            next_sub++;
+        }
+    }
+    assert_int_equal(next_sub, command_table_count_all(table));
+}
+
+static void names_are_lower_case_and_unique(void **state) {
+    const struct command_table *table = *state;
+    uint32_t count = command_table_count_all(table);
+    for (uint32_t id = 0; id < count; id++) {
+        const char *name = command_table_row(table, id)->name;
+        for (const char *c = name; *c != 0; c++) {
+            assert_int_equal(*c, tolower(*c));
+        }
+        for (uint32_t other = id + 1; other < count; other++) {
+            assert_string_not_equal(name, command_table_row(table, other)->name);
+        }
+    }
+}
+
+static void a_subcommand_is_named_after_its_container(void **state) {
+    const struct command_table *table = *state;
+    for (uint32_t id = 0; id < command_table_count(table); id++) {
+        struct command_found container = {command_table_row(table, id), id};
+        for (size_t i = 0; i < container.row->subcommand_count; i++) {
+            const char *name = container.row->subcommands[i].name;
+            size_t prefix = strlen(container.row->name);
+            assert_memory_equal(name, container.row->name, prefix);
+            assert_int_equal(name[prefix], '|');
+            char text[NAME_MAX_BYTES];
+            struct command_found found = command_table_find_sub(
+                table, container, spell(text, name + prefix + 1, toupper, 1));
+            assert_ptr_equal(found.row, &container.row->subcommands[i]);
+            assert_int_equal(found.id, command_table_first_sub(table, id) + i);
+        }
+    }
+}
+
+/* A name a byte shorter or longer, or with one letter changed, is another command's or nobody's. */
+static void a_name_nearly_right_is_not_found(void **state) {
+    const struct command_table *table = *state;
+    for (uint32_t id = 0; id < command_table_count(table); id++) {
+        const struct command *row = command_table_row(table, id);
+        size_t size = strlen(row->name);
+        char text[NAME_MAX_BYTES];
+        snprintf(text, sizeof(text), "%s%c", row->name, 0);
+        assert_null(command_table_find(table, bytes_of(text, size + 1)).row);
+        assert_ptr_not_equal(command_table_find(table, bytes_of(text, size - 1)).row, row);
+        for (size_t i = 0; i < size; i++) {
+            char letter = text[i];
+            text[i] = (char)(letter ^ 0x20); /* the other case of a letter, but not of '_' or '-' */
+            bool is_letter = isalpha((unsigned char)letter) != 0;
+            assert_int_equal(command_table_find(table, bytes_of(text, size)).row == row, is_letter);
+            text[i] = (char)(letter | 0x80);
+            assert_null(command_table_find(table, bytes_of(text, size)).row);
+            text[i] = letter;
+        }
+    }
+}
+
+static void what_is_no_name_is_not_found(void **state) {
+    const struct command_table *table = *state;
+    static const char *const names[] = {"",
+                                        "|",
+                                        "foo",
+                                        "get|",
+                                        "|get",
+                                        "config|",
+                                        "client|nothing",
+                                        "client|id|id",
+                                        "get|get",
+                                        "nothing|id",
+                                        "a name of more than eight bytes"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        assert_null(command_table_find_full(table, bytes_of_text(names[i])).row);
+    }
+    assert_null(command_table_find(table, BYTES("client|id")).row);
+    struct command_found client = command_table_find(table, BYTES("client"));
+    assert_non_null(client.row);
+    assert_null(command_table_find_sub(table, client, BYTES("client|id")).row);
+    assert_null(command_table_find_sub(table, client, BYTES("")).row);
+}
+
+int main(void) {
+#define TABLE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TABLE_TEST(every_row_is_found_by_its_name_in_any_case),
+        TABLE_TEST(ids_are_dense_commands_first),
+        TABLE_TEST(names_are_lower_case_and_unique),
+        TABLE_TEST(a_subcommand_is_named_after_its_container),
+        TABLE_TEST(a_name_nearly_right_is_not_found),
+        TABLE_TEST(what_is_no_name_is_not_found),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
