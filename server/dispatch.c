@@ -112,11 +112,11 @@ static bool is_allowed(struct call *call, const struct command *row) {
                            row->name);
         return false;
     }
-    if (!client->is_authenticated && !(row->flags & COMMAND_NO_AUTH)) {
-        reply_error(call->reply, "NOAUTH Authentication required.");
-        return false;
-    }
-    return true;
+    if (client->is_authenticated || (row->flags & COMMAND_NO_AUTH)) return true;
+    /* The password may have been taken away since the client connected. */
+    client->is_authenticated = !server_needs_password(call->server);
+    if (!client->is_authenticated) reply_error(call->reply, "NOAUTH Authentication required.");
+    return client->is_authenticated;
 }
 
 /* CLIENT PAUSE: until its time is over nothing runs, or nothing that writes. */

@@ -220,7 +220,14 @@ static uint64_t take_number(struct letter *letter) {
 }
 
 static void open_adopt(void *context, struct letter *letter) {
-    adopt(context, (int)take_number(letter));
+    struct worker *worker = context;
+    int fd = (int)take_number(letter);
+    if (!worker->is_stopping) {
+        adopt(worker, fd);
+        return;
+    }
+    close(fd);
+    admission_leave(worker->server, worker);
 }
 
 static void open_kill(void *context, struct letter *letter) {
@@ -357,15 +364,6 @@ static void drain(struct worker *worker) {
 
 /* ---- The thread ---------------------------------------------------------------------------------------------------------- */
 
-struct worker_start {
-    struct worker *worker;
-    char *text;
-    pthread_mutex_t lock;
-    pthread_cond_t answered;
-    enum status status;
-    bool is_answered;
-};
-
 static enum status create_engine(struct worker *worker, char *text) {
     const struct config *config = worker->server->config;
     struct engine_options options = {
@@ -381,26 +379,20 @@ static enum status create_engine(struct worker *worker, char *text) {
     enum status status = mailbox_init(&worker->mailbox, worker->engine, worker, WORKER_MAILBOX);
     if (status == STATUS_OK) return STATUS_OK;
     engine_destroy(worker->engine);
+    worker->engine = NULL;
     snprintf(text, ENGINE_TEXT_MAX, "no memory for a worker's mailbox");
     return status;
 }
 
-static void answer_start(struct worker_start *start, enum status status) {
-    pthread_mutex_lock(&start->lock);
-    start->status = status;
-    start->is_answered = true;
-    pthread_cond_signal(&start->answered);
-    pthread_mutex_unlock(&start->lock);
-}
-
 static void *run(void *argument) {
-    struct worker_start *start = argument;
-    struct worker *worker = start->worker;
-    enum status status = create_engine(worker, start->text);
-    if (status == STATUS_OK && worker->index == 0)
-        status = admission_listen(worker->server, worker->engine, start->text);
+    struct worker *worker = argument;
+    enum status status = create_engine(worker, worker->start_text);
+    if (status == STATUS_OK && worker->index == 0) {
+        status = admission_listen(worker->server, worker->engine, worker->start_text);
+    }
     worker->now_ms = clock_unix_ms();
-    answer_start(start, status); /* `start` is gone from here on */
+    worker->start_status = status;
+    sem_post(&worker->has_started);
     if (status != STATUS_OK) return NULL;
 
     while (!worker->is_stopping) {
@@ -413,6 +405,7 @@ static void *run(void *argument) {
 enum status worker_init(struct worker *worker, struct server *server, uint32_t index) {
     *worker = (struct worker){.server = server, .index = index};
     pthread_mutex_init(&worker->registry, NULL);
+    sem_init(&worker->has_started, 0, 0);
     buffer_pool_init(&worker->buffers, BUFFERS_KEPT);
     buffer_init(&worker->discard, &worker->buffers, 0);
     resp_arguments_init(&worker->arguments);
@@ -426,35 +419,36 @@ enum status worker_init(struct worker *worker, struct server *server, uint32_t i
 }
 
 enum status worker_start(struct worker *worker, char *text) {
-    struct worker_start start = {.worker = worker, .text = text};
-    pthread_mutex_init(&start.lock, NULL);
-    pthread_cond_init(&start.answered, NULL);
-    if (pthread_create(&worker->thread, NULL, run, &start) != 0) {
+    worker->start_text = text;
+    if (pthread_create(&worker->thread, NULL, run, worker) != 0) {
         snprintf(text, ENGINE_TEXT_MAX, "no thread for worker %u (a limit on processes?)",
                  worker->index);
         return STATUS_REFUSED;
     }
-    pthread_mutex_lock(&start.lock);
-    while (!start.is_answered) {
-        pthread_cond_wait(&start.answered, &start.lock);
+    while (sem_wait(&worker->has_started) != 0) {
+        /* interrupted by a signal */
     }
-    pthread_mutex_unlock(&start.lock);
-    if (start.status != STATUS_OK) pthread_join(worker->thread, NULL);
-    return start.status;
+    if (worker->start_status != STATUS_OK) pthread_join(worker->thread, NULL);
+    return worker->start_status;
 }
 
 void worker_join(struct worker *worker) {
     pthread_join(worker->thread, NULL);
-    mailbox_release(&worker->mailbox);
-    engine_destroy(worker->engine);
 }
 
 void worker_release(struct worker *worker) {
+    if (worker->engine != NULL) {
+        mailbox_open_all(
+            &worker->mailbox); /* letters that came after its last turn; nobody sends any more */
+        mailbox_release(&worker->mailbox);
+        engine_destroy(worker->engine);
+    }
     buffer_release(&worker->discard);
     buffer_pool_release(&worker->buffers);
     resp_arguments_release(&worker->arguments);
     memory_free(worker->lock_indexes);
     memory_free(worker->scratch);
     memory_free(worker->commands);
+    sem_destroy(&worker->has_started);
     pthread_mutex_destroy(&worker->registry);
 }

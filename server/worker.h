@@ -8,6 +8,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -54,6 +55,9 @@ struct worker {
     struct server *server;
     uint32_t index;
     pthread_t thread;
+    sem_t has_started;        /* posted once the engine runs, or can't */
+    enum status start_status; /* then: how that went; */
+    char *start_text;         /* and what the engine says */
     struct engine *engine;
     struct mailbox mailbox;
     struct buffer_pool buffers;
@@ -87,7 +91,7 @@ struct worker {
     /* Statistics; atomic, relaxed, this thread writes. */
     struct command_statistics *commands; /* by command id */
     struct errors errors;                /* by code */
-    _Atomic uint64_t command_count, batches, busy_ticks;
+    _Atomic uint64_t command_count, batches;
     _Atomic uint64_t received_bytes, sent_bytes;
     _Atomic uint64_t closed_output_limit, closed_query_limit, closed_idle;
 };
@@ -96,7 +100,9 @@ struct worker {
 must_use enum status worker_init(struct worker *worker, struct server *server, uint32_t index);
 /* Start the thread; `text` (ENGINE_TEXT_MAX) is what the engine says of itself, or why it can't run (then STATUS_UNSUPPORTED). */
 must_use enum status worker_start(struct worker *worker, char *text);
+/* Wait for its thread's end. Its engine and mailbox stay until the release: other workers may still write to it. */
 void worker_join(struct worker *worker);
+/* After all workers were joined. */
 void worker_release(struct worker *worker);
 
 /* Any thread: a connected socket for this worker, owned from now on. False when the mailbox is full. */
