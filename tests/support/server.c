@@ -240,7 +240,8 @@ static void server_free(struct test_server *server) {
 /* Fail the test, with all that the server said, and forget it. It has ended. */
 static void fail_with_output(struct test_server *server, const char *what) {
     char *output = test_server_read_output(server);
-    print_error("---- The server's output ----\n%s\n----\n", output);
+    /* Not by print_error, which cuts a long text. */
+    fprintf(stderr, "---- The server's output ----\n%s\n----\n", output);
     free(output);
     server_free(server);
     fail_msg("%s", what);
