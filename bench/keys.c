@@ -3,6 +3,7 @@
 #include "keys.h"
 
 #include <math.h>
+#include <string.h>
 
 /* (exp(x) - 1) / x and log(1 + x) / x, safe near 0. */
 static double expm1_ratio(double x) {
@@ -47,5 +48,13 @@ uint64_t keys_next(struct keys *keys) {
         if (k > keys->count) k = keys->count;
         if ((double)k - x <= keys->s || u >= h_integral(keys, (double)k + 0.5) - h(keys, (double)k))
             return k - 1;
+    }
+}
+
+void keys_write_name(char out[KEYS_NAME_BYTES], uint64_t number) {
+    memcpy(out, "key:", 4);
+    for (int i = KEYS_NAME_BYTES - 1; i >= 4; i--) {
+        out[i] = (char)('0' + number % 10);
+        number /= 10;
     }
 }
