@@ -11,3 +11,8 @@ struct bench {
 
 int load_run(int argc, char **argv);
 int floor_run(int argc, char **argv);
+int store_run(int argc, char **argv);
+int locks_run(int argc, char **argv);
+int queues_run(int argc, char **argv);
+int pool_run(int argc, char **argv);
+int trace_run(int argc, char **argv);

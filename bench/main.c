@@ -1,4 +1,5 @@
 /* sherd-bench: the instruments, one subcommand each. */
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,14 +30,78 @@ static const struct bench benches[] = {
      "  --value-bytes N        size of the canned GET reply (64)\n"
      "  --seconds S            stop after so long (600)\n",
      floor_run},
+    {"store", "the shards in process, without a network: operations a second, memory, lock waits",
+     "  --threads N,...        each so many threads (1,2)\n"
+     "  --shards N,...         a power of two each; 1 is the single map under one lock (32,1)\n"
+     "  --get-percent N,...    share of GET, the rest is SET (90)\n"
+     "  --zipf S,...           0 draws keys uniformly, otherwise Zipf's exponent (0,0.99)\n"
+     "  --keys N               keys that the store holds (1000000)\n"
+     "  --value-bytes N        size of their values; a key is 16 bytes (64)\n"
+     "  --batch N              keys whose memory is asked for together, as a worker's turn does "
+     "(16)\n"
+     "  --seconds S            a measurement (1)\n"
+     "  --hot                  all threads use one key\n"
+     "  --grow                 instead: insert from nothing to --keys, and time each insert\n"
+     "  --json                 one JSON object a row\n",
+     store_run},
+    {"locks", "our readers-writer lock against pthread_rwlock_t and pthread_mutex_t",
+     "  --threads N,...        each so many threads (1,2,8)\n"
+     "  --writes N,...         percent of the takes that are for writing (0,5,50,100)\n"
+     "  --hold N,...           cycles between take and drop (0)\n"
+     "  --away N,...           cycles between drop and the next take (0)\n"
+     "  --seconds S            a measurement (0.5)\n"
+     "  --json                 one JSON object a row\n",
+     locks_run},
+    {"queues", "our lock-free queue against a ring under a mutex",
+     "  --producers N,...      each so many, and one consumer (1,2,4,8)\n"
+     "  --items N              how many are handed over (4000000)\n"
+     "  --capacity N           of the queue (1024)\n"
+     "  --json                 one JSON object a row\n",
+     queues_run},
+    {"pool", "the adaptive pool of background jobs against a fixed one",
+     "  --threads N            the maximum of both (4)\n"
+     "  --bursts N             how often jobs come (5)\n"
+     "  --jobs N               how many come together (500)\n"
+     "  --job-us N             how long one takes (200)\n"
+     "  --idle-ms N            from the end of a burst to the next (100)\n"
+     "  --queue N              jobs that may wait (64)\n"
+     "  --linger-ms N          how long a thread waits for more work before it ends (50)\n"
+     "  --json                 one JSON object a row\n",
+     pool_run},
+    {"trace", "replay a trace as a cache would see it: GET, and SET after a miss",
+     "  --file PATH            a key a line, or \"get|set|del key size\"; without it, made-up "
+     "traces:\n"
+     "                         zipf, scans mixed in, and a hot set that moves\n"
+     "  --keys N               key space of the made-up ones (1000000)\n"
+     "  --requests N           their length (5000000)\n"
+     "  --zipf S               their exponent (0.99)\n"
+     "  --value-bytes N        size of values that the trace gives no size for (64)\n"
+     "  --json                 one JSON object a row\n",
+     trace_run},
 };
 enum { BENCH_COUNT = sizeof(benches) / sizeof(benches[0]) };
+
+static void print_bench(FILE *out, const struct bench *bench) {
+    fprintf(out, "%s: %s\n%s\n", bench->name, bench->summary, bench->options);
+}
 
 static void print_help(FILE *out) {
     fputs("usage: sherd-bench SUBCOMMAND [options]\n\n", out);
     for (size_t i = 0; i < BENCH_COUNT; i++) {
-        fprintf(out, "%s: %s\n%s\n", benches[i].name, benches[i].summary, benches[i].options);
+        print_bench(out, &benches[i]);
     }
+}
+
+static bool asks_for_help(const char *word) {
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
+static int run(const struct bench *bench, int argc, char **argv) {
+    if (argc > 0 && asks_for_help(argv[0])) {
+        print_bench(stdout, bench);
+        return EXIT_SUCCESS;
+    }
+    return bench->run(argc, argv);
 }
 
 int main(int argc, char **argv) {
@@ -44,12 +109,12 @@ int main(int argc, char **argv) {
         print_help(stderr);
         return EXIT_FAILURE;
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+    if (asks_for_help(argv[1])) {
         print_help(stdout);
         return EXIT_SUCCESS;
     }
     for (size_t i = 0; i < BENCH_COUNT; i++) {
-        if (strcmp(argv[1], benches[i].name) == 0) return benches[i].run(argc - 2, argv + 2);
+        if (strcmp(argv[1], benches[i].name) == 0) return run(&benches[i], argc - 2, argv + 2);
     }
     fprintf(stderr, "sherd-bench: no subcommand '%s'; see sherd-bench --help\n", argv[1]);
     return EXIT_FAILURE;
