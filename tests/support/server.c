@@ -172,7 +172,11 @@ static bool is_ready(const struct test_server *server) {
 
 static bool has_ended(const struct test_server *server, int wait_ms) {
     struct pollfd poll_fd = {.fd = server->pidfd, .events = POLLIN};
-    return poll(&poll_fd, 1, wait_ms) > 0;
+    int count;
+    do {
+        count = poll(&poll_fd, 1, wait_ms);
+    } while (count < 0 && errno == EINTR);
+    return count > 0;
 }
 
 static bool await_ready(const struct test_server *server) {

@@ -151,9 +151,14 @@ void wire_send_command(struct wire *wire, const char *line) {
 /* False when the connection is closed. */
 static bool wire_fill(struct wire *wire) {
     if (wire->start < wire->end) return true;
-    ssize_t received = recv(wire->fd, wire->buffer, sizeof wire->buffer, 0);
+    ssize_t received;
+    do {
+        received = recv(wire->fd, wire->buffer, sizeof wire->buffer, 0);
+    } while (received < 0 && errno == EINTR); /* the end of a probed io_uring interrupts, once */
     if (received < 0 && errno == ECONNRESET) received = 0;
-    if (received < 0) fail_msg("nothing came back within %d ms", WIRE_WAIT_MS);
+    if (received < 0) {
+        fail_msg("nothing came back (within %d ms): %s", WIRE_WAIT_MS, strerror(errno));
+    }
     wire->start = 0;
     wire->end = (size_t)received;
     return received > 0;
