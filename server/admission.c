@@ -93,12 +93,13 @@ static const char denied[] = "-DENIED sherd is running in protected mode: no pas
                              "Set one ('requirepass'), or turn the option 'protected-mode' off if "
                              "whoever can reach this port may do everything.\r\n";
 
-/* One attempt: it fits the socket's empty buffer, or nobody reads it. */
+/* One attempt: it fits the socket's empty buffer, or nobody reads it. Counted first, so that whoever was told finds it
+ * counted. */
 static void refuse(struct server *server, int fd, const char *text) {
+    atomic_fetch_add_explicit(&server->connections_rejected, 1, memory_order_relaxed);
     ssize_t sent = send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL);
     (void)sent;
     close(fd);
-    atomic_fetch_add_explicit(&server->connections_rejected, 1, memory_order_relaxed);
 }
 
 static bool is_forbidden(struct server *server, int fd) {
