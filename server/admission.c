@@ -76,6 +76,13 @@ enum status admission_listen(struct server *server, struct engine *engine, char 
     return STATUS_OK;
 }
 
+void admission_unlisten(struct server *server, struct engine *engine) {
+    server->resting_listeners = 0;
+    for (uint32_t i = 0; i < server->listener_count; i++) {
+        engine_unlisten(engine, server->listeners[i].fd);
+    }
+}
+
 void admission_close(struct server *server) {
     for (uint32_t i = 0; i < server->listener_count; i++) {
         listener_close(&server->listeners[i]);

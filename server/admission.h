@@ -7,7 +7,9 @@
 must_use enum status admission_open(struct server *server, char *error);
 /* Accept from the open listeners through worker 0's engine. */
 must_use enum status admission_listen(struct server *server, struct engine *engine, char *text);
-/* Stop accepting and close the listeners (and remove a Unix socket's file). After worker 0 has ended. */
+/* Accept no more: before worker 0 drains, so that nobody comes in while it lets its clients go. */
+void admission_unlisten(struct server *server, struct engine *engine);
+/* Close the listeners (and remove a Unix socket's file). After worker 0 has ended. */
 void admission_close(struct server *server);
 
 /* A new socket: the worker with the fewest clients, counted as its client from now on; NULL when it was refused, politely, and closed. */

@@ -138,6 +138,7 @@ static void keep_rest(struct worker *worker, struct client *client) {
 static void settle(struct worker *worker, struct client *client) {
     client->is_touched = false;
     if (client->connection.is_closing) return;
+    if (client->connection.has_ended && !client->is_suspended) client->is_finishing = true;
     if (client->view != NULL) keep_rest(worker, client);
     if (client->connection.is_closing) return;
 
@@ -259,8 +260,9 @@ void batch_receive(struct worker *worker, struct client *client, struct bytes by
 void batch_resume(struct worker *worker, struct client *client) {
     if (client->view != NULL) batch_run(worker);
     client->is_suspended = client->is_throttled || client->is_paused;
-    if (!may_run(client) || client->held_size == 0) return;
+    if (!may_run(client)) return;
     touch(worker, client);
+    if (client->held_size == 0) return;
     client->view = client->held;
     client->view_size = client->held_size;
     parse(worker, client);

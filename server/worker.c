@@ -150,18 +150,20 @@ static void on_ended(void *context, struct connection *connection, int error) {
     if (connection->is_closing) return;
     if (error != 0) {
         worker_close_client(worker, client);
-    } else {
-        finish_client(worker, client);
+        return;
     }
+    /* What a throttled client sent before its end is still run as its replies drain; settling finishes it then. */
+    if (!client->is_throttled) finish_client(worker, client);
 }
 
 static void on_sent(void *context, struct connection *connection) {
     struct worker *worker = context;
     struct client *client = (struct client *)connection;
     size_t waiting = buffer_waiting(&connection->output);
+    freshen(worker);
+    atomic_store_explicit(&client->active_ms, worker->now_ms, memory_order_relaxed);
     atomic_store_explicit(&client->output_bytes, waiting, memory_order_relaxed);
     if (client->is_throttled && waiting <= OUTPUT_RESUME_BYTES) {
-        freshen(worker);
         client->is_throttled = false;
         if (!client->is_finishing) engine_resume_receive(worker->engine, connection);
         batch_resume(worker, client);
@@ -278,6 +280,7 @@ static void close_idle_clients(struct worker *worker) {
     if (timeout_ms == 0) return;
     for (struct client *client = worker->clients, *next; client != NULL; client = next) {
         next = client->next;
+        if (client->is_paused) continue; /* it is us who keep it waiting */
         if (worker->now_ms - atomic_load_explicit(&client->active_ms, memory_order_relaxed) <=
             timeout_ms)
             continue;
@@ -309,7 +312,10 @@ static void tick(struct worker *worker) {
     keep_up(worker);
     close_idle_clients(worker);
     int64_t until_ms = atomic_load_explicit(&worker->server->pause_until_ms, memory_order_relaxed);
-    if (worker->has_paused && until_ms <= worker->now_ms) resume_paused(worker);
+    if (worker->has_paused && until_ms <= worker->now_ms) {
+        resume_paused(worker);
+        batch_run(worker); /* now, not after the next wait */
+    }
     if (worker->index == 0) admission_retry(worker->server);
 }
 
@@ -342,6 +348,7 @@ static void turn(struct worker *worker, int timeout_ms) {
 
 /* Take in what the kernel has read for us, answer it, and let every client go once it has its replies. */
 static void drain(struct worker *worker) {
+    if (worker->index == 0) admission_unlisten(worker->server, worker->engine);
     do {
         turn(worker, 0);
     } while (worker->has_received && worker->now_ms < worker->stop_deadline_ms);

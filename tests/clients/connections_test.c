@@ -232,6 +232,28 @@ static void client_pause_ends_by_itself(void **state) {
     wire_close(other);
 }
 
+/* Nothing else happens meanwhile: the pause's end alone must move what waits for it, within two rounds of upkeep. */
+static void client_pause_ends_on_time(void **state) {
+    struct wire *admin = wire_connect(*state), *other = wire_connect(*state);
+    for (int round = 0; round < 3; round++) {
+        wire_expect(admin, "CLIENT PAUSE 100", "+OK");
+        wire_send_command(other, "PING");
+        assert_false(is_silent(other, 450));
+        wire_expect_reply(other, "+PONG");
+    }
+    wire_close(admin);
+    wire_close(other);
+}
+
+static void a_paused_client_is_not_idle(void **state) {
+    struct wire *admin = wire_connect(*state), *other = wire_connect(*state);
+    wire_expect(admin, "CLIENT PAUSE 2000 WRITE", "+OK");
+    wire_send_command(other, "SET key value");
+    wire_expect_reply(other, "+OK");
+    wire_close(admin);
+    wire_close(other);
+}
+
 static void a_paused_client_may_leave(void **state) {
     struct wire *admin = wire_connect(*state), *leaver = wire_connect(*state);
     wire_expect(admin, "CLIENT PAUSE 60000 WRITE", "+OK");
@@ -293,6 +315,29 @@ static void sigint_ends_the_server_too(void **state) {
     test_server_await_end(server);
 }
 
+static const char *const one_worker[] = {"--workers", "1", NULL};
+
+/* A client that takes its replies slowly keeps the server from ending; who connects now must not be let in. */
+static void a_stopping_server_lets_nobody_in(void **state) {
+    struct test_server *server = *state;
+    struct wire *slow = wire_connect(server), *leaving = wire_connect(server);
+    wire_expect(leaving, "SETRANGE key 67108863 x", ":67108864");
+    wire_send_command(slow, "GET key");
+    wire_expect_text(slow, "$67108864\r\n");
+    assert_int_equal(kill(server->pid, SIGTERM), 0);
+    wire_expect_closed(leaving);
+    struct wire *late = wire_try_connect("127.0.0.1", server->port);
+    if (late != NULL) {
+        bool is_sent = wire_try_send(late, "PING\r\n", strlen("PING\r\n"));
+        assert_true(!is_sent || is_silent(late, 300));
+        wire_close(late);
+    }
+    wire_close(slow);
+    wire_close(leaving);
+    *state = NULL;
+    test_server_await_end(server);
+}
+
 int main(void) {
     test_server_require();
     const struct CMUnitTest tests[] = {
@@ -308,10 +353,13 @@ int main(void) {
         TEST_WITH_SERVER(a_client_that_kills_itself_is_answered_first, NULL),
         TEST_WITH_SERVER(client_pause_holds_writes_back_and_lets_reads_pass, NULL),
         TEST_WITH_SERVER(client_pause_ends_by_itself, NULL),
+        TEST_WITH_SERVER(client_pause_ends_on_time, NULL),
+        TEST_WITH_SERVER(a_paused_client_is_not_idle, one_second),
         TEST_WITH_SERVER(a_paused_client_may_leave, NULL),
         TEST_WITH_SERVER(sigterm_answers_what_was_sent_before, NULL),
         TEST_WITH_SERVER(shutdown_ends_the_server, NULL),
         TEST_WITH_SERVER(sigint_ends_the_server_too, NULL),
+        TEST_WITH_SERVER(a_stopping_server_lets_nobody_in, one_worker),
     };
     const struct CMUnitTest ipv6_tests[] = {
         TEST_WITH_SERVER(each_bound_address_serves, with_addresses),

@@ -208,6 +208,23 @@ static void a_half_closed_client_is_answered(void **state) {
     wire_close(wire);
 }
 
+/* Its replies are held back at a megabyte, so its end is seen long before its last request can run. */
+static void a_half_closed_client_is_answered_however_much_it_asked(void **state) {
+    enum { VALUE_BYTES = 300000, COUNT = 40 };
+    struct wire *witness = wire_connect(*state), *wire = wire_connect(*state);
+    wire_expect(witness, "SETRANGE key 299999 x", ":300000");
+    for (int i = 0; i < COUNT; i++) {
+        wire_send_text(wire, "GET key\r\n");
+    }
+    wire_send_text(wire, "SET last run\r\n");
+    shutdown(wire_fd(wire), SHUT_WR);
+    size_t framing = strlen("$300000\r\n\r\n");
+    assert_int_equal(wire_drain(wire), COUNT * (VALUE_BYTES + framing) + strlen("+OK\r\n"));
+    wire_expect(witness, "GET last", "\"run\"");
+    wire_close(wire);
+    wire_close(witness);
+}
+
 /* ---- Noise ------------------------------------------------------------------------------------------------------ */
 
 struct noise {
@@ -302,6 +319,7 @@ int main(void) {
         TEST_WITH_SERVER(a_stranger_may_not_send_much, with_password),
         TEST_WITH_SERVER(half_requests_leave_nothing_behind, NULL),
         TEST_WITH_SERVER(a_half_closed_client_is_answered, NULL),
+        TEST_WITH_SERVER(a_half_closed_client_is_answered_however_much_it_asked, NULL),
         TEST_WITH_SERVER(noise_hurts_nobody_else, NULL),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
