@@ -40,8 +40,8 @@ void dispatch_prepare(struct worker *worker, struct request *request) {
     struct bytes name = args[found.row->keys.first];
     request->shard = router_shard(name, server->shards.count);
     request->hash = hash_seeded(name, server->shards.seed);
-    /* The databases' array is immutable; a pointer in it may be exchanged at this moment, but what it pointed to lives on
-     * until the workers have passed a turn (flushed databases are freed by upkeep): a hint may look at either. */
+    /* The databases' array is immutable; a pointer in it may be exchanged at this moment, but no database is freed while
+     * the server runs (shard.c), so a hint may look at either. */
     uint32_t database = atomic_load_explicit(&request->client->database, memory_order_relaxed);
     table_prefetch_bucket(&server->shards.shards[request->shard].databases[database]->table,
                           request->hash);
