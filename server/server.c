@@ -19,6 +19,7 @@
 #include "log.h"
 #include "shards/base/memory.h"
 #include "shards/base/random.h"
+#include "supervisor.h"
 
 enum {
     SHARDS_PER_WORKER = 16,
@@ -223,7 +224,10 @@ int server_run(struct config *config) {
 
     write_pidfile(config);
     print_choices(server);
+    bool is_supervised = supervisor_is_wanted(config);
+    if (is_supervised) supervisor_notify("READY=1");
     wait_for_end(server, &signals);
+    if (is_supervised) supervisor_notify("STOPPING=1");
     stop_workers_from(server, 0);
     if (config->pidfile[0] != 0) unlink(config->pidfile);
     log_notice("Stopped: every reply was sent; bye");
