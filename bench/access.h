@@ -1,4 +1,5 @@
-/* A worker's way to a key, without a client: route, hash, lock, find or put, count, as server/dispatch.c and call.c do. */
+/* A worker's way to a key, without a client: route, hash, lock, find or put, count, as server/dispatch.c
+ * and call.c do. */
 #pragma once
 
 #include <stdbool.h>

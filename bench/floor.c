@@ -1,6 +1,7 @@
-/* The floor: a server that parses nothing and stores nothing. It counts how many requests came by the length of what
- * sherd-bench load sends, and answers each with the same canned reply, over the very engine and buffers that sherd uses: what is
- * left between this and sherd is what parsing, locking, looking up and copying cost. */
+/* The floor: a server that parses nothing and stores nothing. It counts how many requests came by the
+ * length of what sherd-bench load sends, and answers each with the same canned reply, over the very
+ * engine and buffers that sherd uses: what is left between this and sherd is what parsing, locking,
+ * looking up and copying cost. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,8 @@ struct floor_connection {
     struct connection connection; /* first */
 };
 
-/* A request of sherd-bench load begins with '*', and nothing else in it is one: requests are counted by that byte. */
+/* A request of sherd-bench load begins with '*', and nothing else in it is one: requests are counted
+ * by that byte. */
 static void on_received(void *context, struct connection *connection, struct bytes bytes) {
     struct floor *floor = context;
     const char *at = bytes.data, *end = bytes.data + bytes.size;

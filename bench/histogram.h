@@ -1,5 +1,5 @@
-/* Latencies in nanoseconds, counted in buckets of constant relative width: 32 to a power of two, so at most 3 % wide
- * (Gil Tene's HdrHistogram). */
+/* Latencies in nanoseconds, counted in buckets of constant relative width: 32 to a power of two, so at
+ * most 3 % wide (Gil Tene's HdrHistogram). */
 #pragma once
 
 #include <stdint.h>

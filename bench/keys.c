@@ -1,5 +1,5 @@
-/* Zipf by rejection-inversion (Hörmann and Derflinger 1996, "Rejection-inversion to generate variates from monotone discrete
- * distributions"): no table, a draw costs about one logarithm whatever the number of keys. */
+/* Zipf by rejection-inversion (Hörmann and Derflinger 1996, "Rejection-inversion to generate variates from
+ * monotone discrete distributions"): no table, a draw costs about one logarithm whatever the number of keys. */
 #include "keys.h"
 
 #include <math.h>

@@ -1,10 +1,11 @@
-/* A load that costs little: requests are pre-built text with a key's digits written in, replies are skipped rather than parsed, and the bytes travel
- * through sherd's own engines (net/engine.h), so one core of it fills one core of a server.
+/* A load that costs little: requests are pre-built text with a key's digits written in, replies are
+ * skipped rather than parsed, and the bytes travel through sherd's own engines (net/engine.h), so one core
+ * of it fills one core of a server.
  *
- * Closed loop: each connection sends `depth` requests at once and the next ones when all are answered, as redis-benchmark -P does.
- * Open loop (--rate): requests are due at fixed times whether or not earlier ones were answered; latency counts from
- * when a request was due, so a stall is felt by all that it delayed (no "coordinated omission", Gil Tene).
- * The clock is read once a turn. */
+ * Closed loop: each connection sends `depth` requests at once and the next ones when all are answered, as
+ * redis-benchmark -P does. Open loop (--rate): requests are due at fixed times whether or not earlier ones
+ * were answered; latency counts from when a request was due, so a stall is felt by all that it delayed (no
+ * "coordinated omission", Gil Tene). The clock is read once a turn. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -74,7 +75,8 @@ struct load {
     bool is_measuring, is_filling, has_failed;
 };
 
-/* ---- Requests ---------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Requests
+ * ---------------------------------------------------------------------------------------------------------------------------- */
 
 static bool build_requests(struct load *load) {
     size_t value_size = (size_t)load->options->value_bytes;
@@ -141,7 +143,8 @@ static void send_due(struct load *load) {
     }
 }
 
-/* ---- Replies --------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Replies
+ * --------------------------------------------------------------------------------------------------------------------------------- */
 
 static void count_reply(struct load *load, struct load_connection *from) {
     int64_t sent_ns = from->sent_ns[from->oldest];
@@ -214,7 +217,8 @@ static const struct engine_events events = {.received = on_received,
                                             .released = on_nothing,
                                             .woken = on_woken};
 
-/* ---- Connecting ------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Connecting
+ * ------------------------------------------------------------------------------------------------------------------------------- */
 
 static int connect_unix(const char *path) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -258,7 +262,8 @@ static bool connect_all(struct load *load) {
     return true;
 }
 
-/* ---- One thread -------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- One thread
+ * -------------------------------------------------------------------------------------------------------------------------------- */
 
 static bool in_flight_any(const struct load *load) {
     for (uint32_t i = 0; i < load->connection_count; i++) {
@@ -324,7 +329,8 @@ static void *run_thread(void *argument) {
     return NULL;
 }
 
-/* ---- All of them ----------------------------------------------------------------------------------------------------------------------------- */
+/* ---- All of them
+ * ----------------------------------------------------------------------------------------------------------------------------- */
 
 static void print_result(const struct load_options *options, const struct load *sum,
                          double seconds) {

@@ -1,12 +1,14 @@
 /* What a lock costs, alone and in a crowd: shards/base/rwlock against pthread_rwlock_t and pthread_mutex_t.
  *
- * Each thread does nothing but take, hold, drop, stay away, and again: for writing in `writes_percent` of its takes, else for
- * reading. `hold` and `away` are processor cycles. A write adds to a number that only the lock guards, a read looks at it; in
- * the end the number must be the writes that were done, so a lock that lets two in is not merely fast.
+ * Each thread does nothing but take, hold, drop, stay away, and again: for writing in `writes_percent` of
+ * its takes, else for reading. `hold` and `away` are processor cycles. A write adds to a number that only
+ * the lock guards, a read looks at it; in the end the number must be the writes that were done, so a lock
+ * that lets two in is not merely fast.
  *
- * Waits are counted alike: who is let in at once reads no clock. Ours has its own profile; a take of pthread's first tries, and
- * only when that fails counts as a wait and is timed. Each kind has its own copy of the loop, with its calls inlined into it
- * where it has inline ones, so that ours is measured as the server uses it.
+ * Waits are counted alike: who is let in at once reads no clock. Ours has its own profile; a take of
+ * pthread's first tries, and only when that fails counts as a wait and is timed. Each kind has its own
+ * copy of the loop, with its calls inlined into it where it has inline ones, so that ours is measured as
+ * the server uses it.
  *
  * What to read from it:
  *   1 thread                        the price of the fast path.
@@ -56,7 +58,8 @@ static void note_wait(struct taker *taker, int64_t started_ns) {
     if (waited_ns > taker->longest_wait_ns) taker->longest_wait_ns = waited_ns;
 }
 
-/* ---- The kinds: how each takes and drops ----------------------------------------------------------------------------- */
+/* ---- The kinds: how each takes and drops
+ * ----------------------------------------------------------------------------- */
 
 typedef void take_function(struct field *field, struct taker *taker);
 typedef void drop_function(struct field *field);
@@ -102,7 +105,8 @@ static void mutex_drop(struct field *field) {
     pthread_mutex_unlock(&field->mutex);
 }
 
-/* ---- The loop -------------------------------------------------------------------------------------------------------- */
+/* ---- The loop
+ * -------------------------------------------------------------------------------------------------------- */
 
 /* Always inlined, so that the kind's functions are constants in each copy. */
 __attribute__((always_inline)) static inline void
@@ -146,7 +150,8 @@ static const struct kind {
 } kinds[] = {{"sherd", take_ours}, {"rwlock", take_rwlock}, {"mutex", take_mutex}};
 enum { KIND_COUNT = sizeof(kinds) / sizeof(kinds[0]) };
 
-/* ---- The measurements ------------------------------------------------------------------------------------------------ */
+/* ---- The measurements
+ * ------------------------------------------------------------------------------------------------ */
 
 static struct taker sum_up(const struct field *field, uint32_t threads, uint64_t *fewest) {
     struct rwlock_profile profile = rwlock_profile(&field->ours);

@@ -1,13 +1,15 @@
 /* What adapting buys: server/jobs between 0 and a maximum of threads, against a fixed pool of the same maximum.
  *
- * A fixed pool is the same code with minimum = maximum, so that only the number of threads differs. Jobs come in bursts,
- * as they do in a cache (a FLUSHALL, a snapshot), and each is about `job_us` of a processor's work. One thread submits and waits
- * until each burst is done; another looks every millisecond how many threads there are.
+ * A fixed pool is the same code with minimum = maximum, so that only the number of threads differs. Jobs
+ * come in bursts, as they do in a cache (a FLUSHALL, a snapshot), and each is about `job_us` of a
+ * processor's work. One thread submits and waits until each burst is done; another looks every millisecond
+ * how many threads there are.
  *
- * What to read from it: `burst_ms` is how long a burst took, on average and at most; the adaptive pool first has to start
- * threads, so it can't be faster. `threads_mean` is what was kept for that over the whole time, idle times included; the
- * fixed pool's is always the maximum. The timeline shows it: a digit is the threads seen in one of 60 equal stretches of time.
- * More threads than processors don't finish jobs sooner; they only take the processors from the workers. */
+ * What to read from it: `burst_ms` is how long a burst took, on average and at most; the adaptive pool
+ * first has to start threads, so it can't be faster. `threads_mean` is what was kept for that over the
+ * whole time, idle times included; the fixed pool's is always the maximum. The timeline shows it: a digit
+ * is the threads seen in one of 60 equal stretches of time. More threads than processors don't finish jobs
+ * sooner; they only take the processors from the workers. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>

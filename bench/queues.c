@@ -1,15 +1,16 @@
 /* What a hand-over between threads costs: shards/base/queue (lock-free, many producers, one consumer) against a ring
  * under a mutex with two condition variables, which is what one would write first.
  *
- * P producers push `items` in all as fast as they can; one consumer takes them. An item names its producer and its number, so
- * the consumer checks that none is lost, doubled or overtaken by one of the same producer.
+ * P producers push `items` in all as fast as they can; one consumer takes them. An item names its producer
+ * and its number, so the consumer checks that none is lost, doubled or overtaken by one of the same producer.
  *
- * The two differ in what a full or empty queue means, and that is part of the comparison: the mutexed ring sleeps and is woken;
- * ours returns at once, and the thread gives its processor away and asks again. A worker does neither: it pushes to another worker's
- * mailbox rarely, and looks into its own once a turn.
+ * The two differ in what a full or empty queue means, and that is part of the comparison: the mutexed ring
+ * sleeps and is woken; ours returns at once, and the thread gives its processor away and asks again. A
+ * worker does neither: it pushes to another worker's mailbox rarely, and looks into its own once a turn.
  *
- * What to read from it: with one producer the price of a push and a pop; with more, whether producers hold each other up. With
- * more threads than processors the mutexed ring profits from sleeping: its threads run one after the other, each for long. */
+ * What to read from it: with one producer the price of a push and a pop; with more, whether producers hold
+ * each other up. With more threads than processors the mutexed ring profits from sleeping: its threads run
+ * one after the other, each for long. */
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -30,7 +31,8 @@ struct queues_options {
     bool prints_json;
 };
 
-/* ---- The mutexed ring ------------------------------------------------------------------------------------------------ */
+/* ---- The mutexed ring
+ * ------------------------------------------------------------------------------------------------ */
 
 struct ring {
     pthread_mutex_t lock; /* guards all below */
@@ -71,7 +73,8 @@ static void *ring_pop(struct ring *ring) {
     return item;
 }
 
-/* ---- The kinds ------------------------------------------------------------------------------------------------------- */
+/* ---- The kinds
+ * ------------------------------------------------------------------------------------------------------- */
 
 /* One measurement. */
 struct exchange {
@@ -127,7 +130,8 @@ static const struct queue_kind {
 };
 enum { KIND_COUNT = sizeof(kinds) / sizeof(kinds[0]) };
 
-/* ---- The measurements ------------------------------------------------------------------------------------------------ */
+/* ---- The measurements
+ * ------------------------------------------------------------------------------------------------ */
 
 /* Items are numbers in a pointer's clothes: the producer above, its count from 1 below. */
 static void produce(struct exchange *exchange, uint32_t producer) {

@@ -1,9 +1,10 @@
-/* The shards alone, without a network: what a command costs once it has been read, and what the lock costs when several
- * workers run. Everything is done as a worker does it (access.c): route, hash, prefetch a batch, lock, find or put, copy the
- * value out, count. What the server adds above is read from `sherd-bench load` and `floor`.
+/* The shards alone, without a network: what a command costs once it has been read, and what the lock costs
+ * when several workers run. Everything is done as a worker does it (access.c): route, hash, prefetch a
+ * batch, lock, find or put, copy the value out, count. What the server adds above is read from
+ * `sherd-bench load` and `floor`.
  *
- * Against what: `--shards 1` is the single map under one readers-writer lock, the same code, so the rows of `global` and
- * `sharded` differ by contention alone. `--batch 1` takes the prefetching away.
+ * Against what: `--shards 1` is the single map under one readers-writer lock, the same code, so the rows
+ * of `global` and `sharded` differ by contention alone. `--batch 1` takes the prefetching away.
  *
  * What to read from it:
  *   ns_per_op       of one thread: the path's price. It is time of a thread: with perfect scaling it stays the same.
@@ -14,9 +15,10 @@
  *
  * Keys are inserted in a scattered order, so that the most frequent of Zipf's keys don't lie side by side.
  *
- * --grow inserts from nothing, and times every insert (two reads of the cycle counter, some 20 ns, are in it). The longest is
- * the longest time that the shard was held, and whatever else happened to the thread meanwhile: `preempted` counts how often the
- * scheduler took its processor away, which alone costs milliseconds. p99.99 is beyond its reach. */
+ * --grow inserts from nothing, and times every insert (two reads of the cycle counter, some 20 ns, are in
+ * it). The longest is the longest time that the shard was held, and whatever else happened to the thread
+ * meanwhile: `preempted` counts how often the scheduler took its processor away, which alone costs
+ * milliseconds. p99.99 is beyond its reach. */
 #include <stdalign.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,7 +66,8 @@ struct store {
     size_t rss_before, used_before;
 };
 
-/* ---- Filling --------------------------------------------------------------------------------------------------------- */
+/* ---- Filling
+ * --------------------------------------------------------------------------------------------------------- */
 
 static size_t resident_bytes(void) {
     long pages = 0, resident = 0;
@@ -145,7 +148,8 @@ static struct store *open_store(const struct store_options *options, uint32_t sh
     return store;
 }
 
-/* ---- A worker's turns ------------------------------------------------------------------------------------------------ */
+/* ---- A worker's turns
+ * ------------------------------------------------------------------------------------------------ */
 
 /* One turn: what dispatch.c does with a batch, in its three passes. */
 static void run_batch(struct store *store, struct store_worker *worker, uint32_t size) {
@@ -176,7 +180,8 @@ static void work(void *context, uint32_t index, const _Atomic bool *is_over) {
     }
 }
 
-/* ---- Measurements ---------------------------------------------------------------------------------------------------- */
+/* ---- Measurements
+ * ---------------------------------------------------------------------------------------------------- */
 
 static struct rwlock_profile sum_profiles(const struct shards *shards) {
     struct rwlock_profile sum = {0};
@@ -283,7 +288,8 @@ static bool measure_filled(struct store *store, struct report *results) {
     return true;
 }
 
-/* ---- Growing from nothing -------------------------------------------------------------------------------------------- */
+/* ---- Growing from nothing
+ * -------------------------------------------------------------------------------------------- */
 
 static uint64_t times_preempted(void) {
     struct rusage usage;
@@ -329,7 +335,8 @@ static bool measure_growing(struct store *store, struct report *results) {
     return all_ns > 0;
 }
 
-/* ---- The subcommand -------------------------------------------------------------------------------------------------- */
+/* ---- The subcommand
+ * -------------------------------------------------------------------------------------------------- */
 
 static bool is_sensible(const struct store_options *options) {
     for (size_t i = 0; i < options->shards.count; i++) {

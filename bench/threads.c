@@ -1,5 +1,6 @@
-/* A gate holds the threads back until all of them exist, so that creating the last isn't measured as work of the first.
- * A condition variable rather than a barrier: when the system refuses a thread, those that wait can still be sent home. */
+/* A gate holds the threads back until all of them exist, so that creating the last isn't measured as work
+ * of the first. A condition variable rather than a barrier: when the system refuses a thread, those that
+ * wait can still be sent home. */
 #include "threads.h"
 
 #include <pthread.h>

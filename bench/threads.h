@@ -17,8 +17,8 @@ struct threads_plan {
     void *context; /* shared by all */
 };
 
-/* Returns the seconds from the start to the end of time, or to the last return; 0 when the system refused a thread (told on
- * standard error), and then nothing was measured. Thread: the one that measures. */
+/* Returns the seconds from the start to the end of time, or to the last return; 0 when the system refused
+ * a thread (told on standard error), and then nothing was measured. Thread: the one that measures. */
 double threads_run(const struct threads_plan *plan);
 
 static inline bool threads_over(const _Atomic bool *is_over) {

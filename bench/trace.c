@@ -1,8 +1,8 @@
 /* Replays a trace as a cache in front of something slow would see it: GET, and after a miss SET.
  *
- * Nothing is evicted yet, so what this reports is the hit ratio of an unbounded cache: every key misses once, and the ratio
- * is 1 - keys / gets, the ceiling for any policy. There is no option for a capacity until the store can be bounded; a
- * number that pretended to be one would be compared with real ones.
+ * Nothing is evicted yet, so what this reports is the hit ratio of an unbounded cache: every key misses
+ * once, and the ratio is 1 - keys / gets, the ceiling for any policy. There is no option for a capacity
+ * until the store can be bounded; a number that pretended to be one would be compared with real ones.
  *
  * A trace is a file, a request a line, either a key alone (a GET) or
  *
@@ -16,8 +16,8 @@
  *     shifting  Zipf's law over a window of a tenth of the keys, which moves on by a tenth of itself every hundredth of
  *               the trace: what was hot gets cold, and drives in nothing when frequency alone decides
  *
- * What to read from it: hit_percent and misses; ns_per_request, everything included (drawing or reading the request, too);
- * used_mb, what the store took to keep it all. */
+ * What to read from it: hit_percent and misses; ns_per_request, everything included (drawing or reading
+ * the request, too); used_mb, what the store took to keep it all. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,7 +73,8 @@ struct trace_row {
     bool (*next)(struct trace *trace, struct trace_request *request);
 };
 
-/* ---- Made-up traces -------------------------------------------------------------------------------------------------- */
+/* ---- Made-up traces
+ * -------------------------------------------------------------------------------------------------- */
 
 static bool give(struct trace *trace, uint64_t key, struct trace_request *request) {
     if (trace->position == (uint64_t)trace->options->requests) return false;
@@ -100,7 +101,8 @@ static bool next_shifting(struct trace *trace, struct trace_request *request) {
     return give(trace, (moves * (window / 10 + 1) + rank) % keys, request);
 }
 
-/* ---- A file ---------------------------------------------------------------------------------------------------------- */
+/* ---- A file
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static bool read_operation(const char *word, enum operation *operation) {
     static const char *const words[] = {
@@ -151,7 +153,8 @@ enum { MADE_UP_COUNT = sizeof(made_up) / sizeof(made_up[0]) };
 
 static const struct trace_row from_file = {"file", 1, next_of_file};
 
-/* ---- Replaying ------------------------------------------------------------------------------------------------------- */
+/* ---- Replaying
+ * ------------------------------------------------------------------------------------------------------- */
 
 struct replay {
     struct shards shards;

@@ -15,13 +15,13 @@ struct address {
     socklen_t size;
 };
 
-/* Parse one numeric or named host of `bind` ("*" and "::*" are all IPv4 and all IPv6). A name is looked up, which blocks. On
- * failure `error` (ADDRESS_TEXT_MAX bytes) says why. */
+/* Parse one numeric or named host of `bind` ("*" and "::*" are all IPv4 and all IPv6). A name is looked
+ * up, which blocks. On failure `error` (ADDRESS_TEXT_MAX bytes) says why. */
 must_use enum status address_parse(struct address *address, const char *host, uint16_t port,
                                    char *error);
 /* The text of an address, into at least ADDRESS_TEXT_MAX bytes; returns its length. */
 size_t address_write(const struct address *address, char *text);
-/* The same of a socket's peer or own end; "?:0" when it has none any more. The peer of a Unix socket has no name: it is
- * shown by the path that it connected to. */
+/* The same of a socket's peer or own end; "?:0" when it has none any more. The peer of a Unix socket has
+ * no name: it is shown by the path that it connected to. */
 size_t address_of_peer(int fd, char *text);
 size_t address_of_self(int fd, char *text);

@@ -1,10 +1,11 @@
 /* A connection's output: text in chunks, with references cut into it.
  *
- * Nearly every reply is a few bytes, so the road of a small reply is one comparison and one copy, inline in the header;
- * this file is what happens once in 16 KiB, once a large value, and once a send.
+ * Nearly every reply is a few bytes, so the road of a small reply is one comparison and one copy, inline
+ * in the header; this file is what happens once in 16 KiB, once a large value, and once a send.
  *
- * A chunk is one allocation of BUFFER_CHUNK_BYTES. Text grows up from its front. A reference doesn't end it: it is a *cut*,
- * a note of what is to be sent between two bytes of the text, and cuts grow down from the chunk's back:
+ * A chunk is one allocation of BUFFER_CHUNK_BYTES. Text grows up from its front. A reference doesn't end
+ * it: it is a *cut*, a note of what is to be sent between two bytes of the text, and cuts grow down from
+ * the chunk's back:
  *
  *     chunk                     cut 0's at   cut 1's at        cursor        end
  *      │                            │            │               │            │
@@ -13,16 +14,16 @@
  *                                  ▲ sent
  *     on the wire:   text ─▸ cut 0's bytes ─▸ text ─▸ cut 1's bytes ─▸ text
  *
- * Why cuts: a pipeline of large values is "header, value, header, value"; with one list node a piece, each header of 30 bytes
- * would hold a chunk of its own, 100 replies 1.6 MiB. So 100 replies take 7 KiB of one chunk, no allocation but the chunk's,
- * and what was sent is freed by the chunk. 16 KiB hold about 400 small replies, stay within the first cache level, and
- * are a size class of their own in jemalloc.
+ * Why cuts: a pipeline of large values is "header, value, header, value"; with one list node a piece, each
+ * header of 30 bytes would hold a chunk of its own, 100 replies 1.6 MiB. So 100 replies take 7 KiB of one
+ * chunk, no allocation but the chunk's, and what was sent is freed by the chunk. 16 KiB hold about 400
+ * small replies, stay within the first cache level, and are a size class of their own in jemalloc.
  *
- * The hard limit is looked at when text needs a new chunk or a reference is queued, never for what still fits a chunk. So
- * waiting bytes pass it by less than a chunk, and the fast path knows no limit.
+ * The hard limit is looked at when text needs a new chunk or a reference is queued, never for what still
+ * fits a chunk. So waiting bytes pass it by less than a chunk, and the fast path knows no limit.
  *
- * After a failure the cursor points into the pool's scratch place, and is set back whenever that is full: writers go on
- * without a branch, and nobody reads what they write.
+ * After a failure the cursor points into the pool's scratch place, and is set back whenever that is full:
+ * writers go on without a branch, and nobody reads what they write.
  *
  * Invariants (buffer_validate):
  *   1. The tail is the last chunk; its text ends at the cursor. Of every other chunk, the end is in `text_end`. No tail: no

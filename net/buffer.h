@@ -1,4 +1,5 @@
-/* A connection's output: replies queue here in order, as text in pooled chunks and as references, until they are sent.
+/* A connection's output: replies queue here in order, as text in pooled chunks and as references, until
+ * they are sent.
  *
  *      head ─▶ [chunk │ sent │ waiting … reference … waiting] ─▶ [chunk │ waiting … │ room] ◀─ tail
  *
@@ -6,10 +7,10 @@
  * while they are in its cache, and an idle connection holds none. Bytes that wait never move, so the engine may send
  * from them while more is appended behind. A value too large to copy is referenced instead, and released when sent.
  *
- * Bounded: past `bytes_max` (looked at when text needs a new chunk and for each reference), or when memory is refused, the
- * buffer has failed: it takes nothing more, and stays failed; what waited before can still be sent or dropped. The owner
- * looks at `has_failed` once, after the replies are written, and closes. So writers of replies need no error path.
- * One worker only. */
+ * Bounded: past `bytes_max` (looked at when text needs a new chunk and for each reference), or when memory
+ * is refused, the buffer has failed: it takes nothing more, and stays failed; what waited before can still
+ * be sent or dropped. The owner looks at `has_failed` once, after the replies are written, and closes. So
+ * writers of replies need no error path. One worker only. */
 #pragma once
 
 #include <stdbool.h>
@@ -53,8 +54,8 @@ void buffer_pool_init(struct buffer_pool *pool, size_t free_max);
 void buffer_pool_release(struct buffer_pool *pool);
 
 void buffer_init(struct buffer *buffer, struct buffer_pool *pool, size_t bytes_max);
-/* Drops what waits, releasing its references; the buffer is as after buffer_init. Not while the kernel sends from it: an
- * engine does it at the right moment. */
+/* Drops what waits, releasing its references; the buffer is as after buffer_init. Not while the kernel
+ * sends from it: an engine does it at the right moment. */
 void buffer_release(struct buffer *buffer);
 
 /* The slow path of buffer_reserve: begin a chunk; the scratch place once failed. */
@@ -79,8 +80,9 @@ static inline void buffer_append(struct buffer *buffer, struct bytes bytes) {
     memcpy(buffer->cursor, bytes.data, bytes.size);
     buffer->cursor += bytes.size;
 }
-/* Queue `bytes` without copying. `release(owner)` is called exactly once, on the worker's thread: when they are sent, when
- * they are dropped, or at once when nothing is queued (no bytes, or failed). It must not touch this buffer. */
+/* Queue `bytes` without copying. `release(owner)` is called exactly once, on the worker's thread: when
+ * they are sent, when they are dropped, or at once when nothing is queued (no bytes, or failed). It must
+ * not touch this buffer. */
 void buffer_append_reference(struct buffer *buffer, struct bytes bytes,
                              void (*release)(void *owner), void *owner);
 

@@ -1,8 +1,10 @@
-/* The small interface that both engines give: io_uring (ring.c) and epoll (poll.c). Nothing above knows which one runs.
+/* The small interface that both engines give: io_uring (ring.c) and epoll (poll.c). Nothing above knows
+ * which one runs.
  *
- * One engine a worker, used by the worker's thread alone; only engine_wake may be called from any thread. The worker's loop is
- * nothing but `engine_turn`: it submits what was queued since the last turn (all sends, all re-arms) together with the
- * wait, one system call on io_uring, then delivers what came, through the events below.
+ * One engine a worker, used by the worker's thread alone; only engine_wake may be called from any thread.
+ * The worker's loop is nothing but `engine_turn`: it submits what was queued since the last turn (all
+ * sends, all re-arms) together with the wait, one system call on io_uring, then delivers what came,
+ * through the events below.
  *
  * Bytes of a `received` event lie in the engine's own receive buffers and stay valid until the next engine_turn, so
  * a turn's requests are parsed and run where they arrived, without a copy. */
@@ -27,7 +29,8 @@ struct engine_events {
      * engine_listen is called again. */
     void (*accept_failed)(void *context, int listener_fd, int error);
     void (*received)(void *context, struct connection *connection, struct bytes bytes);
-    /* The peer closed or reset (`error` 0 or an errno): nothing more comes; the callee closes when it has answered. */
+    /* The peer closed or reset (`error` 0 or an errno): nothing more comes; the callee closes when it has
+     * answered. */
     void (*ended)(void *context, struct connection *connection, int error);
     /* Some output was sent; `buffer_waiting` says what is left. */
     void (*sent)(void *context, struct connection *connection);
@@ -89,11 +92,12 @@ struct engine_operations {
 /* Text of why the kernel refused io_uring and what to do, or which features were found: for the one log line. */
 enum { ENGINE_TEXT_MAX = 512 };
 
-/* Create on the thread that will use it (a ring belongs to its thread). NULL on failure. `text` (ENGINE_TEXT_MAX bytes) says
- * what was chosen, or why it could not be. ENGINE_AUTO tries io_uring, then epoll. */
+/* Create on the thread that will use it (a ring belongs to its thread). NULL on failure. `text`
+ * (ENGINE_TEXT_MAX bytes) says what was chosen, or why it could not be. ENGINE_AUTO tries io_uring, then epoll. */
 struct engine *engine_create(enum engine_kind kind, const struct engine_options *options,
                              char *text);
-/* The kinds' own constructors; engine_create's halves. ring_create fails, and says so, where the build has no liburing. */
+/* The kinds' own constructors; engine_create's halves. ring_create fails, and says so, where the build has
+ * no liburing. */
 struct engine *ring_create(const struct engine_options *options, char *text);
 struct engine *poll_create(const struct engine_options *options, char *text);
 /* Connections must have been released. */
@@ -111,7 +115,8 @@ must_use static inline enum status engine_listen(struct engine *engine, int list
 static inline void engine_unlisten(struct engine *engine, int listener_fd) {
     engine->operations->unlisten(engine, listener_fd);
 }
-/* Begin to receive (unless paused before the next turn). On failure the connection is still the caller's, fd included. */
+/* Begin to receive (unless paused before the next turn). On failure the connection is still the caller's,
+ * fd included. */
 must_use static inline enum status engine_attach(struct engine *engine,
                                                  struct connection *connection) {
     return engine->operations->attach(engine, connection);

@@ -1,13 +1,14 @@
 /* Listening sockets: opened whole or not at all.
  *
- * The reader of an error here is somebody whose server didn't start. So each says what could not be done, where, the system's
- * reason, and what to do about it: "Could not listen on 127.0.0.1:6379: Address already in use (is another server
- * running? try --port)".
+ * The reader of an error here is somebody whose server didn't start. So each says what could not be done,
+ * where, the system's reason, and what to do about it: "Could not listen on 127.0.0.1:6379: Address
+ * already in use (is another server running? try --port)".
  *
- * A Unix socket's file outlives a server that was killed, and `bind` refuses a path that exists. Removing whatever is there (as Redis
- * does) takes the path from a server that runs, or deletes a file somebody mistyped. So only a socket file goes, and only
- * when `connect` was refused, which is the kernel's word that nobody listens. Two servers that start at the same instant
- * on one stale file can still race; the later one has the path, the other is seen by nobody. */
+ * A Unix socket's file outlives a server that was killed, and `bind` refuses a path that exists. Removing
+ * whatever is there (as Redis does) takes the path from a server that runs, or deletes a file somebody
+ * mistyped. So only a socket file goes, and only when `connect` was refused, which is the kernel's word
+ * that nobody listens. Two servers that start at the same instant on one stale file can still race; the
+ * later one has the path, the other is seen by nobody. */
 #include "listener.h"
 
 #include <assert.h>

@@ -15,8 +15,8 @@ struct listener {
     char text[ADDRESS_TEXT_MAX];  /* where it listens, for the log; never port 0, but the one got */
 };
 
-/* Both: non-blocking, close-on-exec, listening. On failure `error` (LISTENER_ERROR_MAX bytes) says what, where and what to
- * do, `fd` is -1, and nothing is left behind. */
+/* Both: non-blocking, close-on-exec, listening. On failure `error` (LISTENER_ERROR_MAX bytes) says what,
+ * where and what to do, `fd` is -1, and nothing is left behind. */
 must_use enum status listener_open_tcp(struct listener *listener, const char *host, uint16_t port,
                                        int backlog, char *error);
 /* A stale socket file (nobody listens on it) is replaced; one in use, or a file of another kind, is refused.
@@ -26,6 +26,6 @@ must_use enum status listener_open_unix(struct listener *listener, const char *p
 /* Closes, and removes the socket's file; does nothing when not open. */
 void listener_close(struct listener *listener);
 
-/* What every accepted TCP socket gets: TCP_NODELAY, and keepalive after `keepalive_s` idle seconds (0: none). Does nothing to
- * Unix sockets. */
+/* What every accepted TCP socket gets: TCP_NODELAY, and keepalive after `keepalive_s` idle seconds (0:
+ * none). Does nothing to Unix sockets. */
 void listener_tune(int fd, int keepalive_s);

@@ -1,24 +1,28 @@
 /* The epoll engine: what sherd runs on where io_uring is refused, and the fair baseline of what io_uring gains.
  *
- * A turn: send what was queued (tried at once: a socket nearly always has room), wait, then receive from whoever is readable.
- * A ready connection costs two system calls, its receive and its send; nothing else is paid per operation.
+ * A turn: send what was queued (tried at once: a socket nearly always has room), wait, then receive from
+ * whoever is readable. A ready connection costs two system calls, its receive and its send; nothing else
+ * is paid per operation.
  *
- * Edge-triggered: epoll is told of a connection once. What is readable is remembered in a list of our own until a receive
- * comes back short, which on a stream socket means that nothing is left; so no receive is made only to see EAGAIN. The end of a
- * stream makes no second edge when it arrives together with the last bytes: EPOLLRDHUP tells of it, and from then on we read on until
- * we see it. EPOLLOUT is asked for only while a send is short: asked for always, a Unix socket would report each read of the peer.
+ * Edge-triggered: epoll is told of a connection once. What is readable is remembered in a list of our own
+ * until a receive comes back short, which on a stream socket means that nothing is left; so no receive is
+ * made only to see EAGAIN. The end of a stream makes no second edge when it arrives together with the last
+ * bytes: EPOLLRDHUP tells of it, and from then on we read on until we see it. EPOLLOUT is asked for only
+ * while a send is short: asked for always, a Unix socket would report each read of the peer.
  *
- * The alternative, level-triggered, needs no list, but the kernel looks at each ready socket again in the next wait. Echoes of 64
- * bytes on 50 connections, medians of ten alternating runs on two busy cores: 53,000 a second, against 57,000 this way; the
- * engine's own processor time is the same, 5.4 us an echo (5.3 to 6.3; io_uring, measured beside it: 4.7 to 5.1).
+ * The alternative, level-triggered, needs no list, but the kernel looks at each ready socket again in the
+ * next wait. Echoes of 64 bytes on 50 connections, medians of ten alternating runs on two busy cores:
+ * 53,000 a second, against 57,000 this way; the engine's own processor time is the same, 5.4 us an echo
+ * (5.3 to 6.3; io_uring, measured beside it: 4.7 to 5.1).
  *
  * Receive buffers: one area, filled from its front anew each turn, request behind request:
  *
  *     area: [request of a│request of b│ … │ this connection's share ──────▶      │ shares of those still to come ]
  *                                          └ left / receives to come, up to RECEIVE_MAX
  *
- * So a hundred small requests lie in a few pages, and a large one gets room in one piece. A turn receives at most as many times as
- * the options have buffers, so a share is at least one buffer; who is readable beyond that is starved until the next turn.
+ * So a hundred small requests lie in a few pages, and a large one gets room in one piece. A turn receives
+ * at most as many times as the options have buffers, so a share is at least one buffer; who is readable
+ * beyond that is starved until the next turn.
  *
  * Fairness: a connection receives once and sends SLICES_MAX slices a turn, then goes behind the others.
  *
@@ -125,8 +129,8 @@ static ssize_t send_slices(int fd, struct iovec *slices, int count) {
     return sendmsg(fd, &message, MSG_NOSIGNAL);
 }
 
-/* The rest can't be sent any more. It is dropped, so that an owner who waits for it to drain sees that it did, also when the
- * peer's end was told before. */
+/* The rest can't be sent any more. It is dropped, so that an owner who waits for it to drain sees that it
+ * did, also when the peer's end was told before. */
 static void fail_send(struct poll_engine *poll, struct connection *connection, int error) {
     buffer_consume(&connection->output, buffer_waiting(&connection->output));
     end(poll, connection, error);

@@ -1,8 +1,8 @@
 /* Values -> RESP2 or RESP3, straight into a connection's output.
  *
  * Each function writes one reply or one header; after reply_array(n) come n replies. What RESP2 lacks is written as
- * Redis does: a map as a flat array, a set as an array, a double as a bulk string, a boolean as 0 or 1, null as "$-1".
- * No function fails: see buffer.h. */
+ * Redis does: a map as a flat array, a set as an array, a double as a bulk string, a boolean as 0 or 1,
+ * null as "$-1". No function fails: see buffer.h. */
 #pragma once
 
 #include <stdbool.h>

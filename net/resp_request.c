@@ -63,7 +63,8 @@ struct parse {
     struct resp_request *request;
 };
 
-/* ---- Arguments --------------------------------------------------------------------------------------------------- */
+/* ---- Arguments
+ * --------------------------------------------------------------------------------------------------- */
 
 void resp_arguments_init(struct resp_arguments *arguments) {
     *arguments = (struct resp_arguments){0};
@@ -88,7 +89,8 @@ static enum resp_outcome arguments_reserve(struct resp_arguments *arguments, siz
     return RESP_COMPLETE;
 }
 
-/* ---- The fast path ----------------------------------------------------------------------------------------------- */
+/* ---- The fast path
+ * ----------------------------------------------------------------------------------------------- */
 
 static inline bool is_digit(char c) {
     return (unsigned char)(c - '0') <= 9;
@@ -140,7 +142,8 @@ static inline bool parse_small(const struct parse *parse) {
     return true;
 }
 
-/* ---- Outcomes ---------------------------------------------------------------------------------------------------- */
+/* ---- Outcomes
+ * ---------------------------------------------------------------------------------------------------- */
 
 static enum resp_outcome invalid(const struct parse *parse, const char *reason) {
     snprintf(parse->request->error, RESP_ERROR_MAX, "Protocol error: %s", reason);
@@ -161,7 +164,8 @@ static enum resp_outcome complete(const struct parse *parse, size_t first, size_
     return RESP_COMPLETE;
 }
 
-/* ---- Lines ------------------------------------------------------------------------------------------------------- */
+/* ---- Lines
+ * ------------------------------------------------------------------------------------------------------- */
 
 /* Find `end_byte` in the line that starts at `start`; `*length` is the number of bytes before it. */
 static enum resp_outcome find_line_end(const struct parse *parse, size_t start, char end_byte,
@@ -192,7 +196,8 @@ static enum resp_outcome read_header(const struct parse *parse, const char *too_
     return RESP_COMPLETE;
 }
 
-/* ---- Arrays ------------------------------------------------------------------------------------------------------ */
+/* ---- Arrays
+ * ------------------------------------------------------------------------------------------------------ */
 
 /* "*count": sets the parser's `remaining`, and its position behind the line. */
 static enum resp_outcome parse_array_header(const struct parse *parse) {
@@ -330,7 +335,8 @@ static enum resp_outcome parse_array(const struct parse *parse) {
     return outcome;
 }
 
-/* ---- Inline commands --------------------------------------------------------------------------------------------- */
+/* ---- Inline commands
+ * --------------------------------------------------------------------------------------------- */
 
 /* Append the words of a line of `size` bytes, for which there is room. False when its quotes are unbalanced. */
 static bool append_words(char *line, size_t size, struct resp_arguments *arguments) {
@@ -361,7 +367,8 @@ static enum resp_outcome parse_inline(const struct parse *parse) {
     return complete(parse, first, size);
 }
 
-/* ---- Entry ------------------------------------------------------------------------------------------------------- */
+/* ---- Entry
+ * ------------------------------------------------------------------------------------------------------- */
 
 void resp_parser_release(struct resp_parser *parser) {
     memory_free(parser->saved);
@@ -378,7 +385,8 @@ enum resp_outcome resp_parse(struct resp_parser *parser, char *input, size_t siz
                              struct resp_request *request) {
     if (size < parser->needed_bytes) return RESP_INCOMPLETE;
     struct parse parse = {parser, input, size, limits, arguments, request};
-    /* Only from a clean start: parse_small leaves the parser alone, and what an earlier piece left must be cleared. */
+    /* Only from a clean start: parse_small leaves the parser alone, and what an earlier piece left must be
+     * cleared. */
     bool is_fresh = (parser->needed_bytes | parser->position | parser->scanned) == 0;
     bool is_small_allowed = is_fresh && limits->bulk_bytes_max >= SMALL_BULK_MAX;
     if (is_small_allowed && parse_small(&parse)) return RESP_COMPLETE;

@@ -1,9 +1,9 @@
 /* Bytes -> requests: RESP arrays of bulk strings, and inline commands. Pure: no socket, no clock, no copy.
  *
- * A request's arguments are slices into the input. The parser keeps no copy of it: it answers INCOMPLETE, and is called
- * again with the same input grown at its end (it may have moved). A large request that arrives in many pieces isn't
- * parsed from the start each time: the parser remembers how far it came, so the work is linear in the bytes, however
- * they are cut. Limits and error texts are those of Redis. */
+ * A request's arguments are slices into the input. The parser keeps no copy of it: it answers INCOMPLETE,
+ * and is called again with the same input grown at its end (it may have moved). A large request that
+ * arrives in many pieces isn't parsed from the start each time: the parser remembers how far it came, so
+ * the work is linear in the bytes, however they are cut. Limits and error texts are those of Redis. */
 #pragma once
 
 #include <stdbool.h>

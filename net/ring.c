@@ -1,40 +1,45 @@
 /* The io_uring engine: one ring a worker, and one system call a turn.
  *
- * A turn: give the receive buffers of the last turn back ▸ settle every connection that changed (one SQE each for what it
- * lacks) ▸ submit all of that and wait, one io_uring_enter ▸ deliver all completions.
+ * A turn: give the receive buffers of the last turn back ▸ settle every connection that changed (one SQE
+ * each for what it lacks) ▸ submit all of that and wait, one io_uring_enter ▸ deliver all completions.
  *
- * Receiving: each connection has one multishot receive armed for as long as it lasts, which takes its buffers from a ring that all share:
+ * Receiving: each connection has one multishot receive armed for as long as it lasts, which takes its
+ * buffers from a ring that all share:
  *
  *     buffer ring (mapped, shared with the kernel)        area: receive_buffer_count × receive_buffer_bytes, mapped, untouched
  *     [ id ┆ id ┆ id ┆ … ]  ──kernel takes at head──▶     [ buffer 0 │ buffer 1 │ … ]
  *       ▲ tail: all that a turn delivered,                  ▲ `received` slices point here until the next turn
  *       └ given back by one store at the next turn's start ─┘
  *
- * An idle connection holds no buffer, and memory that was never received into is never resident. A receive that finds no
- * buffer ends with ENOBUFS and starves its connection until the next turn, whose first act is to give all buffers back: nobody waits
- * for another connection, and the data waits in the socket.
+ * An idle connection holds no buffer, and memory that was never received into is never resident. A receive
+ * that finds no buffer ends with ENOBUFS and starves its connection until the next turn, whose first act
+ * is to give all buffers back: nobody waits for another connection, and the data waits in the socket.
  *
- * How many and how large: 50 clients on loopback, 16 requests deep, Linux 6.18, two cores shared with others; the engine's CPU a request.
- * With PING every choice of 64 to 1024 buffers of 4 to 16 KiB lies between 384 and 423 ns, without an order: no difference. With
- * SETs of 1 KiB, which fill them, 64 x 4 KiB starve 12000 times in 200000 requests, 64 x 8 KiB 5000 times, 256 never; 1024 x
- * 16 KiB are no faster (602 ns; 550 for 256 x 8 KiB) and leave 14 MiB resident instead of 4. So 256 x 8 KiB.
- * System calls for 100000 PINGs, under strace: 1201 in 1202 turns; epoll makes 12600. Yet the CPU is the same within the spread
- * (411 ns): on loopback nearly all of it is the kernel's TCP.
+ * How many and how large: 50 clients on loopback, 16 requests deep, Linux 6.18, two cores shared with
+ * others; the engine's CPU a request. With PING every choice of 64 to 1024 buffers of 4 to 16 KiB lies
+ * between 384 and 423 ns, without an order: no difference. With SETs of 1 KiB, which fill them, 64 x 4 KiB
+ * starve 12000 times in 200000 requests, 64 x 8 KiB 5000 times, 256 never; 1024 x 16 KiB are no faster
+ * (602 ns; 550 for 256 x 8 KiB) and leave 14 MiB resident instead of 4. So 256 x 8 KiB. System calls for
+ * 100000 PINGs, under strace: 1201 in 1202 turns; epoll makes 12600. Yet the CPU is the same within the
+ * spread (411 ns): on loopback nearly all of it is the kernel's TCP.
  *
- * Measured, echoing 64 bytes on 50 connections: 10,465 turns made 10,466 io_uring_enter (one is the self-test's) and no other
- * call. The engine takes 4.7 to 5.1 us of its processor an echo, epoll 5.3 to 6.3; on one connection both take 8. Neither 64, 256 nor 1024
- * buffers, of 4, 8 or 16 KiB, nor other strides between them changed that: what they decide is memory, a page of each for
- * small requests, and how many can be delivered in one turn.
+ * Measured, echoing 64 bytes on 50 connections: 10,465 turns made 10,466 io_uring_enter (one is the
+ * self-test's) and no other call. The engine takes 4.7 to 5.1 us of its processor an echo, epoll 5.3 to
+ * 6.3; on one connection both take 8. Neither 64, 256 nor 1024 buffers, of 4, 8 or 16 KiB, nor other
+ * strides between them changed that: what they decide is memory, a page of each for small requests, and
+ * how many can be delivered in one turn.
  *
- * A send mostly completes as it is submitted, which satisfies the wait at once: an exchange on one connection takes two turns.
- * Waiting for one completion more than there are sends would spare the second, gained at most 5 % and would stall behind a
- * slow reader; bounding that with a minimum wait (Linux 6.12) arms a timer a turn, which doubled the time an echo takes here.
+ * A send mostly completes as it is submitted, which satisfies the wait at once: an exchange on one
+ * connection takes two turns. Waiting for one completion more than there are sends would spare the second,
+ * gained at most 5 % and would stall behind a slow reader; bounding that with a minimum wait (Linux 6.12)
+ * arms a timer a turn, which doubled the time an echo takes here.
  *
- * Sending: at most one send a connection is in flight, for two could be reordered (liburing#1001); what is appended meanwhile goes with the
- * turn after its completion.
+ * Sending: at most one send a connection is in flight, for two could be reordered (liburing#1001); what is
+ * appended meanwhile goes with the turn after its completion.
  *
- * A connection's wishes (wants_receive, output, is_closing) and what the kernel is doing for it (is_receiving, is_sending,
- * is_cancelling) are separate. Callers only change wishes and put it on the list; `settle` alone compares and prepares:
+ * A connection's wishes (wants_receive, output, is_closing) and what the kernel is doing for it
+ * (is_receiving, is_sending, is_cancelling) are separate. Callers only change wishes and put it on the
+ * list; `settle` alone compares and prepares:
  *
  *     closing, nothing in flight        release: close the fd, `released`
  *     closing, something in flight      cancel all of it once; should that find nothing, shut the socket down
@@ -42,8 +47,8 @@
  *     receives, doesn't want to         cancel the receive
  *     has output, isn't sending         send
  *
- * Every completion puts it on the list again where the two still differ, so whatever order pauses, resumes, closes and
- * completions come in, it ends where it was meant to.
+ * Every completion puts it on the list again where the two still differ, so whatever order pauses,
+ * resumes, closes and completions come in, it ends where it was meant to.
  *
  * Invariants:
  *   1. `operations` counts the SQEs and CQEs that carry the connection's address: it is released only at zero, and only from
@@ -54,8 +59,8 @@
  *
  * Threads: the worker's, which created the ring (SINGLE_ISSUER); ring_wake any, by an eventfd that the ring reads.
  *
- * Sources: io_uring(7) and the manuals of liburing; "io_uring and networking in 2023" (Jens Axboe); liburing#1275, #758, #1001 for the
- * traps named above. */
+ * Sources: io_uring(7) and the manuals of liburing; "io_uring and networking in 2023" (Jens Axboe);
+ * liburing#1275, #758, #1001 for the traps named above. */
 #include "engine.h"
 
 #include <stdio.h>
@@ -92,7 +97,8 @@ enum {
     PROBE_COMPLETIONS = 4, /* more than any kernel posts for it */
 };
 
-/* What a completion points back to: an address, or a file descriptor shifted, with the kind of operation in the low bits. */
+/* What a completion points back to: an address, or a file descriptor shifted, with the kind of operation
+ * in the low bits. */
 enum operation {
     OPERATION_RECEIVE,
     OPERATION_SEND,
@@ -368,7 +374,8 @@ static int listener_find(const struct ring_engine *ring, int fd) {
     return -1;
 }
 
-/* The kernel notes the descriptor limit (RLIMIT_NOFILE) here: one that is changed later counts from the next time on. */
+/* The kernel notes the descriptor limit (RLIMIT_NOFILE) here: one that is changed later counts from the
+ * next time on. */
 static bool arm_accept(struct ring_engine *ring, int listener_fd) {
     struct io_uring_sqe *sqe = next_submission(ring);
     if (sqe == NULL) return false;
@@ -570,7 +577,8 @@ struct flavour {
     const char *text;
 };
 
-/* Best first. Deferred task run: completions are worked off when we wait, in one batch, and never interrupt a command. */
+/* Best first. Deferred task run: completions are worked off when we wait, in one batch, and never
+ * interrupt a command. */
 static const struct flavour flavours[] = {
     {IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL,
      "single issuer, deferred task run"},
@@ -678,8 +686,8 @@ static int open_all(struct ring_engine *ring, uint32_t completion_entries) {
 
 /* --- The end --- */
 
-/* Cancel what is armed, so that listeners' files aren't held by a ring that the kernel takes down at its leisure; sockets that were
- * accepted meanwhile have no other owner. */
+/* Cancel what is armed, so that listeners' files aren't held by a ring that the kernel takes down at its
+ * leisure; sockets that were accepted meanwhile have no other owner. */
 static void quiesce(struct ring_engine *ring) {
     struct io_uring_sync_cancel_reg all = {.fd = -1,
                                            .flags =

@@ -1,7 +1,8 @@
 /* Admission: one worker accepts for all, so that new connections can go where the fewest are.
  *
- * Running out of descriptors must not turn into a busy loop or into clients that hang: one descriptor is kept spare, given up
- * to accept the waiting client, tell it why, and close; then taken again. The listener rests until the next tick. */
+ * Running out of descriptors must not turn into a busy loop or into clients that hang: one descriptor is
+ * kept spare, given up to accept the waiting client, tell it why, and close; then taken again. The
+ * listener rests until the next tick. */
 #include "admission.h"
 
 #include <fcntl.h>
@@ -92,7 +93,8 @@ void admission_close(struct server *server) {
     server->spare_fd = -1;
 }
 
-/* ---- A new socket ------------------------------------------------------------------------------------------------------ */
+/* ---- A new socket
+ * ------------------------------------------------------------------------------------------------------ */
 
 static const char too_many[] = "-ERR max number of clients reached\r\n";
 static const char denied[] = "-DENIED sherd is running in protected mode: no password is set, so "
@@ -100,8 +102,8 @@ static const char denied[] = "-DENIED sherd is running in protected mode: no pas
                              "Set one ('requirepass'), or turn the option 'protected-mode' off if "
                              "whoever can reach this port may do everything.\r\n";
 
-/* One attempt: it fits the socket's empty buffer, or nobody reads it. Counted first, so that whoever was told finds it
- * counted. */
+/* One attempt: it fits the socket's empty buffer, or nobody reads it. Counted first, so that whoever was
+ * told finds it counted. */
 static void refuse(struct server *server, int fd, const char *text) {
     atomic_fetch_add_explicit(&server->connections_rejected, 1, memory_order_relaxed);
     ssize_t sent = send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL);

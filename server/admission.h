@@ -1,9 +1,11 @@
-/* Who may connect: listening, limits, refusals, and which worker a new client goes to. Worker 0's thread, but admission_leave. */
+/* Who may connect: listening, limits, refusals, and which worker a new client goes to. Worker 0's thread,
+ * but admission_leave. */
 #pragma once
 
 #include "server.h"
 
-/* Open what the configuration says: before the workers start. Logs each address; on failure `error` (LISTENER_ERROR_MAX) says why. */
+/* Open what the configuration says: before the workers start. Logs each address; on failure `error`
+ * (LISTENER_ERROR_MAX) says why. */
 must_use enum status admission_open(struct server *server, char *error);
 /* Accept from the open listeners through worker 0's engine. */
 must_use enum status admission_listen(struct server *server, struct engine *engine, char *text);
@@ -12,7 +14,8 @@ void admission_unlisten(struct server *server, struct engine *engine);
 /* Close the listeners (and remove a Unix socket's file). After worker 0 has ended. */
 void admission_close(struct server *server);
 
-/* A new socket: the worker with the fewest clients, counted as its client from now on; NULL when it was refused, politely, and closed. */
+/* A new socket: the worker with the fewest clients, counted as its client from now on; NULL when it was
+ * refused, politely, and closed. */
 struct worker *admission_accept(struct server *server, int listener_fd, int fd);
 /* Descriptors ran out while accepting: answer one waiting client with the spare, and rest until admission_retry. */
 void admission_refuse_for_want(struct server *server, int listener_fd, int error);

@@ -1,12 +1,13 @@
-/* A batch gathers the requests of a whole turn, across pipelines and across connections, so that their memory is fetched
- * together (see dispatch.c), and each client's replies leave in one send.
+/* A batch gathers the requests of a whole turn, across pipelines and across connections, so that their
+ * memory is fetched together (see dispatch.c), and each client's replies leave in one send.
  *
  *      view   ├── executed ──┼── in the batch ──┼── not whole yet ──┤
  *                            ▲ executed         ▲ parsed            ▲ view_size
  *
  * 1. The view is the engine's buffer, or `held` when part of a request waited there. Arguments point into it, so it
  *    neither moves nor is reused before its requests are run: input for a client that has requests in the batch runs the batch first.
- * 2. A request that may not run (paused, replies not drained) is not consumed: `executed` stays before it, later ones of
+ * 2. A request that may not run (paused, replies not drained) is not consumed: `executed` stays before it,
+ * later ones of
  *    that client are passed over, and settling keeps everything from there for another parse.
  * 3. After settling, a client has no view; it holds exactly the bytes that are not executed, often none. */
 #include "batch.h"
@@ -21,7 +22,8 @@
 
 enum { HELD_MIN = 1024 /* bytes of the first allocation for what is not whole */ };
 
-/* ---- Holding what is not whole --------------------------------------------------------------------------------------- */
+/* ---- Holding what is not whole
+ * --------------------------------------------------------------------------------------- */
 
 static void held_release(struct client *client) {
     memory_free(client->held);
@@ -38,7 +40,8 @@ static bool held_reserve(struct client *client, size_t capacity) {
     return true;
 }
 
-/* Append, doubling; a request whose size is known gets its room at once, so that a large value is not copied as it grows. */
+/* Append, doubling; a request whose size is known gets its room at once, so that a large value is not
+ * copied as it grows. */
 static bool held_append(struct worker *worker, struct client *client, struct bytes bytes) {
     size_t needed = client->held_size + bytes.size;
     if (needed > client->held_capacity) {
@@ -65,7 +68,8 @@ static void touch(struct worker *worker, struct client *client) {
     worker->touched = client;
 }
 
-/* ---- Running --------------------------------------------------------------------------------------------------------- */
+/* ---- Running
+ * --------------------------------------------------------------------------------------------------------- */
 
 static void suspend_paused(struct worker *worker, struct client *client) {
     client->is_suspended = client->is_paused = true;
@@ -171,7 +175,8 @@ void batch_run(struct worker *worker) {
     }
 }
 
-/* ---- Parsing ------------------------------------------------------------------------------------------------------- */
+/* ---- Parsing
+ * ------------------------------------------------------------------------------------------------------- */
 
 static void add_request(struct worker *worker, struct client *client,
                         const struct resp_request *parsed) {

@@ -1,7 +1,8 @@
 /* Input -> requests -> replies, many at a time: the middle of a worker's turn.
  *
- * batch_receive parses what came into requests and prepares each; batch_run runs all that are ready and settles their clients: what was not run is
- * kept, what was replied is queued for sending. Between the two, received bytes lie where they arrived. Worker's thread only. */
+ * batch_receive parses what came into requests and prepares each; batch_run runs all that are ready and
+ * settles their clients: what was not run is kept, what was replied is queued for sending. Between the
+ * two, received bytes lie where they arrived. Worker's thread only. */
 #pragma once
 
 #include "shards/base/bytes.h"

@@ -62,7 +62,8 @@ void *call_scratch(struct call *call, size_t size) {
     struct worker *worker = call->worker;
     size = (size + 15) & ~(size_t)15;
     if (worker->scratch_capacity - worker->scratch_used < size) {
-        /* A block a request for more: earlier pieces must not move, so the old block is chained inside the new one. */
+        /* A block a request for more: earlier pieces must not move, so the old block is chained inside the
+         * new one. */
         size_t capacity =
             worker->scratch_capacity * 2 > size + 64 ? worker->scratch_capacity * 2 : size + 64;
         void **block = memory_allocate(capacity);
@@ -128,7 +129,8 @@ void call_failed(struct call *call, enum status status) {
     reply_error(call->reply, texts[status]);
 }
 
-/* From this size on a value is sent from where it lies: 16 KiB is where copying twice costs more than a reference does. */
+/* From this size on a value is sent from where it lies: 16 KiB is where copying twice costs more than a
+ * reference does. */
 enum { REPLY_REFERENCE_MIN = 16 * 1024 };
 
 void call_reply_value(struct call *call, const struct entry *entry) {

@@ -1,7 +1,8 @@
 /* One command in the act of running: what its body is handed, and the few things that bodies do all the time.
  *
- * On the worker's stack for the time of one command. The shards of the row's keys are locked (for reading or for writing, as the row
- * says) before the body runs and until it returns; a body that takes locks itself is marked COMMAND_NOT_KEYED. */
+ * On the worker's stack for the time of one command. The shards of the row's keys are locked (for reading
+ * or for writing, as the row says) before the body runs and until it returns; a body that takes locks
+ * itself is marked COMMAND_NOT_KEYED. */
 #pragma once
 
 #include <stdbool.h>

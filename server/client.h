@@ -1,12 +1,12 @@
 /* A connected client: its connection, the input that isn't run yet, and what commands know of it.
  *
- * A client belongs to one worker. Other workers see it only through the worker's registry (CLIENT LIST, CLIENT KILL), whose lock
- * guards the fields marked *registry*; the statistics are atomic.
+ * A client belongs to one worker. Other workers see it only through the worker's registry (CLIENT LIST,
+ * CLIENT KILL), whose lock guards the fields marked *registry*; the statistics are atomic.
  *
- * A client's input is parsed where it lies: in the engine's receive buffer (`view`), or, when a request is cut by the end of one, in
- * `held`, where it waits for the rest. An idle client holds neither input nor output. Requests that were parsed but not run
- * (the client paused, its replies not drained) are simply not consumed: `executed` says how far it came, and the rest is parsed
- * again later. */
+ * A client's input is parsed where it lies: in the engine's receive buffer (`view`), or, when a request is
+ * cut by the end of one, in `held`, where it waits for the rest. An idle client holds neither input nor
+ * output. Requests that were parsed but not run (the client paused, its replies not drained) are simply
+ * not consumed: `executed` says how far it came, and the rest is parsed again later. */
 #pragma once
 
 #include <stdatomic.h>

@@ -1,8 +1,8 @@
 /* A command is one row: what it is called, what it needs, and the body that runs. Everything else is derived from it.
  *
- * Lookup, arity, access, which shards are locked and how, COMMAND and its documentation, statistics and redis-compat.md all
- * read the row. A body is thin: it reads the arguments, calls shards/, writes the reply (server/commands/, a file a
- * group, its rows at its end). Rows are immutable; any thread. */
+ * Lookup, arity, access, which shards are locked and how, COMMAND and its documentation, statistics and
+ * redis-compat.md all read the row. A body is thin: it reads the arguments, calls shards/, writes the
+ * reply (server/commands/, a file a group, its rows at its end). Rows are immutable; any thread. */
 #pragma once
 
 #include <stdbool.h>
@@ -32,7 +32,8 @@ enum command_flag {
 
 enum command_group { GROUP_STRING, GROUP_GENERIC, GROUP_CONNECTION, GROUP_SERVER };
 
-/* Arguments that are keys: from `first`, each `step`, up to `last` (negative: counted from the end). first 0: none. */
+/* Arguments that are keys: from `first`, each `step`, up to `last` (negative: counted from the end). first
+ * 0: none. */
 struct command_keys {
     int8_t first, last, step;
 };

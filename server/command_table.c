@@ -1,8 +1,9 @@
 /* Names to rows: open addressing over the first eight bytes of the name.
  *
- * A name is folded to lower case as one 64-bit number (its first eight bytes, shorter ones padded with zero): most commands are
- * then told apart by one multiplication, one probe and one comparison of integers; only longer names compare their rest. The table is
- * four times as large as its rows, so probes rarely collide. */
+ * A name is folded to lower case as one 64-bit number (its first eight bytes, shorter ones padded with
+ * zero): most commands are then told apart by one multiplication, one probe and one comparison of
+ * integers; only longer names compare their rest. The table is four times as large as its rows, so probes
+ * rarely collide. */
 #include "command_table.h"
 
 #include <string.h>
@@ -41,7 +42,8 @@ static inline uint64_t fold_eight(uint64_t word) {
     return word | is_upper >> 2;
 }
 
-/* The first eight bytes, the rest zero. Names of four bytes and more take two loads that overlap instead of a loop. */
+/* The first eight bytes, the rest zero. Names of four bytes and more take two loads that overlap instead
+ * of a loop. */
 static inline uint64_t head_of(struct bytes name) {
     uint64_t word = 0;
     if (name.size >= sizeof(word)) {

@@ -1,6 +1,7 @@
 /* All commands, found by name: every row of every group, numbered, in one hash table made at start.
  *
- * A number (`id`) is dense and counts subcommands too: statistics are arrays indexed by it. Immutable after create. */
+ * A number (`id`) is dense and counts subcommands too: statistics are arrays indexed by it. Immutable
+ * after create. */
 #pragma once
 
 #include <stddef.h>

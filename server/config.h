@@ -28,7 +28,8 @@ enum config_debug { DEBUG_COMMAND_NO, DEBUG_COMMAND_YES, DEBUG_COMMAND_LOCAL };
 enum config_supervised { SUPERVISED_NO, SUPERVISED_AUTO, SUPERVISED_SYSTEMD };
 enum config_clients { CLIENTS_NORMAL, CLIENTS_REPLICA, CLIENTS_PUBSUB, CLIENTS_CLASSES };
 
-/* A number, a switch (0, 1) or the index of a word. Atomic, relaxed: alone, it promises nothing about other memory. */
+/* A number, a switch (0, 1) or the index of a word. Atomic, relaxed: alone, it promises nothing about
+ * other memory. */
 typedef _Atomic int64_t config_field;
 
 struct config_buffer_limit {
@@ -87,7 +88,8 @@ struct config {
 static inline int64_t config_number(const config_field *field) {
     return atomic_load_explicit(field, memory_order_relaxed);
 }
-/* Copy the text of `field`, which is one of the configuration's. Any thread; not from where a lock of ours is held. */
+/* Copy the text of `field`, which is one of the configuration's. Any thread; not from where a lock of ours
+ * is held. */
 void config_copy_text(struct config *config, const char *field, char out[CONFIG_TEXT_MAX]);
 
 /* Makes a change of an option take effect; on failure it explains why in `error` (CONFIG_ERROR_MAX bytes), and the
@@ -129,7 +131,8 @@ must_use enum status config_set(struct config *config, const struct bytes *pairs
  * `error` is the whole reply, and the file is as it was. Any thread. */
 must_use enum status config_rewrite(struct config *config, char *error);
 
-/* ---- The rows ---------------------------------------------------------------------------------------------------- */
+/* ---- The rows
+ * ---------------------------------------------------------------------------------------------------- */
 
 enum config_kind {
     CONFIG_BOOLEAN, /* yes, no */

@@ -1,5 +1,6 @@
-/* A container with a quota of two processors on a machine of sixty-four sees sixty-four: threads made for those would only
- * take turns on two. So both limits count: the affinity mask (taskset, cpusets) and the quota (cpu.max of cgroup v2, cpu.cfs_* of v1). */
+/* A container with a quota of two processors on a machine of sixty-four sees sixty-four: threads made for
+ * those would only take turns on two. So both limits count: the affinity mask (taskset, cpusets) and the
+ * quota (cpu.max of cgroup v2, cpu.cfs_* of v1). */
 #include "cpus.h"
 
 #include <sched.h>

@@ -1,13 +1,15 @@
 /* From a parsed request to its reply.
  *
- * Three passes over a batch make one memory round trip of many: prepare (while the request's bytes are hot: command, route,
- * hash, ask for the bucket), prefetch (the bucket is here: ask for the entry), run (both are here).
+ * Three passes over a batch make one memory round trip of many: prepare (while the request's bytes are
+ * hot: command, route, hash, ask for the bucket), prefetch (the bucket is here: ask for the entry), run
+ * (both are here).
  *
- * Locks: a command of one key takes its shard's lock; one of several takes all its shards' locks by ascending index before its first
- * effect (shards.h, THE LOCK ORDER). Replies are written under the lock, straight into the client's output.
+ * Locks: a command of one key takes its shard's lock; one of several takes all its shards' locks by
+ * ascending index before its first effect (shards.h, THE LOCK ORDER). Replies are written under the lock,
+ * straight into the client's output.
  *
- * Time is taken around slow commands always, around fast ones (COMMAND_FAST) one call in COMMAND_SAMPLE, weighted: two reads
- * of the cycle counter a call would be a tenth of a pipelined GET. */
+ * Time is taken around slow commands always, around fast ones (COMMAND_FAST) one call in COMMAND_SAMPLE,
+ * weighted: two reads of the cycle counter a call would be a tenth of a pipelined GET. */
 #include "dispatch.h"
 
 #include <stdio.h>
@@ -40,8 +42,8 @@ void dispatch_prepare(struct worker *worker, struct request *request) {
     struct bytes name = args[found.row->keys.first];
     request->shard = router_shard(name, server->shards.count);
     request->hash = hash_seeded(name, server->shards.seed);
-    /* The databases' array is immutable; a pointer in it may be exchanged at this moment, but no database is freed while
-     * the server runs (shard.c), so a hint may look at either. */
+    /* The databases' array is immutable; a pointer in it may be exchanged at this moment, but no database
+     * is freed while the server runs (shard.c), so a hint may look at either. */
     uint32_t database = atomic_load_explicit(&request->client->database, memory_order_relaxed);
     table_prefetch_bucket(&server->shards.shards[request->shard].databases[database]->table,
                           request->hash);
@@ -57,7 +59,8 @@ void dispatch_prefetch(struct worker *worker, const struct request *request) {
                          request->hash);
 }
 
-/* ---- What may run -------------------------------------------------------------------------------------------------- */
+/* ---- What may run
+ * -------------------------------------------------------------------------------------------------- */
 
 /* Redis quotes the unknown name and the beginning of its arguments, each cut at 128 bytes in all. */
 static void reply_unknown_command(struct call *call) {
@@ -128,7 +131,8 @@ static bool is_paused(const struct server *server, const struct command *row, in
            !atomic_load_explicit(&server->pause_writes_only, memory_order_relaxed);
 }
 
-/* ---- Running under locks ------------------------------------------------------------------------------------------- */
+/* ---- Running under locks
+ * ------------------------------------------------------------------------------------------- */
 
 static void run_single(struct call *call, const struct command *row) {
     struct rwlock *lock = &call->first_shard->lock;
@@ -181,7 +185,8 @@ static void run_locked(struct call *call, const struct command *row) {
     }
 }
 
-/* ---- Accounting ---------------------------------------------------------------------------------------------------- */
+/* ---- Accounting
+ * ---------------------------------------------------------------------------------------------------- */
 
 static void account_time(struct command_statistics *statistics, uint64_t ticks, uint32_t weight) {
     uint64_t microseconds = (uint64_t)((double)ticks / clock_ticks_per_us());

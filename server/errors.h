@@ -1,6 +1,7 @@
 /* How often each error was replied, by its code ("ERR", "WRONGTYPE"): what INFO errorstats tells.
  *
- * One for each worker, which alone writes it; any thread reads. Codes are few, and come from our own texts: a list that is walked. */
+ * One for each worker, which alone writes it; any thread reads. Codes are few, and come from our own
+ * texts: a list that is walked. */
 #pragma once
 
 #include <stdatomic.h>

@@ -1,11 +1,13 @@
 /* A ring of jobs under one mutex, and as many threads as the queue's fill calls for.
  *
- * A mutex and condition variables are right here: jobs are few and large (a value of megabytes to free), so what a lock-free
- * queue would save is nothing beside one of them, and a bounded queue that can be waited on is what a mutex gives.
+ * A mutex and condition variables are right here: jobs are few and large (a value of megabytes to free),
+ * so what a lock-free queue would save is nothing beside one of them, and a bounded queue that can be
+ * waited on is what a mutex gives.
  *
- * Growing is decided by whoever submits (over 80 % full, or no thread at all), shrinking by a thread itself: one above the minimum ends
- * when it has found nothing to do for `linger_ms` while the queue is under 20 % full. Threads are detached; destroying waits until
- * their count is 0. With a minimum of 0 an idle server has no background thread. */
+ * Growing is decided by whoever submits (over 80 % full, or no thread at all), shrinking by a thread
+ * itself: one above the minimum ends when it has found nothing to do for `linger_ms` while the queue is
+ * under 20 % full. Threads are detached; destroying waits until their count is 0. With a minimum of 0 an
+ * idle server has no background thread. */
 #include "jobs.h"
 
 #include <errno.h>

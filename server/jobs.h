@@ -1,8 +1,9 @@
 /* The background pool: work that must not hold up a worker, such as freeing a large value.
  *
- * A bounded queue and an adaptive number of threads: one more when the queue is over 80 % full (up to the maximum), one
- * less when it has stayed under 20 % (down to the minimum, which may be 0: then the first job starts a thread). A full queue is an ordinary
- * answer to jobs_try; the caller then does the work itself. Any thread. */
+ * A bounded queue and an adaptive number of threads: one more when the queue is over 80 % full (up to the
+ * maximum), one less when it has stayed under 20 % (down to the minimum, which may be 0: then the first
+ * job starts a thread). A full queue is an ordinary answer to jobs_try; the caller then does the work
+ * itself. Any thread. */
 #pragma once
 
 #include <stdbool.h>

@@ -16,7 +16,8 @@
 
 #define LOAD(field) atomic_load_explicit(&(field), memory_order_relaxed)
 
-/* ---- Commands ---------------------------------------------------------------------------------------------------- */
+/* ---- Commands
+ * ---------------------------------------------------------------------------------------------------- */
 
 struct command_sum metrics_command(const struct server *server, uint32_t id) {
     struct command_sum sum = {0};
@@ -54,7 +55,8 @@ uint64_t metrics_percentile_us(const struct command_sum *sum, double percent) {
     return UINT64_C(1) << last;
 }
 
-/* ---- Gathering --------------------------------------------------------------------------------------------------- */
+/* ---- Gathering
+ * --------------------------------------------------------------------------------------------------- */
 
 /* Pages that the process has in memory; 0 where /proc is not to be had. */
 static int64_t resident_bytes(void) {
@@ -172,7 +174,8 @@ void metrics_gather(struct metrics *metrics, struct server *server, int64_t now_
     gather_jobs(metrics, server);
 }
 
-/* ---- Writing ----------------------------------------------------------------------------------------------------- */
+/* ---- Writing
+ * ----------------------------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;
@@ -244,7 +247,8 @@ void metrics_write_section(const struct metrics *metrics, enum metric_section se
     }
 }
 
-/* ---- Starting again ---------------------------------------------------------------------------------------------- */
+/* ---- Starting again
+ * ---------------------------------------------------------------------------------------------- */
 
 static void clear(_Atomic uint64_t *counter) {
     atomic_store_explicit(counter, 0, memory_order_relaxed);

@@ -2,7 +2,8 @@
  *
  *      configuration ─▶ commands ─▶ shards ─▶ jobs ─▶ listeners ─▶ workers ─▶ (wait for a signal)
  *
- * The main thread does nothing but wait: signals are blocked in every thread and taken here, so no code of ours runs inside a signal handler. */
+ * The main thread does nothing but wait: signals are blocked in every thread and taken here, so no code of
+ * ours runs inside a signal handler. */
 #include "server.h"
 
 #include <errno.h>
@@ -29,7 +30,8 @@ enum {
     JOBS_LINGER_MS = 1000,
 };
 
-/* ---- What the configuration leaves to us ----------------------------------------------------------------------------- */
+/* ---- What the configuration leaves to us
+ * ----------------------------------------------------------------------------- */
 
 static uint32_t power_of_two_from(uint32_t number) {
     uint32_t power = 1;
@@ -74,7 +76,8 @@ static void make_run_id(char out[SERVER_ID_TEXT]) {
     }
 }
 
-/* ---- Freeing elsewhere ----------------------------------------------------------------------------------------------- */
+/* ---- Freeing elsewhere
+ * ----------------------------------------------------------------------------------------------- */
 
 static void release_blob(void *context, void *blob) {
     (void)context;
@@ -88,7 +91,8 @@ static void defer_blob(void *context, struct blob *blob) {
     if (!jobs_try(server->jobs, job)) blob_release(blob);
 }
 
-/* ---- Changes while running ------------------------------------------------------------------------------------------- */
+/* ---- Changes while running
+ * ------------------------------------------------------------------------------------------- */
 
 static enum status apply_loglevel(void *context, struct config *config, char *error) {
     (void)context, (void)error;
@@ -98,7 +102,8 @@ static enum status apply_loglevel(void *context, struct config *config, char *er
 
 static const struct config_hook hooks[] = {{"loglevel", apply_loglevel}};
 
-/* ---- Start and stop ---------------------------------------------------------------------------------------------------- */
+/* ---- Start and stop
+ * ---------------------------------------------------------------------------------------------------- */
 
 static enum status start_shards(struct server *server) {
     uint64_t seed;

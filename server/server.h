@@ -43,7 +43,8 @@ struct server {
     _Atomic int64_t statistics_since_ms; /* CONFIG RESETSTAT */
 };
 
-/* Start everything that `config` says, print what was chosen, serve until a signal or SHUTDOWN, stop. Returns the exit status. */
+/* Start everything that `config` says, print what was chosen, serve until a signal or SHUTDOWN, stop.
+ * Returns the exit status. */
 int server_run(struct config *config);
 /* Any thread: ask for the orderly end that SIGTERM causes. */
 void server_stop(struct server *server);

@@ -98,7 +98,8 @@ struct worker {
 
 /* Everything but the thread. STATUS_NO_MEMORY. */
 must_use enum status worker_init(struct worker *worker, struct server *server, uint32_t index);
-/* Start the thread; `text` (ENGINE_TEXT_MAX) is what the engine says of itself, or why it can't run (then STATUS_UNSUPPORTED). */
+/* Start the thread; `text` (ENGINE_TEXT_MAX) is what the engine says of itself, or why it can't run (then
+ * STATUS_UNSUPPORTED). */
 must_use enum status worker_start(struct worker *worker, char *text);
 /* Wait for its thread's end. Its engine and mailbox stay until the release: other workers may still write to it. */
 void worker_join(struct worker *worker);

@@ -1,8 +1,9 @@
 /* A large string on the heap, counted by reference, so that a reply can send from it after the lock is dropped.
  *
  * A value too large for a slot is a blob; its entry holds one reference, each reply that sends from it another. Who
- * holds the only reference and the shard's lock for writing may change it in place (APPEND, SETRANGE); otherwise it is
- * immutable, and a writer replaces it by a copy. Threads: retain and release from any; the count is atomic. */
+ * holds the only reference and the shard's lock for writing may change it in place (APPEND, SETRANGE);
+ * otherwise it is immutable, and a writer replaces it by a copy. Threads: retain and release from any; the
+ * count is atomic. */
 #pragma once
 
 #include <stdatomic.h>

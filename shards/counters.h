@@ -1,9 +1,9 @@
 /* Hits, misses, reads and writes: one row of counters a worker and shard, on lines no other worker writes.
  *
  * The row of (worker, shard) is written by that worker only, with relaxed atomics (plain instructions on every
- * machine), and summed by whoever asks: exact once the writers rest, never a shared cache line on the hot path. A read
- * is one key looked up by a reading command: it is a hit or a miss, so reads = hits + misses. A write is one key looked
- * up by a writing command. */
+ * machine), and summed by whoever asks: exact once the writers rest, never a shared cache line on the hot
+ * path. A read is one key looked up by a reading command: it is a hit or a miss, so reads = hits + misses.
+ * A write is one key looked up by a writing command. */
 #pragma once
 
 #include <stdatomic.h>
@@ -25,7 +25,8 @@ struct counters_matrix {
     uint32_t worker_count, shard_count, stride;
 };
 
-must_use enum status counters_init(struct counters_matrix *matrix, uint32_t worker_count, uint32_t shard_count);
+must_use enum status counters_init(struct counters_matrix *matrix, uint32_t worker_count,
+                                   uint32_t shard_count);
 void counters_release(struct counters_matrix *matrix);
 /* The rows of one worker, indexed by shard. */
 struct counters *counters_of_worker(const struct counters_matrix *matrix, uint32_t worker);
@@ -37,5 +38,6 @@ void counters_reset(struct counters_matrix *matrix);
 
 /* The single writer's increment: load and store, not a locked addition. */
 static inline void counters_add(_Atomic uint64_t *counter, uint64_t amount) {
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + amount, memory_order_relaxed);
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + amount,
+                          memory_order_relaxed);
 }

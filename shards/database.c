@@ -1,9 +1,9 @@
 /* Table and wheel in step: an entry is in the wheel exactly when it has a deadline, and both name it by the same
  * reference.
  *
- * Invariants (database_validate): the table's and the wheel's own, and as many entries with a deadline in the table as
- * there are in the wheel. Each change orders its steps so that what may be refused comes first: until a new entry
- * exists nothing has been touched, and from then on nothing can fail. */
+ * Invariants (database_validate): the table's and the wheel's own, and as many entries with a deadline in
+ * the table as there are in the wheel. Each change orders its steps so that what may be refused comes
+ * first: until a new entry exists nothing has been touched, and from then on nothing can fail. */
 #include "database.h"
 
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* One logical database's part in one shard: its table and its deadlines, kept in step.
  *
- * The level at which keys are found, put, moved and removed: whatever goes into or out of the table goes into or out of
- * the wheel here, and nowhere else. What the values mean is the types' business (shards/types/).
+ * The level at which keys are found, put, moved and removed: whatever goes into or out of the table goes
+ * into or out of the wheel here, and nowhere else. What the values mean is the types' business (shards/types/).
  * Lock: the shard's, for reading by the functions that take a const database, for writing by the others. */
 #pragma once
 
@@ -18,7 +18,8 @@ struct database {
     struct table table;
     struct expiry expiry;
     struct slabs *slabs;
-    struct database *next_flushed; /* in its shard's chain of detached databases; shard lock (write) */
+    struct database
+        *next_flushed; /* in its shard's chain of detached databases; shard lock (write) */
 };
 
 /* A key with its hash already taken: hashing happens once, when the request is read. */
@@ -40,23 +41,24 @@ void database_release(struct database *database);
 /* The live entry of `key`, or NULL when it is absent or past its deadline. Lock: read. */
 struct entry *database_find(const struct database *database, const struct key *key, int64_t now_ms);
 /* The same for a writer, which removes an expired entry on the way; `*expired` (may be NULL) tells. Lock: write. */
-struct entry *database_find_for_write(struct database *database, const struct key *key, int64_t now_ms,
-                                      const struct reclaimer *reclaimer, bool *expired);
+struct entry *database_find_for_write(struct database *database, const struct key *key,
+                                      int64_t now_ms, const struct reclaimer *reclaimer,
+                                      bool *expired);
 
 /* Put a new entry in place of `*entry` (as found by database_find_for_write; NULL when absent), which then is the new
- * one. `deadline_ms` may be ENTRY_NO_EXPIRY. Writes in place when the slot allows. On STATUS_NO_MEMORY the old entry is
- * as it was, and a given blob still the caller's. `content->key` and `has_expiry` are ignored (they follow from the
- * others). */
-must_use enum status database_put(struct database *database, const struct key *key, struct entry **entry,
-                                  const struct entry_content *content, int64_t deadline_ms,
-                                  const struct reclaimer *reclaimer);
+ * one. `deadline_ms` may be ENTRY_NO_EXPIRY. Writes in place when the slot allows. On STATUS_NO_MEMORY the
+ * old entry is as it was, and a given blob still the caller's. `content->key` and `has_expiry` are ignored
+ * (they follow from the others). */
+must_use enum status database_put(struct database *database, const struct key *key,
+                                  struct entry **entry, const struct entry_content *content,
+                                  int64_t deadline_ms, const struct reclaimer *reclaimer);
 /* Remove a found entry. */
 void database_remove(struct database *database, const struct key *key, struct entry *entry,
                      const struct reclaimer *reclaimer);
-/* Give a found entry a deadline, change it, or take it away (ENTRY_NO_EXPIRY). May move the entry; returns where it is
- * now, or NULL on refused memory (then nothing changed). */
-must_use struct entry *database_set_deadline(struct database *database, const struct key *key, struct entry *entry,
-                                             int64_t deadline_ms);
+/* Give a found entry a deadline, change it, or take it away (ENTRY_NO_EXPIRY). May move the entry; returns
+ * where it is now, or NULL on refused memory (then nothing changed). */
+must_use struct entry *database_set_deadline(struct database *database, const struct key *key,
+                                             struct entry *entry, int64_t deadline_ms);
 
 /* Remove what is due, at most about `limit` steps. Returns the number of keys removed; `*more` tells whether work is
  * left. */
@@ -64,7 +66,8 @@ uint64_t database_expire_some(struct database *database, int64_t now_ms, uint32_
                               const struct reclaimer *reclaimer);
 /* Remove up to `limit` keys, any; true when the database is now empty (and its buckets given back). For flushing in
  * bounded holds. */
-bool database_clear_some(struct database *database, uint32_t limit, const struct reclaimer *reclaimer);
+bool database_clear_some(struct database *database, uint32_t limit,
+                         const struct reclaimer *reclaimer);
 /* Keys that are there, the expired but not yet removed included (as Redis counts them). */
 uint64_t database_key_count(const struct database *database);
 void database_validate(const struct database *database);

@@ -72,8 +72,8 @@ struct entry_content {
 /* A new entry, in no table and no wheel. A value too large to be inline becomes a blob. Returns its reference, or 0
  * when memory is refused (then nothing was taken). Lock: write. */
 must_use uint32_t entry_create(struct slabs *slabs, const struct entry_content *content);
-/* Give back the slot and what it holds outside. A blob is released, or handed to `orphan` when that isn't NULL, so that
- * the caller can free a large one elsewhere. Lock: write. */
+/* Give back the slot and what it holds outside. A blob is released, or handed to `orphan` when that isn't
+ * NULL, so that the caller can free a large one elsewhere. Lock: write. */
 void entry_destroy(struct slabs *slabs, uint32_t reference, struct blob **orphan);
 
 /* Lock: read. The key; valid until the lock is dropped. */
@@ -85,9 +85,9 @@ struct blob *entry_blob(const struct entry *entry);
 /* Lock: write. Write a string value in place, if the slot has room and the value stays of its kind (inline stays
  * inline); otherwise false and nothing is changed. */
 bool entry_overwrite(struct entry *entry, struct bytes value, enum entry_encoding encoding);
-/* The same entry with or without room for a deadline, in a new slot; what lies outside goes over to it. The caller then
- * gives the old slot back with `slabs_free`, not `entry_destroy`. Returns 0 when memory is refused (then nothing
- * changed). Lock: write. */
+/* The same entry with or without room for a deadline, in a new slot; what lies outside goes over to it.
+ * The caller then gives the old slot back with `slabs_free`, not `entry_destroy`. Returns 0 when memory is
+ * refused (then nothing changed). Lock: write. */
 must_use uint32_t entry_reshape(struct slabs *slabs, uint32_t reference, bool has_expiry);
 /* Bytes this entry costs: slot, outside key, blob; its share of the table not counted. Lock: read. */
 size_t entry_footprint(const struct entry *entry);
@@ -112,8 +112,9 @@ static inline int64_t entry_deadline_ms(const struct entry *entry) {
 static inline bool entry_is_expired(const struct entry *entry, int64_t now_ms) {
     return entry_has_expiry(entry) && entry_expiry(entry)->deadline_ms <= now_ms;
 }
-/* Is `key` this entry's key? Inline, since every lookup ends here: keys of eight bytes and more are compared by words,
- * the last of which may overlap the one before; a call of memcmp would cost more than the comparison. Lock: read. */
+/* Is `key` this entry's key? Inline, since every lookup ends here: keys of eight bytes and more are
+ * compared by words, the last of which may overlap the one before; a call of memcmp would cost more than
+ * the comparison. Lock: read. */
 static inline bool entry_has_key(const struct entry *entry, struct bytes key) {
     if (__builtin_expect(key.size >= ENTRY_KEY_INLINE_MAX, 0))
         return bytes_equal(entry_key(entry), key);
@@ -130,7 +131,8 @@ static inline bool entry_has_key(const struct entry *entry, struct bytes key) {
     memcpy(&b, key.data + key.size - sizeof(b), sizeof(b));
     return a == b;
 }
-/* Note a use now: the upper 24 bits of `access` are seconds. A hot key's line is dirtied once a second. Lock: read. */
+/* Note a use now: the upper 24 bits of `access` are seconds. A hot key's line is dirtied once a second.
+ * Lock: read. */
 static inline void entry_touch(struct entry *entry, int64_t now_ms) {
     uint32_t seconds = (uint32_t)(now_ms / 1000) & 0xffffff;
     uint32_t access = atomic_load_explicit(&entry->access, memory_order_relaxed);

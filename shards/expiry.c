@@ -1,21 +1,21 @@
 /* A hierarchical timing wheel, threaded through the entries.
  *
- * A deadline becomes a tick, rounded up: what is linked at tick t is due when t has come. Written in base 64, a tick is
- * six digits (and an era above them, of 139 years). An entry lies at the level of the highest digit in which its tick
- * differs from the wheel's, in the slot that this digit numbers:
+ * A deadline becomes a tick, rounded up: what is linked at tick t is due when t has come. Written in base
+ * 64, a tick is six digits (and an era above them, of 139 years). An entry lies at the level of the
+ * highest digit in which its tick differs from the wheel's, in the slot that this digit numbers:
  *
  *     the wheel's tick    0  25  17  03  60  12
  *     an entry's tick     0  25  17  05  01  44     differs first at level 2: slots[2][5]
  *
  * When the wheel's digit at a level reaches an entry's, the entry belongs further down. So the slots that the wheel's
  * own digits number are empty, or have just been reached and are being emptied: `expiry_take_due` moves one entry of
- * them down at a time, or returns one of level 0, until its limit is used up, and may be left and resumed at any point
- * in between. Where nothing is left at the tick, the occupied bits say which tick is next: the wheel jumps, whatever
- * the distance.
+ * them down at a time, or returns one of level 0, until its limit is used up, and may be left and resumed
+ * at any point in between. Where nothing is left at the tick, the occupied bits say which tick is next:
+ * the wheel jumps, whatever the distance.
  *
  * Why not a heap: log n cache misses a change, and eight bytes a key more or a search to find its place in it; with a
- * million deadlines twenty misses against two. Why not Redis's sampling: it finds what is due by luck, and keeps up to
- * a quarter of it.
+ * million deadlines twenty misses against two. Why not Redis's sampling: it finds what is due by luck, and
+ * keeps up to a quarter of it.
  *
  * Invariants (expiry_validate):
  *   1. An entry linked has a tick not before the wheel's (one due already counts as due now), and lies where the rule

@@ -1,11 +1,12 @@
 /* What is due: a hierarchical timing wheel threaded through the entries that have a deadline.
  *
- * Six levels of 64 slots; a slot of level 0 is 64 ms wide, and each level's slots 64 times as wide as the one below's,
- * so the wheel spans 139 years. Linking, unlinking and moving are O(1), an entry without a deadline pays nothing, one
- * with a deadline 16 bytes in itself. Entries far off come down a level as their slot is reached. Work is handed out in
- * bounded steps, so that a million keys due at once expire over many short holds of the lock. Source: Varghese and
- * Lauck 1987; h2o's timerwheel. An entry becomes due up to a tick after its deadline, never before. Lock: write for
- * what changes, read for the others. Time is an argument. */
+ * Six levels of 64 slots; a slot of level 0 is 64 ms wide, and each level's slots 64 times as wide as the
+ * one below's, so the wheel spans 139 years. Linking, unlinking and moving are O(1), an entry without a
+ * deadline pays nothing, one with a deadline 16 bytes in itself. Entries far off come down a level as
+ * their slot is reached. Work is handed out in bounded steps, so that a million keys due at once expire
+ * over many short holds of the lock. Source: Varghese and Lauck 1987; h2o's timerwheel. An entry becomes
+ * due up to a tick after its deadline, never before. Lock: write for what changes, read for the others.
+ * Time is an argument. */
 #pragma once
 
 #include <stdatomic.h>
@@ -20,10 +21,11 @@ enum { EXPIRY_LEVELS = 6, EXPIRY_SLOTS = 64, EXPIRY_TICK_MS = 64 };
 
 struct expiry {
     struct slabs *slabs;
-    uint64_t tick;                    /* all ticks before this one are done */
-    _Atomic uint64_t count;           /* entries linked; read without the lock as a statistic, relaxed */
+    uint64_t tick;          /* all ticks before this one are done */
+    _Atomic uint64_t count; /* entries linked; read without the lock as a statistic, relaxed */
     uint64_t occupied[EXPIRY_LEVELS]; /* a bit a slot that is not empty */
-    uint32_t (*slots)[EXPIRY_SLOTS];  /* a row a level of heads: references to entries; NULL before expiry_open */
+    uint32_t (*slots)
+        [EXPIRY_SLOTS]; /* a row a level of heads: references to entries; NULL before expiry_open */
 };
 
 /* An unused wheel costs nothing: its slots (1.5 KiB) come with expiry_open. */
@@ -34,7 +36,8 @@ void expiry_restart(struct expiry *expiry, int64_t now_ms);
 void expiry_release(struct expiry *expiry);
 /* Make sure that there are slots, as the first expiry_link needs them. STATUS_NO_MEMORY changes nothing. */
 must_use enum status expiry_open(struct expiry *expiry);
-/* Link an entry (made with room for an expiry, not linked) at `deadline_ms`; one already due is due at the next tick. */
+/* Link an entry (made with room for an expiry, not linked) at `deadline_ms`; one already due is due at the
+ * next tick. */
 void expiry_link(struct expiry *expiry, uint32_t reference, int64_t deadline_ms);
 void expiry_unlink(struct expiry *expiry, uint32_t reference);
 /* Advance towards `now_ms`, at most `*limit` steps (an entry handled, or a slot passed, is one), which are subtracted

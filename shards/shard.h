@@ -17,24 +17,26 @@ struct shard {
      * may look without it for a bucket to prefetch: a database stays in memory until the shard's release. */
     struct database *_Atomic *databases;
     struct database *flushed; /* chain: detached, not cleared yet; shard lock (write) */
-    struct database *cleared; /* chain: empty, to be put in place of flushed ones; shard lock (write) */
-    uint64_t seed;            /* immutable after init */
+    struct database
+        *cleared;  /* chain: empty, to be put in place of flushed ones; shard lock (write) */
+    uint64_t seed; /* immutable after init */
     uint32_t database_count;  /* immutable after init */
     uint32_t index;           /* immutable after init: its number, and its lock's rank */
     _Atomic uint64_t expired; /* atomic, relaxed: keys removed at their deadline, a statistic */
     _Atomic bool has_flushed; /* atomic, relaxed: a hint that `flushed` isn't empty */
 };
 
-must_use enum status shard_init(struct shard *shard, uint32_t index, uint32_t database_count, uint64_t seed,
-                                size_t reserve_bytes, int64_t now_ms);
+must_use enum status shard_init(struct shard *shard, uint32_t index, uint32_t database_count,
+                                uint64_t seed, size_t reserve_bytes, int64_t now_ms);
 void shard_release(struct shard *shard);
 
-/* Make sure that shard_flush of each of the databases [first, end) finds an empty one to put in place. STATUS_NO_MEMORY
- * changes nothing that shows. Lock: write. */
+/* Make sure that shard_flush of each of the databases [first, end) finds an empty one to put in place.
+ * STATUS_NO_MEMORY changes nothing that shows. Lock: write. */
 must_use enum status shard_prepare_flush(struct shard *shard, uint32_t first, uint32_t end);
 /* Empty a database in bounded time: a small one on the spot, a large one by detaching it, for shard_reclaim_some. It
  * must have been prepared. Lock: write. */
-void shard_flush(struct shard *shard, uint32_t database, int64_t now_ms, const struct reclaimer *reclaimer);
+void shard_flush(struct shard *shard, uint32_t database, int64_t now_ms,
+                 const struct reclaimer *reclaimer);
 /* Free up to `limit` detached entries; true when none are left. Lock: write. */
 bool shard_reclaim_some(struct shard *shard, uint32_t limit, const struct reclaimer *reclaimer);
 /* Remove what is due in all databases, about `limit` steps in all; returns the keys removed. Lock: write. */

@@ -1,9 +1,9 @@
 /* Work over many shards: locks in order, flushes at one instant, scans with one cursor.
  *
- * The SCAN cursor. The lowest bits number the shard, those above are its table's cursor (table.c). One call visits one
- * chain of one shard; when a table's cycle ends, the cursor names the next shard's start. A key never changes its
- * shard, so each shard's guarantee is the whole one's: what is there from the first call to the last is returned at
- * least once.
+ * The SCAN cursor. The lowest bits number the shard, those above are its table's cursor (table.c). One
+ * call visits one chain of one shard; when a table's cycle ends, the cursor names the next shard's start.
+ * A key never changes its shard, so each shard's guarantee is the whole one's: what is there from the
+ * first call to the last is returned at least once.
  *
  * Address space. 47 bits are there for a process; slabs and, for each database, buckets an eighth of their size are
  * reserved, not used. So a shard gets 32 GiB as long as all shards' slabs stay within RESERVE_TOTAL, and an even part

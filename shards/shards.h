@@ -22,11 +22,12 @@
 enum { SHARDS_MAX = 65536, SHARDS_ALL_DATABASES = -1 };
 
 struct shards_options {
-    uint32_t shard_count;    /* a power of two; 1 is the single global map */
+    uint32_t shard_count; /* a power of two; 1 is the single global map */
     uint32_t database_count;
-    uint32_t worker_count;   /* how many write counters */
-    uint64_t seed;           /* of the tables' hash */
-    size_t reserve_bytes;    /* address space a shard; 0: as much as references reach and the system gives */
+    uint32_t worker_count; /* how many write counters */
+    uint64_t seed;         /* of the tables' hash */
+    size_t
+        reserve_bytes; /* address space a shard; 0: as much as references reach and the system gives */
     int64_t now_ms;
     struct reclaimer reclaimer;
 };
@@ -54,7 +55,8 @@ static inline struct key shards_key(const struct shards *shards, struct bytes na
 uint32_t shards_sort(uint32_t *indexes, uint32_t count);
 /* Lock or unlock the shards of sorted, distinct `indexes`; or all of them. */
 void shards_lock(struct shards *shards, const uint32_t *indexes, uint32_t count, bool for_writing);
-void shards_unlock(struct shards *shards, const uint32_t *indexes, uint32_t count, bool for_writing);
+void shards_unlock(struct shards *shards, const uint32_t *indexes, uint32_t count,
+                   bool for_writing);
 void shards_lock_all(struct shards *shards, bool for_writing);
 void shards_unlock_all(struct shards *shards, bool for_writing);
 
@@ -67,19 +69,21 @@ uint64_t shards_deadline_count(const struct shards *shards, uint32_t database);
 must_use enum status shards_flush(struct shards *shards, int32_t database, int64_t now_ms);
 /* Exchange two databases at one instant (takes all locks). */
 void shards_swap(struct shards *shards, uint32_t a, uint32_t b);
-/* Upkeep of one shard in bounded holds: free what was flushed, remove what is due. About `limit` steps; takes the lock
- * only when there is work. True when more is left. */
+/* Upkeep of one shard in bounded holds: free what was flushed, remove what is due. About `limit` steps;
+ * takes the lock only when there is work. True when more is left. */
 bool shards_upkeep(struct shards *shards, uint32_t index, int64_t now_ms, uint32_t limit);
 
 /* SCAN over the whole store with one cursor: the shard in its low bits, the table's cursor above. Visits one bucket
- * chain under that shard's read lock; expired entries are skipped. 0 starts, 0 ends. The guarantee is table_scan's. */
-uint64_t shards_scan(struct shards *shards, uint32_t database, uint64_t cursor, int64_t now_ms, table_visitor visit,
-                     void *context);
+ * chain under that shard's read lock; expired entries are skipped. 0 starts, 0 ends. The guarantee is
+ * table_scan's. */
+uint64_t shards_scan(struct shards *shards, uint32_t database, uint64_t cursor, int64_t now_ms,
+                     table_visitor visit, void *context);
 /* Visit every live entry, one shard after the other, each under its read lock in one hold (KEYS: as long as the shard
  * is large). */
-void shards_visit_all(struct shards *shards, uint32_t database, int64_t now_ms, table_visitor visit, void *context);
+void shards_visit_all(struct shards *shards, uint32_t database, int64_t now_ms, table_visitor visit,
+                      void *context);
 /* A random live key, copied to `name` by `visit` under the lock; false when there is none. */
-bool shards_random(struct shards *shards, uint32_t database, int64_t now_ms, struct random *random, table_visitor visit,
-                   void *context);
+bool shards_random(struct shards *shards, uint32_t database, int64_t now_ms, struct random *random,
+                   table_visitor visit, void *context);
 /* Bytes of all shards' slabs and buckets. Locks one after the other for reading. */
 size_t shards_footprint(struct shards *shards);

@@ -5,17 +5,17 @@
  *     slab     | slot | slot | free slot: reference of the next one | … | never touched yet … | rest |
  *
  * Headers lie together instead of each at the start of its slab for three reasons: at multiples of 64 KiB they would
- * all fall into the same few sets of the processor's caches; an empty slab can give back all of its pages and still be
- * remembered; and slab 0, being a group's H, makes reference 0 mean "none" without wasting anything.
+ * all fall into the same few sets of the processor's caches; an empty slab can give back all of its pages
+ * and still be remembered; and slab 0, being a group's H, makes reference 0 mean "none" without wasting anything.
  *
- * A slab's fresh slots are handed out in order, and only when no freed one is left, so pages are touched one at a time:
- * a store with ten keys costs ten pages, not ten slabs. What is reported to `memory_account` is touched pages. An empty
- * slab gives its pages back, except that SPARES_MAX of them keep theirs: so a client that sets and deletes one key in
- * turn costs no system call a round.
+ * A slab's fresh slots are handed out in order, and only when no freed one is left, so pages are touched
+ * one at a time: a store with ten keys costs ten pages, not ten slabs. What is reported to
+ * `memory_account` is touched pages. An empty slab gives its pages back, except that SPARES_MAX of them
+ * keep theirs: so a client that sets and deletes one key in turn costs no system call a round.
  *
  * Why not malloc: jemalloc rounds 88 bytes up to 96, glibc adds 8 and rounds to 16, and both name memory by 64 bits,
- * which costs a bucket five of its twelve slots. What is lost here: the rest of a slab (64 of 65536 bytes for slots of
- * 88), and slots of slabs that became sparse, until they are empty or used again.
+ * which costs a bucket five of its twelve slots. What is lost here: the rest of a slab (64 of 65536 bytes
+ * for slots of 88), and slots of slabs that became sparse, until they are empty or used again.
  *
  * Invariants (slabs_validate):
  *   1. A slab is in exactly one state: of a class and full (in no list); of a class with room (in partial[class]);

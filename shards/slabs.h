@@ -6,10 +6,10 @@
  * addition. Slots come in steps of 8 bytes up to 512 and of 64 up to SLABS_OBJECT_MAX, so little is lost to rounding;
  * a general allocator's size classes alone would lose 15 bytes a key.
  *
- * Memory that was once handed out stays mapped, so a stale reference never faults (prefetching without the lock relies
- * on that); an empty slab's pages go back to the system. Threads: all functions that change need the shard's lock for
- * writing; `slabs_at` needs none. Source of the idea: Bonwick's slab allocator (1994); pogocache and the
- * JVM's compressed pointers for small references. */
+ * Memory that was once handed out stays mapped, so a stale reference never faults (prefetching without the
+ * lock relies on that); an empty slab's pages go back to the system. Threads: all functions that change
+ * need the shard's lock for writing; `slabs_at` needs none. Source of the idea: Bonwick's slab allocator
+ * (1994); pogocache and the JVM's compressed pointers for small references. */
 #pragma once
 
 #include <stddef.h>

@@ -1,10 +1,10 @@
 /* Linear hashing over buckets of one cache line, in one array that grows in place.
  *
  * With n buckets, m the least power of two that is not below n, a hash belongs to bucket `hash mod m`, or, where that
- * one does not exist yet, to `hash mod m/2`. To grow, bucket n - m/2 (n: the number of the new one) is split: its keys
- * are looked at once, and those whose next hash bit is set move to bucket n. To shrink, the last bucket is joined with
- * the one it came from. So there is never a second table to look into, and the longest work of an insert is one chain:
- * 16 keys on average, overlapped by prefetching.
+ * one does not exist yet, to `hash mod m/2`. To grow, bucket n - m/2 (n: the number of the new one) is
+ * split: its keys are looked at once, and those whose next hash bit is set move to bucket n. To shrink,
+ * the last bucket is joined with the one it came from. So there is never a second table to look into, and
+ * the longest work of an insert is one chain: 16 keys on average, overlapped by prefetching.
  *
  *     n = 6, m = 8:     0   1   2'  3'  4   5         2 and 3 are not split yet: they hold what will be 6's and 7's, too
  *                       └───┼───────────┘   │
@@ -15,8 +15,8 @@
  *
  * Load. A bucket is split when there are more than LOAD_GROW keys a bucket: then buckets hold 8 keys on average just
  * after a round of splitting, and in its middle 11 (unsplit) beside 5.5. Measured over 1 to 2.2 million keys of 16
- * bytes with values of 64 in 32 shards, at all phases of growth (all bytes over key and value, slabs included; buckets
- * looked into to find a key):
+ * bytes with values of 64 in 32 shards, at all phases of growth (all bytes over key and value, slabs
+ * included; buckets looked into to find a key):
  *
  *     load             6           7           8           9          10          11
  *     bytes      19.2-19.5   17.9-18.3   17.1-17.5   16.6-17.0   16.1-16.6   15.9-16.4
@@ -25,26 +25,27 @@
  * 8 keeps well within 20 bytes and nearly always at one cache miss; beyond it a byte costs two misses in a hundred or
  * more.
  *
- * Speed. One thread on two virtual AMD EPYC processors that other builds kept busy (load 4 to 7), gcc 12 -O2, keys and
- * values as above, 32 shards. A million keys, drawn at random, lock included, hashing and routing taken off; all 14
- * runs of this code, which differ by the machine's other work:
+ * Speed. One thread on two virtual AMD EPYC processors that other builds kept busy (load 4 to 7), gcc 12
+ * -O2, keys and values as above, 32 shards. A million keys, drawn at random, lock included, hashing and
+ * routing taken off; all 14 runs of this code, which differ by the machine's other work:
  *
  *     ns                                 median    from-to
  *     find, one after the other             834    425-1232
  *     find, 16 prefetched together          137     41-289
  *     find, absent                          350    134-505
  *
- * An insert took 400 ns of processor time on the way to one million (one run), 440 to 510 to three (three runs), 670 to
- * ten (one run), page faults included. The longest: 0.39 and 1.05 ms in two runs of five million, those during which
- * the thread was switched out left out (next to the 1.05, which saw no page fault and is not explained, 0.30); with
- * those, 3 of ten million passed 1 ms. So a millisecond is not proved here: to be measured again on a quiet machine.
+ * An insert took 400 ns of processor time on the way to one million (one run), 440 to 510 to three (three
+ * runs), 670 to ten (one run), page faults included. The longest: 0.39 and 1.05 ms in two runs of five
+ * million, those during which the thread was switched out left out (next to the 1.05, which saw no page
+ * fault and is not explained, 0.30); with those, 3 of ten million passed 1 ms. So a millisecond is not
+ * proved here: to be measured again on a quiet machine.
  *
- * Scanning. Read the low bits of a hash backwards, as the digits of a binary fraction in [0, 1). A bucket whose number
- * counts k bits of the hash is then an interval of length 2^-k, and the buckets of any table tile [0, 1), whatever its
- * size. A cursor is a point; visiting returns the end of the interval around it. Growing and shrinking only cut
- * intervals in two and glue them, so all keys left of the cursor have been visited, always: no key that stays is
- * missed. Glueing may put the cursor inside an interval, which is then visited from its start: a key may be seen twice.
- * Both are Redis's promise.
+ * Scanning. Read the low bits of a hash backwards, as the digits of a binary fraction in [0, 1). A bucket
+ * whose number counts k bits of the hash is then an interval of length 2^-k, and the buckets of any table
+ * tile [0, 1), whatever its size. A cursor is a point; visiting returns the end of the interval around it.
+ * Growing and shrinking only cut intervals in two and glue them, so all keys left of the cursor have been
+ * visited, always: no key that stays is missed. Glueing may put the cursor inside an interval, which is
+ * then visited from its start: a key may be seen twice. Both are Redis's promise.
  *
  * Invariants (table_validate):
  *   1. Every entry is in the chain that its hash says, with its tag; no key twice.
@@ -55,11 +56,12 @@
  *      than one did.)
  *
  * Threads: table_prefetch_* read without the lock. They may see a bucket half written, and then prefetch what nobody
- * needs. What they read stays mapped: the region is neither moved nor released while the table is in use (see shard.c).
+ * needs. What they read stays mapped: the region is neither moved nor released while the table is in use
+ * (see shard.c).
  *
  * Sources: Witold Litwin, "Linear hashing: a new tool for file and table addressing" (1980); tags compared at once:
- * Google's Swiss tables (Matt Kulukundis, 2017); one cache line a bucket: Valkey 8.1's hashtable.c (Viktor Söderqvist);
- * the cursor: Pieter Noordhuis in Redis's dict.c. */
+ * Google's Swiss tables (Matt Kulukundis, 2017); one cache line a bucket: Valkey 8.1's hashtable.c (Viktor
+ * Söderqvist); the cursor: Pieter Noordhuis in Redis's dict.c. */
 #include "table.h"
 
 #include <assert.h>
@@ -96,7 +98,8 @@ static uint8_t tag_of(uint64_t hash) {
     return tag != 0 ? tag : 1;
 }
 
-/* All ones, as many as the numbers below `count` need: m - 1 in the essay (1 for a single bucket, which does no harm). */
+/* All ones, as many as the numbers below `count` need: m - 1 in the essay (1 for a single bucket, which
+ * does no harm). */
 static uint32_t mask_of(uint32_t count) {
     return UINT32_MAX >> __builtin_clz((count - 1) | 1);
 }
@@ -288,7 +291,8 @@ static void set_count(struct table *table, uint32_t count) {
     atomic_store_explicit(&table->bucket_count, count, memory_order_release);
 }
 
-/* Make bucket `count_of(table)` usable, whose memory is zero: it was never used, or was cleared when it was given up. */
+/* Make bucket `count_of(table)` usable, whose memory is zero: it was never used, or was cleared when it
+ * was given up. */
 static bool bucket_commit(struct table *table) {
     size_t bytes = ((size_t)count_of(table) + 1) * sizeof(struct table_bucket);
     return bytes <= table->buckets.reserved_bytes &&
@@ -313,7 +317,8 @@ static void chain_prefetch(const struct table *table, const struct table_bucket 
 }
 
 /* Distribute the chain of the next bucket's parent over both. Reads one bucket ahead of what it writes: after j
- * overflow buckets were read, at most 12 (j + 1) entries were written, which never need more than j overflow buckets. */
+ * overflow buckets were read, at most 12 (j + 1) entries were written, which never need more than j
+ * overflow buckets. */
 static void split_one(struct table *table) {
     uint32_t count = count_of(table);
     if (!bucket_commit(table)) return;

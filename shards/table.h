@@ -6,8 +6,9 @@
  *
  * A lookup compares twelve tags at once, and touches an entry only on a match: one miss for the bucket, one for the
  * entry. All buckets lie in one region that grows in place, so there is no directory, no second table, no moment of
- * rehash: a write that adds a key may split one bucket (about twelve keys), a write that removes one may join two. That
- * is the whole cost of a growth to any size (Litwin 1980, "Linear hashing"), and why no operation can stall its shard.
+ * rehash: a write that adds a key may split one bucket (about twelve keys), a write that removes one may
+ * join two. That is the whole cost of a growth to any size (Litwin 1980, "Linear hashing"), and why no
+ * operation can stall its shard.
  *
  * The table borrows keys from entries and never owns their values: callers create and destroy entries.
  * Lock: as each function says. `hash` is always `hash_seeded(key)` under the one seed of the store. */
@@ -28,12 +29,12 @@
 struct table_bucket;
 
 struct table {
-    struct region buckets;         /* reserved at the first insert, once: an unused table costs nothing */
+    struct region buckets; /* reserved at the first insert, once: an unused table costs nothing */
     _Atomic uint32_t bucket_count; /* lock (write); without it: acquire, by table_prefetch_* only */
     _Atomic uint64_t key_count;    /* lock (write); read without it as a statistic, relaxed */
     uint64_t overflow_count;       /* overflow buckets; lock (write) */
     uint64_t seed;                 /* immutable after init */
-    struct slabs *slabs;           /* immutable after init: where entries and overflow buckets live */
+    struct slabs *slabs; /* immutable after init: where entries and overflow buckets live */
 };
 
 void table_init(struct table *table, struct slabs *slabs, uint64_t seed);
@@ -50,13 +51,14 @@ void table_remove(struct table *table, uint32_t reference, uint64_t hash);
 /* The entry moved: its bucket now points to `to`. Never fails. Lock: write. */
 void table_replace(struct table *table, uint32_t from, uint32_t to, uint64_t hash);
 
-/* Take out some entry, whichever is cheapest, and give back its bucket when it was the last there; 0 when the table is
- * empty. No hash is needed: for clearing a table. Lock: write. */
+/* Take out some entry, whichever is cheapest, and give back its bucket when it was the last there; 0 when
+ * the table is empty. No hash is needed: for clearing a table. Lock: write. */
 uint32_t table_take_any(struct table *table);
 
-/* Visit the entries of the cursor's bucket and return the next cursor; 0 starts and 0 ends. A key that is in the table
- * throughout a full cycle is visited at least once, however the table grows or shrinks in between (reverse-binary
- * increments, Pieter Noordhuis's idea in Redis). `visit` must not change the table. Lock: read. */
+/* Visit the entries of the cursor's bucket and return the next cursor; 0 starts and 0 ends. A key that is
+ * in the table throughout a full cycle is visited at least once, however the table grows or shrinks in
+ * between (reverse-binary increments, Pieter Noordhuis's idea in Redis). `visit` must not change the
+ * table. Lock: read. */
 typedef void (*table_visitor)(void *context, struct entry *entry);
 uint64_t table_scan(const struct table *table, uint64_t cursor, table_visitor visit, void *context);
 /* Some entry, close to uniformly; NULL when empty. Lock: read. */

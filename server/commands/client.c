@@ -14,7 +14,8 @@
 #include "server/worker.h"
 #include "shards/base/number.h"
 
-/* ---- One's own connection ---------------------------------------------------------------------------------------- */
+/* ---- One's own connection
+ * ---------------------------------------------------------------------------------------- */
 
 static void client_id(struct call *call) {
     reply_integer(call->reply, (int64_t)call->client->id);
@@ -102,7 +103,8 @@ static void client_reply(struct call *call) {
     }
 }
 
-/* ---- Choosing among all ------------------------------------------------------------------------------------------ */
+/* ---- Choosing among all
+ * ------------------------------------------------------------------------------------------ */
 
 /* What a client must be to be chosen; what was not asked for is empty, NULL or zero. */
 struct choice {
@@ -153,7 +155,8 @@ static bool read_type(struct call *call, uint32_t index, struct choice *choice) 
     return false;
 }
 
-/* ---- Looking ----------------------------------------------------------------------------------------------------- */
+/* ---- Looking
+ * ----------------------------------------------------------------------------------------------------- */
 
 static void describe(const struct client *client, int64_t now_ms, struct text *text) {
     char *out = text_reserve(text, CLIENT_LINE_MAX);
@@ -201,7 +204,8 @@ static void client_list(struct call *call) {
     report_reply(call, &text);
 }
 
-/* ---- Killing ----------------------------------------------------------------------------------------------------- */
+/* ---- Killing
+ * ----------------------------------------------------------------------------------------------------- */
 
 /* Our own clients: closed here and now, but the caller, who hears the answer first. */
 static uint32_t kill_own(struct call *call, const struct choice *choice) {
@@ -317,7 +321,8 @@ static void client_kill(struct call *call) {
     reply_integer(call->reply, kill_chosen(call, &choice));
 }
 
-/* ---- Pausing ----------------------------------------------------------------------------------------------------- */
+/* ---- Pausing
+ * ----------------------------------------------------------------------------------------------------- */
 
 /* A pause that holds already is only ever made longer, and stricter. */
 static void client_pause(struct call *call) {
@@ -406,7 +411,8 @@ static void client_help(struct call *call) {
     call_reply_help(call, lines);
 }
 
-/* ---- Rows -------------------------------------------------------------------------------------------------------- */
+/* ---- Rows
+ * -------------------------------------------------------------------------------------------------------- */
 
 enum {
     ALWAYS = COMMAND_LOADING | COMMAND_STALE,

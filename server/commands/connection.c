@@ -50,7 +50,8 @@ static void reset(struct call *call) {
     reply_simple(call->reply, "RESET");
 }
 
-/* ---- The password ------------------------------------------------------------------------------------------------ */
+/* ---- The password
+ * ------------------------------------------------------------------------------------------------ */
 
 /* The time depends on the given text's length only: how much of a guess is right, and how long the password is, don't
  * show. */
@@ -93,7 +94,8 @@ static void auth(struct call *call) {
     if (authenticate(call, user, call->args[call->arg_count - 1])) reply_simple(call->reply, "OK");
 }
 
-/* ---- HELLO ------------------------------------------------------------------------------------------------------- */
+/* ---- HELLO
+ * ------------------------------------------------------------------------------------------------------- */
 
 struct greeting {
     int64_t protocol;    /* 0: as it is */
@@ -176,7 +178,8 @@ static void hello(struct call *call) {
     reply_greeting(call);
 }
 
-/* ---- Rows -------------------------------------------------------------------------------------------------------- */
+/* ---- Rows
+ * -------------------------------------------------------------------------------------------------------- */
 
 enum {
     ALWAYS = COMMAND_LOADING | COMMAND_STALE,

@@ -94,7 +94,8 @@ static void debug_help(struct call *call) {
     call_reply_help(call, lines);
 }
 
-/* ---- Rows -------------------------------------------------------------------------------------------------------- */
+/* ---- Rows
+ * -------------------------------------------------------------------------------------------------------- */
 
 enum { OPERATOR = COMMAND_ADMIN | COMMAND_NO_SCRIPT | COMMAND_LOADING | COMMAND_STALE };
 

@@ -8,7 +8,8 @@
 #include "shards/base/number.h"
 #include "shards/types/string.h"
 
-/* ---- Counting over several keys --------------------------------------------------------------------------------------------- */
+/* ---- Counting over several keys
+ * --------------------------------------------------------------------------------------------- */
 
 static void delete (struct call *call) {
     int64_t removed = 0;
@@ -40,7 +41,8 @@ static void type(struct call *call) {
     reply_simple(call->reply, entry == NULL ? "none" : type_name(entry));
 }
 
-/* ---- Deadlines ----------------------------------------------------------------------------------------------------------------- */
+/* ---- Deadlines
+ * ----------------------------------------------------------------------------------------------------------------- */
 
 enum expire_condition {
     EXPIRE_IF_NONE = 1,
@@ -129,7 +131,8 @@ static void expire_at_millisecond(struct call *call) {
 
 enum { NO_KEY = -2, NO_DEADLINE = -1 };
 
-/* -2 without a key, -1 without a deadline, otherwise the deadline less `base_ms`, in units, rounded to the nearest. */
+/* -2 without a key, -1 without a deadline, otherwise the deadline less `base_ms`, in units, rounded to the
+ * nearest. */
 static void reply_deadline(struct call *call, int64_t base_ms, int64_t unit_ms) {
     const struct entry *entry = call_read(call, 1);
     if (entry == NULL || !entry_has_expiry(entry)) {
@@ -162,9 +165,11 @@ static void persist(struct call *call) {
     reply_integer(call->reply, had);
 }
 
-/* ---- Renaming, copying, moving ---------------------------------------------------------------------------------------------- */
+/* ---- Renaming, copying, moving
+ * ---------------------------------------------------------------------------------------------- */
 
-/* Put what is at `from` at `to` as well, deadline included. A blob is shared, not copied: writers copy it when they change it. */
+/* Put what is at `from` at `to` as well, deadline included. A blob is shared, not copied: writers copy it
+ * when they change it. */
 static enum status copy_entry(const struct place *from, struct place *to) {
     struct blob *blob = entry_blob(from->entry);
     struct entry_content content = {
@@ -278,7 +283,8 @@ static void move(struct call *call) {
     reply_integer(call->reply, 1);
 }
 
-/* ---- OBJECT ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- OBJECT
+ * ---------------------------------------------------------------------------------------------------------------------- */
 
 static struct entry *object_of(struct call *call) {
     struct entry *entry = call_read(call, 2);
@@ -330,7 +336,8 @@ static void object_help(struct call *call) {
     call_reply_help(call, lines);
 }
 
-/* ---- Rows ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- Rows
+ * ------------------------------------------------------------------------------------------------------------------------ */
 
 /* clang-format off: a row reads best as a row */
 static const struct command object_rows[] = {

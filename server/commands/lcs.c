@@ -1,7 +1,8 @@
-/* The longest common subsequence, by the textbook's table: cell (i, j) holds the length for the first i bytes of one string and the first j of the
- * other; walking back from the last cell gives the bytes, and the runs where both strings advance together give the
- * ranges, last one first. O(n m) time and memory, bounded by proto-max-bulk-len; the walk prefers a step in the second string
- * when both are as good, as Redis does, so that the same one of several longest subsequences is found. */
+/* The longest common subsequence, by the textbook's table: cell (i, j) holds the length for the first i
+ * bytes of one string and the first j of the other; walking back from the last cell gives the bytes, and
+ * the runs where both strings advance together give the ranges, last one first. O(n m) time and memory,
+ * bounded by proto-max-bulk-len; the walk prefers a step in the second string when both are as good, as
+ * Redis does, so that the same one of several longest subsequences is found. */
 #include "lcs.h"
 
 #include "server/call.h"

@@ -1,5 +1,6 @@
-/* Whole databases: SCAN, KEYS, RANDOMKEY, and emptying or exchanging them. None of them holds more than one shard's lock for long, but those
- * that must happen at one instant (FLUSHDB, FLUSHALL, SWAPDB), which are O(shards). */
+/* Whole databases: SCAN, KEYS, RANDOMKEY, and emptying or exchanging them. None of them holds more than
+ * one shard's lock for long, but those that must happen at one instant (FLUSHDB, FLUSHALL, SWAPDB), which
+ * are O(shards). */
 #include <string.h>
 
 #include "server/call.h"
@@ -10,7 +11,8 @@
 #include "shards/base/memory.h"
 #include "shards/base/number.h"
 
-/* ---- Collecting names -------------------------------------------------------------------------------------------------------------- */
+/* ---- Collecting names
+ * -------------------------------------------------------------------------------------------------------------- */
 
 /* Names copied under the locks and replied after them; one block, grown by doubling: [size, bytes] by turns. */
 struct names {
@@ -75,7 +77,8 @@ static void keys(struct call *call) {
     memory_free(names.data);
 }
 
-/* ---- SCAN ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- SCAN
+ * ------------------------------------------------------------------------------------------------------------------------------ */
 
 enum { SCAN_COUNT_DEFAULT = 10, SCAN_STEPS_PER_COUNT = 10 };
 
@@ -163,7 +166,8 @@ static void database_size(struct call *call) {
     reply_integer(call->reply, (int64_t)shards_key_count(&call->server->shards, call->database));
 }
 
-/* ---- Emptying and exchanging ------------------------------------------------------------------------------------------------------------ */
+/* ---- Emptying and exchanging
+ * ------------------------------------------------------------------------------------------------------------ */
 
 enum { FLUSH_STEPS = 1024 /* of one shard in one hold */ };
 
@@ -219,7 +223,8 @@ static void swap_databases(struct call *call) {
     reply_simple(call->reply, "OK");
 }
 
-/* ---- Rows -------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Rows
+ * -------------------------------------------------------------------------------------------------------------------------------- */
 
 /* clang-format off: a row reads best as a row */
 static const struct command rows[] = {

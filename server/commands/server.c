@@ -63,7 +63,8 @@ static void shutdown_server(struct call *call) {
     }
 }
 
-/* ---- SHARDS ------------------------------------------------------------------------------------------------------ */
+/* ---- SHARDS
+ * ------------------------------------------------------------------------------------------------------ */
 
 static void reply_number(struct reply *reply, const char *name, uint64_t number) {
     reply_bulk_text(reply, name);
@@ -106,7 +107,8 @@ static void shards_each(struct call *call) {
     }
 }
 
-/* ---- MEMORY ------------------------------------------------------------------------------------------------------ */
+/* ---- MEMORY
+ * ------------------------------------------------------------------------------------------------------ */
 
 /* The entry, and its share of the buckets. */
 static void memory_usage(struct call *call) {
@@ -210,7 +212,8 @@ static void memory_help(struct call *call) {
     call_reply_help(call, lines);
 }
 
-/* ---- LATENCY ----------------------------------------------------------------------------------------------------- */
+/* ---- LATENCY
+ * ----------------------------------------------------------------------------------------------------- */
 
 /* Which commands are asked for, by id: those named, a container's with their subcommands; without names all. */
 static void choose_commands(const struct call *call, bool *chosen) {
@@ -284,7 +287,8 @@ static void latency_help(struct call *call) {
     call_reply_help(call, lines);
 }
 
-/* ---- Rows -------------------------------------------------------------------------------------------------------- */
+/* ---- Rows
+ * -------------------------------------------------------------------------------------------------------- */
 
 enum {
     ALWAYS = COMMAND_LOADING | COMMAND_STALE,

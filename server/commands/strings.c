@@ -11,7 +11,8 @@
 #include "expiry_options.h"
 #include "lcs.h"
 
-/* The key of argument 1 for reading, when it is a string; `*entry` is NULL when absent. False: an error was replied. */
+/* The key of argument 1 for reading, when it is a string; `*entry` is NULL when absent. False: an error
+ * was replied. */
 static bool read_string(struct call *call, uint32_t index, struct entry **entry) {
     *entry = call_read(call, index);
     if (*entry == NULL || entry_type(*entry) == ENTRY_STRING) return true;
@@ -30,7 +31,8 @@ static uint64_t size_max(const struct call *call) {
     return (uint64_t)config_number(&call->server->config->proto_max_bulk_len);
 }
 
-/* ---- Reading ----------------------------------------------------------------------------------------------------------- */
+/* ---- Reading
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static void get(struct call *call) {
     struct entry *entry;
@@ -69,7 +71,8 @@ static void get_range(struct call *call) {
                entry == NULL ? BYTES("") : string_slice(entry_value(entry), start, end));
 }
 
-/* ---- Setting ----------------------------------------------------------------------------------------------------------- */
+/* ---- Setting
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static enum status put(struct place *place, struct bytes value, int64_t deadline_ms) {
     return place_put(place, &(struct entry_content){.value = value, .type = ENTRY_STRING},
@@ -248,10 +251,11 @@ static void get_and_expire(struct call *call) {
     (void)moved; /* refused: the deadline stays as it was; the value was replied */
 }
 
-/* ---- Many at once -------------------------------------------------------------------------------------------------------- */
+/* ---- Many at once
+ * -------------------------------------------------------------------------------------------------------- */
 
-/* Pairs are written one by one under all locks. Memory refused in the middle leaves the pairs before it written, which
- * the error says: there is nothing to go back to without keeping every old value. */
+/* Pairs are written one by one under all locks. Memory refused in the middle leaves the pairs before it
+ * written, which the error says: there is nothing to go back to without keeping every old value. */
 static bool set_pairs(struct call *call) {
     for (uint32_t i = 1; i + 1 < call->arg_count; i += 2) {
         struct place place = call_write(call, i);
@@ -285,7 +289,8 @@ static void mset_if_absent(struct call *call) {
     if (set_pairs(call)) reply_integer(call->reply, 1);
 }
 
-/* ---- Changing -------------------------------------------------------------------------------------------------------------- */
+/* ---- Changing
+ * -------------------------------------------------------------------------------------------------------------- */
 
 static void append(struct call *call) {
     struct place place;
@@ -370,7 +375,8 @@ static void increment_by_fraction(struct call *call) {
     }
 }
 
-/* ---- Rows ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Rows
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 /* clang-format off: a row reads best as a row */
 static const struct command rows[] = {

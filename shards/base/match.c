@@ -1,9 +1,10 @@
 /* Glob patterns with Redis's answers, in bounded time.
  *
- * Redis's `stringmatchlen` recurses at every star. Here one loop walks pattern and text together and remembers only the *last*
- * star: when an element fails, the text under that star is let grow by one byte, and what follows the star is tried again
- * there. Earlier stars need no second thought: whatever a longer run under them could reach, the last star reaches too. So each
- * byte of text starts at most one attempt, each attempt reads the pattern at most once: pattern x text steps, no stack.
+ * Redis's `stringmatchlen` recurses at every star. Here one loop walks pattern and text together and
+ * remembers only the *last* star: when an element fails, the text under that star is let grow by one byte,
+ * and what follows the star is tried again there. Earlier stars need no second thought: whatever a longer
+ * run under them could reach, the last star reaches too. So each byte of text starts at most one attempt,
+ * each attempt reads the pattern at most once: pattern x text steps, no stack.
  *
  * Oddities kept, because users' patterns rely on what Redis does with them:
  *   - a class that isn't closed ends with the pattern ("[ab" is "[ab]"), and "[" alone matches nothing;
@@ -11,7 +12,8 @@
  *   - inside a class "\x" is x, exactly, even when case is ignored; a lone "\" at the pattern's end is itself;
  *   - a range may be written backwards ("[z-a]"), and its second byte may be anything, "]" included;
  *   - bytes compare in a range as `char`, which is signed on x86.
- * One we don't keep: Redis says that "*" does not match the empty text (its callers test for "*" first). Here it does. */
+ * One we don't keep: Redis says that "*" does not match the empty text (its callers test for "*" first).
+ * Here it does. */
 #include "match.h"
 
 #include <stddef.h>

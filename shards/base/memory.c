@@ -1,18 +1,20 @@
 /* Counted allocation: malloc's sizes, summed in stripes.
  *
- * What is counted is `malloc_usable_size`, not what was asked for: the difference (an allocator's size classes) is memory
- * that the process really holds, and `maxmemory` is a promise about the process. Asking costs a few nanoseconds, and
- * spares every allocation a header of its own, which would cost 16 bytes a value.
+ * What is counted is `malloc_usable_size`, not what was asked for: the difference (an allocator's size
+ * classes) is memory that the process really holds, and `maxmemory` is a promise about the process. Asking
+ * costs a few nanoseconds, and spares every allocation a header of its own, which would cost 16 bytes a value.
  *
- * One shared counter would be a cache line that all workers fight for; one a thread would have to be found and folded when
- * the thread ends. So: STRIPES counters, each on its own cache line, and every thread keeps to one, chosen in turn. A pool
- * of up to STRIPES threads therefore never shares one. A stripe alone may be negative (one thread allocates, another
- * frees); only the sum means something, and, read while others write, it is off by at most what they are doing just then.
+ * One shared counter would be a cache line that all workers fight for; one a thread would have to be found
+ * and folded when the thread ends. So: STRIPES counters, each on its own cache line, and every thread
+ * keeps to one, chosen in turn. A pool of up to STRIPES threads therefore never shares one. A stripe alone
+ * may be negative (one thread allocates, another frees); only the sum means something, and, read while
+ * others write, it is off by at most what they are doing just then.
  *
- * Which allocator: whichever `malloc` names. With SHERD_JEMALLOC the build links jemalloc, which takes over these names,
- * `malloc_usable_size` included, so that nothing here depends on the choice.
+ * Which allocator: whichever `malloc` names. With SHERD_JEMALLOC the build links jemalloc, which takes
+ * over these names, `malloc_usable_size` included, so that nothing here depends on the choice.
  *
- * These totals are one of the few named exceptions to "no mutable globals" (see style): they belong to the process. */
+ * These totals are one of the few named exceptions to "no mutable globals" (see style): they belong to the
+ * process. */
 #include "memory.h"
 
 #include <assert.h>

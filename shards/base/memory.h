@@ -26,7 +26,8 @@ void memory_free(void *pointer);
 /* What the allocator really holds for `pointer`, in bytes; 0 for NULL. */
 size_t memory_usable(const void *pointer);
 
-/* Bytes held now through the functions above, plus what `memory_account` was told of. A sum over the counters: O(1). */
+/* Bytes held now through the functions above, plus what `memory_account` was told of. A sum over the
+ * counters: O(1). */
 size_t memory_used(void);
 /* The highest `memory_used` that was seen by a call of `memory_used`. */
 size_t memory_used_peak(void);

@@ -1,16 +1,18 @@
 /* Exact text <-> number.
  *
- * Integers: reading is strict, because a string that reads as an integer is *stored* as one, and must come back as the very
- * bytes that were sent. Writing goes two digits at a time through a table of the hundred pairs: one division for two
- * digits, and the length is known beforehand, so that the text is written where it belongs.
+ * Integers: reading is strict, because a string that reads as an integer is *stored* as one, and must come
+ * back as the very bytes that were sent. Writing goes two digits at a time through a table of the hundred
+ * pairs: one division for two digits, and the length is known beforehand, so that the text is written
+ * where it belongs.
  *
- * Doubles: what a client sees (ZSCORE, INCRBYFLOAT's siblings, RESP3's `,`) must be what Redis 7.2 to 8 shows. There the
- * digits are the shortest that read back as the same double, and the notation follows `fpconv`: plain for what is short so,
- * an exponent otherwise ("1e-7", "1.5e+300": no padding of the exponent). The digits are found by trying: any decimal of up to 15
- * digits survives a double, so "%.14e" gives the shortest whenever one that short exists; else 16, else 17. Only
- * subnormal numbers, which carry fewer digits, must be tried from one. Ryu or Grisu would be ten times as fast and ten times
- * as long; whole numbers, by far the most common scores, don't come here at all. Redis's Grisu2 gives another text for one
- * random double in a thousand (453 of 600,000), a digit longer or less near; both read back the same.
+ * Doubles: what a client sees (ZSCORE, INCRBYFLOAT's siblings, RESP3's `,`) must be what Redis 7.2 to 8
+ * shows. There the digits are the shortest that read back as the same double, and the notation follows
+ * `fpconv`: plain for what is short so, an exponent otherwise ("1e-7", "1.5e+300": no padding of the
+ * exponent). The digits are found by trying: any decimal of up to 15 digits survives a double, so "%.14e"
+ * gives the shortest whenever one that short exists; else 16, else 17. Only subnormal numbers, which carry
+ * fewer digits, must be tried from one. Ryu or Grisu would be ten times as fast and ten times as long;
+ * whole numbers, by far the most common scores, don't come here at all. Redis's Grisu2 gives another text
+ * for one random double in a thousand (453 of 600,000), a digit longer or less near; both read back the same.
  *
  * Long doubles: INCRBYFLOAT's own, fixed notation with 17 digits after the point, as Redis's `ld2string` ("human").
  *
@@ -35,7 +37,8 @@ enum {
     FLOAT_TEXT_MAX = 5 * 1024, /* longest text read as a floating-point number, as in Redis */
 };
 
-/* ---- Integers: reading ---------------------------------------------------------------------------------------------- */
+/* ---- Integers: reading
+ * ---------------------------------------------------------------------------------------------- */
 
 bool number_read_unsigned(struct bytes text, uint64_t *number) {
     if (text.size == 0 || text.size > DIGITS_MAX) return false;
@@ -71,7 +74,8 @@ bool number_read(struct bytes text, int64_t *number) {
     return true;
 }
 
-/* ---- Integers: writing ---------------------------------------------------------------------------------------------- */
+/* ---- Integers: writing
+ * ---------------------------------------------------------------------------------------------- */
 
 static const char digit_pairs[] =
     "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
@@ -117,7 +121,8 @@ size_t number_write(int64_t number, char *out) {
     return 1 + number_write_unsigned(magnitude_of(number), out + 1);
 }
 
-/* ---- Floating point: reading ---------------------------------------------------------------------------------------- */
+/* ---- Floating point: reading
+ * ---------------------------------------------------------------------------------------- */
 
 /* Copy and terminate what may be a number: not empty, not too long, not led by space. */
 static bool float_text_copy(struct bytes text, char copy[FLOAT_TEXT_MAX]) {
@@ -128,8 +133,8 @@ static bool float_text_copy(struct bytes text, char copy[FLOAT_TEXT_MAX]) {
     return true;
 }
 
-/* Redis refuses NaN, and a text whose number is too large or too small to be told from infinity or zero. `errno` is the one
- * that `strtod` left; a double loses nothing by becoming a long double. */
+/* Redis refuses NaN, and a text whose number is too large or too small to be told from infinity or zero.
+ * `errno` is the one that `strtod` left; a double loses nothing by becoming a long double. */
 static bool is_refused(long double value) {
     return isnan(value) || (errno == ERANGE && (isinf(value) || value == 0));
 }
@@ -161,7 +166,8 @@ bool number_read_long_double(struct bytes text, long double *number) {
     return true;
 }
 
-/* ---- Floating point: writing ---------------------------------------------------------------------------------------- */
+/* ---- Floating point: writing
+ * ---------------------------------------------------------------------------------------- */
 
 /* digits x 10^scale, digits being `count` decimal digits, the first and the last not '0'. */
 struct decimal {

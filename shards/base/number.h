@@ -8,8 +8,8 @@
 #include "bytes.h"
 
 enum {
-    NUMBER_TEXT_MAX = 24,         /* bytes any 64-bit integer's text can take, and a NUL */
-    NUMBER_TEXT_DOUBLE_MAX = 40,  /* bytes of `number_write_double`, and a NUL */
+    NUMBER_TEXT_MAX = 24,        /* bytes any 64-bit integer's text can take, and a NUL */
+    NUMBER_TEXT_DOUBLE_MAX = 40, /* bytes of `number_write_double`, and a NUL */
     NUMBER_TEXT_LONG_DOUBLE_MAX = 5 * 1024, /* bytes of `number_write_long_double`, and a NUL */
 };
 
@@ -27,9 +27,9 @@ size_t number_write(int64_t number, char *out);
 size_t number_write_unsigned(uint64_t number, char *out);
 /* The digits of `number_write`, without writing them. */
 size_t number_width(int64_t number);
-/* The shortest digits that read back as the same double (17 at the most), in the notation of Redis 7.2 to 8: "3", "0.1",
- * "1e-7", "1e+100", "-0", "inf", "-inf", "nan"; whole numbers up to 2^62 with all their digits. At least
- * NUMBER_TEXT_DOUBLE_MAX bytes. */
+/* The shortest digits that read back as the same double (17 at the most), in the notation of Redis 7.2 to
+ * 8: "3", "0.1", "1e-7", "1e+100", "-0", "inf", "-inf", "nan"; whole numbers up to 2^62 with all their
+ * digits. At least NUMBER_TEXT_DOUBLE_MAX bytes. */
 size_t number_write_double(double number, char *out);
 /* INCRBYFLOAT's form: fixed notation, 17 digits after the point at the most, trailing zeros cut. At least
  * NUMBER_TEXT_LONG_DOUBLE_MAX bytes. */

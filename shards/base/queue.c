@@ -1,8 +1,9 @@
 /* A bounded queue after Dmitry Vyukov, with one consumer.
  *
- * Why this one: a linked queue (his other one) allocates or owns nodes and has no bound; a ring of bare pointers needs the
- * producers to wait for each other. Here each cell carries a sequence number that says whose turn it is, so that a producer
- * needs one compare-and-swap on `tail`, and producers and consumer meet in a cell only when the queue is empty or full.
+ * Why this one: a linked queue (his other one) allocates or owns nodes and has no bound; a ring of bare
+ * pointers needs the producers to wait for each other. Here each cell carries a sequence number that says
+ * whose turn it is, so that a producer needs one compare-and-swap on `tail`, and producers and consumer
+ * meet in a cell only when the queue is empty or full.
  *
  * A cell at index i = position & mask, for the position that is claimed next in it:
  *
@@ -14,8 +15,9 @@
  *             2. only the producer that claimed a position writes its cell's item; only the consumer reads it.
  *             3. every store of `sequence` moves it forward.
  *
- * Not linearisable as "empty": a producer that has claimed a cell and is not done hides what later producers have already
- * finished. So whoever pushes must wake the consumer *after* its push; then nothing is left behind.
+ * Not linearisable as "empty": a producer that has claimed a cell and is not done hides what later
+ * producers have already finished. So whoever pushes must wake the consumer *after* its push; then nothing
+ * is left behind.
  *
  * Source: Dmitry Vyukov, "Bounded MPMC queue", 1024cores.net. */
 #include "queue.h"

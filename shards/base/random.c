@@ -1,8 +1,8 @@
-/* xoshiro256** 1.0, seeded through SplitMix64, as its authors advise: a seed of zero, or two neighbouring seeds, still give
- * states that have nothing to do with each other.
+/* xoshiro256** 1.0, seeded through SplitMix64, as its authors advise: a seed of zero, or two neighbouring
+ * seeds, still give states that have nothing to do with each other.
  *
- * Sources: David Blackman and Sebastiano Vigna, "Scrambled Linear Pseudorandom Number Generators" (2018, public domain
- * code); Daniel Lemire, "Fast Random Integer Generation in an Interval" (2019). */
+ * Sources: David Blackman and Sebastiano Vigna, "Scrambled Linear Pseudorandom Number Generators" (2018,
+ * public domain code); Daniel Lemire, "Fast Random Integer Generation in an Interval" (2019). */
 #include "random.h"
 
 #include <errno.h>
@@ -40,8 +40,9 @@ uint64_t random_next(struct random *random) {
     return result;
 }
 
-/* The high half of random x bound is the answer. The low half tells whether it came from the uneven rest of the 2^64 values,
- * which is thrown away and drawn again; the division that finds this rest's size is needed with a chance of bound / 2^64. */
+/* The high half of random x bound is the answer. The low half tells whether it came from the uneven rest
+ * of the 2^64 values, which is thrown away and drawn again; the division that finds this rest's size is
+ * needed with a chance of bound / 2^64. */
 uint64_t random_below(struct random *random, uint64_t bound) {
     check(bound > 0);
     unsigned __int128 product = (unsigned __int128)random_next(random) * bound;

@@ -4,12 +4,14 @@
  *      |  readable and writable  |  PROT_NONE, MAP_NORESERVE: addresses only        |
  *
  * Why not `mremap` or `realloc`: both may move the array, so that every pointer into it, and every reader that looks
- * without the lock, would have to be thought about. Reserving 64 GiB costs one VMA and no memory. Why not map everything
- * writable at once: under strict overcommit (vm.overcommit_memory = 2) the whole reservation would be charged to us.
+ * without the lock, would have to be thought about. Reserving 64 GiB costs one VMA and no memory. Why not
+ * map everything writable at once: under strict overcommit (vm.overcommit_memory = 2) the whole
+ * reservation would be charged to us.
  *
- * A commit is a system call (about a microsecond, and the address-space lock), so it goes ahead in steps: an eighth of
- * what is committed, between STEP_MIN and STEP_MAX. Memory is only spent when a page is touched, so going ahead costs
- * nothing but the charge; if the system refuses the step, what was really asked for is tried alone.
+ * A commit is a system call (about a microsecond, and the address-space lock), so it goes ahead in steps:
+ * an eighth of what is committed, between STEP_MIN and STEP_MAX. Memory is only spent when a page is
+ * touched, so going ahead costs nothing but the charge; if the system refuses the step, what was really
+ * asked for is tried alone.
  *
  * Invariants:
  *   1. committed_bytes <= reserved_bytes, both whole pages; committed_bytes never shrinks before the release.

@@ -1,9 +1,9 @@
 /* A reserved range of addresses that memory is committed into from the front: an array that grows in place.
  *
  * Reserving costs address space only (64-bit has 128 TiB of it); committed pages cost memory once they are touched;
- * discarded ones read as zero again. Nothing in it ever moves, and a committed address stays readable until the release:
- * so a worker may look at a bucket it does not hold the lock of, as a hint, without ever faulting. Growing is a system
- * call every 256 KiB to 8 MiB, and never copies. */
+ * discarded ones read as zero again. Nothing in it ever moves, and a committed address stays readable
+ * until the release: so a worker may look at a bucket it does not hold the lock of, as a hint, without
+ * ever faulting. Growing is a system call every 256 KiB to 8 MiB, and never copies. */
 #pragma once
 
 #include <stdbool.h>
@@ -17,8 +17,8 @@ struct region {
     size_t committed_bytes; /* the owner's lock (write) */
 };
 
-/* Reserve `bytes` (rounded up to pages); where the system refuses (address-space limits) half of it, and so on down to
- * a sixteenth. STATUS_NO_MEMORY when even that fails. `reserved_bytes` says what was got. */
+/* Reserve `bytes` (rounded up to pages); where the system refuses (address-space limits) half of it, and
+ * so on down to a sixteenth. STATUS_NO_MEMORY when even that fails. `reserved_bytes` says what was got. */
 must_use enum status region_init(struct region *region, size_t bytes);
 void region_release(struct region *region);
 /* Make the first `bytes` usable, committing ahead in growing steps. STATUS_NO_MEMORY past the reservation. */

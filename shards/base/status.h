@@ -1,4 +1,5 @@
-/* What can fail, as a value. A function that can fail returns one of these, and the compiler warns when it is dropped.
+/* What can fail, as a value. A function that can fail returns one of these, and the compiler warns when it
+ * is dropped.
  *
  * *Absent* is not a failure (NULL or false says it), and *impossible* is `check`. Never `errno` above a system call:
  * the edge that made the call turns it into a status, and keeps the message for the log. */

@@ -1,8 +1,8 @@
 /* Strings in place where that is possible, replaced where it isn't.
  *
- * A short string lives in its entry and is rewritten there as long as its slot has room; a longer one is a blob, which is changed
- * in place while nobody else holds it (a reply may be sending from it) and copied otherwise. A string that grows by appending gets half as much
- * again, so n appends copy O(n) bytes in all. */
+ * A short string lives in its entry and is rewritten there as long as its slot has room; a longer one is a
+ * blob, which is changed in place while nobody else holds it (a reply may be sending from it) and copied
+ * otherwise. A string that grows by appending gets half as much again, so n appends copy O(n) bytes in all. */
 #include "string.h"
 
 #include <math.h>
@@ -30,7 +30,8 @@ static enum status put(struct place *place, const struct entry_content *content)
     return place_put(place, &whole, deadline_ms);
 }
 
-/* A blob of `size` bytes that begins with the present value and is the entry's own: where it lies already, if it can be. */
+/* A blob of `size` bytes that begins with the present value and is the entry's own: where it lies already,
+ * if it can be. */
 static enum status make_blob(struct place *place, uint64_t size, struct blob **made) {
     struct blob *present = place->entry != NULL ? entry_blob(place->entry) : NULL;
     if (present != NULL && blob_is_unshared(present) && present->capacity >= size) {
