@@ -55,21 +55,30 @@ size_t client_describe(const struct client *client, int64_t now_ms, char *out) {
     const struct command *last = atomic_load_explicit(&client->last_command, memory_order_relaxed);
     int size = snprintf(
         out, CLIENT_LINE_MAX,
-        "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=%s db=%u sub=0 psub=0 ssub=0 multi=-1 watch=0 "
-        "qbuf=%llu qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=%llu oll=0 omem=0 tot-mem=%llu events=r cmd=%s "
-        "user=default redir=-1 resp=%u lib-name=%s lib-ver=%s tot-net-in=%llu tot-net-out=%llu tot-cmds=%llu io-thread=%u\n",
+        "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=%s db=%u sub=0 psub=0 "
+        "ssub=0 multi=-1 watch=0 "
+        "qbuf=%llu qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=%llu oll=0 omem=0 "
+        "tot-mem=%llu events=r cmd=%s "
+        "user=default redir=-1 resp=%u lib-name=%s lib-ver=%s tot-net-in=%llu tot-net-out=%llu "
+        "tot-cmds=%llu io-thread=%u\n",
         (unsigned long long)client->id, peer, self, client->connection.fd, or_empty(client->name),
         (long long)((now_ms - client->created_ms) / 1000),
-        (long long)((now_ms - atomic_load_explicit(&client->active_ms, memory_order_relaxed)) / 1000), flags,
-        atomic_load_explicit(&client->database, memory_order_relaxed),
+        (long long)((now_ms - atomic_load_explicit(&client->active_ms, memory_order_relaxed)) /
+                    1000),
+        flags, atomic_load_explicit(&client->database, memory_order_relaxed),
         (unsigned long long)atomic_load_explicit(&client->held_bytes, memory_order_relaxed),
         (unsigned long long)atomic_load_explicit(&client->output_bytes, memory_order_relaxed),
-        (unsigned long long)(sizeof(*client) + atomic_load_explicit(&client->held_bytes, memory_order_relaxed) +
+        (unsigned long long)(sizeof(*client) +
+                             atomic_load_explicit(&client->held_bytes, memory_order_relaxed) +
                              atomic_load_explicit(&client->output_bytes, memory_order_relaxed)),
-        last != NULL ? last->name : "NULL", atomic_load_explicit(&client->protocol, memory_order_relaxed),
-        or_empty(client->library), or_empty(client->library_version),
-        (unsigned long long)atomic_load_explicit(&client->connection.received_bytes, memory_order_relaxed),
-        (unsigned long long)atomic_load_explicit(&client->connection.sent_bytes, memory_order_relaxed),
-        (unsigned long long)atomic_load_explicit(&client->command_count, memory_order_relaxed), client->worker->index);
+        last != NULL ? last->name : "NULL",
+        atomic_load_explicit(&client->protocol, memory_order_relaxed), or_empty(client->library),
+        or_empty(client->library_version),
+        (unsigned long long)atomic_load_explicit(&client->connection.received_bytes,
+                                                 memory_order_relaxed),
+        (unsigned long long)atomic_load_explicit(&client->connection.sent_bytes,
+                                                 memory_order_relaxed),
+        (unsigned long long)atomic_load_explicit(&client->command_count, memory_order_relaxed),
+        client->worker->index);
     return size < CLIENT_LINE_MAX ? (size_t)size : CLIENT_LINE_MAX - 1;
 }
