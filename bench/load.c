@@ -75,8 +75,7 @@ struct load {
     bool is_measuring, is_filling, has_failed;
 };
 
-/* ---- Requests
- * ---------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Requests -------------------------------------------------------------------------------- */
 
 static bool build_requests(struct load *load) {
     size_t value_size = (size_t)load->options->value_bytes;
@@ -143,8 +142,7 @@ static void send_due(struct load *load) {
     }
 }
 
-/* ---- Replies
- * --------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Replies --------------------------------------------------------------------------------- */
 
 static void count_reply(struct load *load, struct load_connection *from) {
     int64_t sent_ns = from->sent_ns[from->oldest];
@@ -217,8 +215,7 @@ static const struct engine_events events = {.received = on_received,
                                             .released = on_nothing,
                                             .woken = on_woken};
 
-/* ---- Connecting
- * ------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Connecting ------------------------------------------------------------------------------ */
 
 static int connect_unix(const char *path) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -262,8 +259,7 @@ static bool connect_all(struct load *load) {
     return true;
 }
 
-/* ---- One thread
- * -------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- One thread ------------------------------------------------------------------------------ */
 
 static bool in_flight_any(const struct load *load) {
     for (uint32_t i = 0; i < load->connection_count; i++) {
@@ -329,8 +325,7 @@ static void *run_thread(void *argument) {
     return NULL;
 }
 
-/* ---- All of them
- * ----------------------------------------------------------------------------------------------------------------------------- */
+/* ---- All of them ----------------------------------------------------------------------------- */
 
 static void print_result(const struct load_options *options, const struct load *sum,
                          double seconds) {

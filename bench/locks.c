@@ -58,8 +58,7 @@ static void note_wait(struct taker *taker, int64_t started_ns) {
     if (waited_ns > taker->longest_wait_ns) taker->longest_wait_ns = waited_ns;
 }
 
-/* ---- The kinds: how each takes and drops
- * ----------------------------------------------------------------------------- */
+/* ---- The kinds: how each takes and drops ----------------------------------------------------- */
 
 typedef void take_function(struct field *field, struct taker *taker);
 typedef void drop_function(struct field *field);
@@ -105,8 +104,7 @@ static void mutex_drop(struct field *field) {
     pthread_mutex_unlock(&field->mutex);
 }
 
-/* ---- The loop
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- The loop -------------------------------------------------------------------------------- */
 
 /* Always inlined, so that the kind's functions are constants in each copy. */
 __attribute__((always_inline)) static inline void
@@ -150,8 +148,7 @@ static const struct kind {
 } kinds[] = {{"sherd", take_ours}, {"rwlock", take_rwlock}, {"mutex", take_mutex}};
 enum { KIND_COUNT = sizeof(kinds) / sizeof(kinds[0]) };
 
-/* ---- The measurements
- * ------------------------------------------------------------------------------------------------ */
+/* ---- The measurements ------------------------------------------------------------------------ */
 
 static struct taker sum_up(const struct field *field, uint32_t threads, uint64_t *fewest) {
     struct rwlock_profile profile = rwlock_profile(&field->ours);

@@ -31,8 +31,7 @@ struct queues_options {
     bool prints_json;
 };
 
-/* ---- The mutexed ring
- * ------------------------------------------------------------------------------------------------ */
+/* ---- The mutexed ring ------------------------------------------------------------------------ */
 
 struct ring {
     pthread_mutex_t lock; /* guards all below */
@@ -73,8 +72,7 @@ static void *ring_pop(struct ring *ring) {
     return item;
 }
 
-/* ---- The kinds
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- The kinds ------------------------------------------------------------------------------- */
 
 /* One measurement. */
 struct exchange {
@@ -130,8 +128,7 @@ static const struct queue_kind {
 };
 enum { KIND_COUNT = sizeof(kinds) / sizeof(kinds[0]) };
 
-/* ---- The measurements
- * ------------------------------------------------------------------------------------------------ */
+/* ---- The measurements ------------------------------------------------------------------------ */
 
 /* Items are numbers in a pointer's clothes: the producer above, its count from 1 below. */
 static void produce(struct exchange *exchange, uint32_t producer) {

@@ -1,5 +1,6 @@
 #include "report.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -36,8 +37,10 @@ static void print_json(const struct report_field *fields, size_t count) {
         printf("%s\"%s\":", i == 0 ? "{" : ",", fields[i].name);
         if (fields[i].text != NULL) {
             printf("\"%s\"", fields[i].text);
-        } else {
+        } else if (isfinite(fields[i].number)) {
             printf("%.*f", fields[i].decimals, fields[i].number);
+        } else {
+            fputs("null", stdout); /* nothing was done in the time */
         }
     }
     puts("}");

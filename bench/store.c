@@ -66,8 +66,7 @@ struct store {
     size_t rss_before, used_before;
 };
 
-/* ---- Filling
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- Filling --------------------------------------------------------------------------------- */
 
 static size_t resident_bytes(void) {
     long pages = 0, resident = 0;
@@ -148,8 +147,7 @@ static struct store *open_store(const struct store_options *options, uint32_t sh
     return store;
 }
 
-/* ---- A worker's turns
- * ------------------------------------------------------------------------------------------------ */
+/* ---- A worker's turns ------------------------------------------------------------------------ */
 
 /* One turn: what dispatch.c does with a batch, in its three passes. */
 static void run_batch(struct store *store, struct store_worker *worker, uint32_t size) {
@@ -180,8 +178,7 @@ static void work(void *context, uint32_t index, const _Atomic bool *is_over) {
     }
 }
 
-/* ---- Measurements
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- Measurements ---------------------------------------------------------------------------- */
 
 static struct rwlock_profile sum_profiles(const struct shards *shards) {
     struct rwlock_profile sum = {0};
@@ -288,8 +285,7 @@ static bool measure_filled(struct store *store, struct report *results) {
     return true;
 }
 
-/* ---- Growing from nothing
- * -------------------------------------------------------------------------------------------- */
+/* ---- Growing from nothing -------------------------------------------------------------------- */
 
 static uint64_t times_preempted(void) {
     struct rusage usage;
@@ -335,8 +331,7 @@ static bool measure_growing(struct store *store, struct report *results) {
     return all_ns > 0;
 }
 
-/* ---- The subcommand
- * -------------------------------------------------------------------------------------------------- */
+/* ---- The subcommand -------------------------------------------------------------------------- */
 
 static bool is_sensible(const struct store_options *options) {
     for (size_t i = 0; i < options->shards.count; i++) {

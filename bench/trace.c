@@ -73,8 +73,7 @@ struct trace_row {
     bool (*next)(struct trace *trace, struct trace_request *request);
 };
 
-/* ---- Made-up traces
- * -------------------------------------------------------------------------------------------------- */
+/* ---- Made-up traces -------------------------------------------------------------------------- */
 
 static bool give(struct trace *trace, uint64_t key, struct trace_request *request) {
     if (trace->position == (uint64_t)trace->options->requests) return false;
@@ -101,8 +100,7 @@ static bool next_shifting(struct trace *trace, struct trace_request *request) {
     return give(trace, (moves * (window / 10 + 1) + rank) % keys, request);
 }
 
-/* ---- A file
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- A file ---------------------------------------------------------------------------------- */
 
 static bool read_operation(const char *word, enum operation *operation) {
     static const char *const words[] = {
@@ -153,8 +151,7 @@ enum { MADE_UP_COUNT = sizeof(made_up) / sizeof(made_up[0]) };
 
 static const struct trace_row from_file = {"file", 1, next_of_file};
 
-/* ---- Replaying
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- Replaying ------------------------------------------------------------------------------- */
 
 struct replay {
     struct shards shards;

@@ -76,7 +76,7 @@ static size_t smaller(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
-/* ---- The pool ---- */
+/* ---- The pool -------------------------------------------------------------------------------- */
 
 void buffer_pool_init(struct buffer_pool *pool, size_t free_max) {
     pool->free = NULL;
@@ -120,7 +120,7 @@ static void pool_give(struct buffer_pool *pool, struct buffer_chunk *chunk) {
     pool->free_count++;
 }
 
-/* ---- Chunks of a buffer ---- */
+/* ---- Chunks of a buffer ---------------------------------------------------------------------- */
 
 /* Text up to the cursor is counted. Not after a failure: there the cursor is in the scratch place. */
 static void count_text(struct buffer *buffer) {
@@ -185,7 +185,7 @@ static bool is_past_limit(const struct buffer *buffer, size_t size) {
     return buffer->bytes_max != 0 && buffer_waiting(buffer) + size > buffer->bytes_max;
 }
 
-/* ---- Appending ---- */
+/* ---- Appending ------------------------------------------------------------------------------- */
 
 void buffer_init(struct buffer *buffer, struct buffer_pool *pool, size_t bytes_max) {
     *buffer = (struct buffer){.pool = pool, .bytes_max = bytes_max};
@@ -242,7 +242,7 @@ void buffer_append_reference(struct buffer *buffer, struct bytes bytes,
     buffer->counted_bytes += bytes.size;
 }
 
-/* ---- Sending ---- */
+/* ---- Sending --------------------------------------------------------------------------------- */
 
 struct gathering {
     struct iovec *slices;
@@ -324,7 +324,7 @@ void buffer_release(struct buffer *buffer) {
     buffer_init(buffer, buffer->pool, buffer->bytes_max);
 }
 
-/* ---- Looking ---- */
+/* ---- Looking --------------------------------------------------------------------------------- */
 
 size_t buffer_footprint(const struct buffer *buffer) {
     size_t bytes = 0;

@@ -82,7 +82,7 @@ static struct poll_engine *poll_of(struct engine *engine) {
     return (struct poll_engine *)engine;
 }
 
-/* --- Interest --- */
+/* ---- Interest -------------------------------------------------------------------------------- */
 
 static bool watch(struct poll_engine *poll, int operation, int fd, uint32_t mask, uint64_t tagged) {
     struct epoll_event event = {.events = mask, .data.u64 = tagged};
@@ -104,7 +104,7 @@ static void set_sending(struct poll_engine *poll, struct connection *connection,
     check(is_changed); /* it is known already: changing needs no memory */
 }
 
-/* --- Events upward --- */
+/* ---- Events upward --------------------------------------------------------------------------- */
 
 static void end(struct poll_engine *poll, struct connection *connection, int error) {
     if (connection->has_ended || connection->is_closing) return;
@@ -121,7 +121,7 @@ static void release(struct poll_engine *poll, struct connection *connection) {
     poll->events->released(poll->context, connection);
 }
 
-/* --- Sending --- */
+/* ---- Sending --------------------------------------------------------------------------------- */
 
 static ssize_t send_slices(int fd, struct iovec *slices, int count) {
     if (count == 1) return send(fd, slices[0].iov_base, slices[0].iov_len, MSG_NOSIGNAL);
@@ -171,7 +171,7 @@ static void flush(struct poll_engine *poll, struct connection *connection) {
     poll->events->sent(poll->context, connection);
 }
 
-/* --- Receiving --- */
+/* ---- Receiving ------------------------------------------------------------------------------- */
 
 /* True when there may be more to read. */
 static bool receive(struct poll_engine *poll, struct connection *connection, size_t share) {
@@ -225,7 +225,7 @@ static void on_ready(struct poll_engine *poll, struct connection *connection, ui
     }
 }
 
-/* --- Accepting --- */
+/* ---- Accepting ------------------------------------------------------------------------------- */
 
 static int listener_find(const struct poll_engine *poll, int fd) {
     for (int i = 0; i < poll->listener_count; i++) {
@@ -275,7 +275,7 @@ static void on_acceptable(struct poll_engine *poll, int listener_fd) {
     }
 }
 
-/* --- Waking --- */
+/* ---- Waking ---------------------------------------------------------------------------------- */
 
 static void poll_wake(struct engine *engine) {
     const uint64_t one = 1;
@@ -290,7 +290,7 @@ static void on_woken(struct poll_engine *poll) {
     poll->events->woken(poll->context);
 }
 
-/* --- The turn --- */
+/* ---- The turn -------------------------------------------------------------------------------- */
 
 /* A connection that changed since the last turn. */
 static void settle(struct poll_engine *poll, struct connection *connection) {
@@ -340,7 +340,7 @@ static enum status poll_turn(struct engine *engine, int timeout_ms) {
     return STATUS_OK;
 }
 
-/* --- Connections --- */
+/* ---- Connections ----------------------------------------------------------------------------- */
 
 static enum status poll_attach(struct engine *engine, struct connection *connection) {
     if (!watch_connection(poll_of(engine), EPOLL_CTL_ADD, connection)) return STATUS_REFUSED;
@@ -374,7 +374,7 @@ static void poll_close(struct engine *engine, struct connection *connection) {
     connection_list_push(&poll_of(engine)->changed, connection);
 }
 
-/* --- Life --- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 static void poll_destroy(struct engine *engine) {
     struct poll_engine *poll = poll_of(engine);

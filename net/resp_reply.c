@@ -24,8 +24,7 @@ enum {
 static_assert(NUMBER_TEXT_DOUBLE_MAX + HEADER_MAX <= BUFFER_RESERVE_MAX,
               "a number is one reservation");
 
-/* ---- Pieces
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- Pieces ---------------------------------------------------------------------------------- */
 
 static inline char *put_line_end(char *out) {
     memcpy(out, "\r\n", 2);
@@ -82,8 +81,7 @@ static inline void write_line(struct reply *reply, char type, struct bytes text)
     buffer_commit(reply->buffer, put_text_and_line_end(out, text));
 }
 
-/* ---- Formatted text
- * ---------------------------------------------------------------------------------------------- */
+/* ---- Formatted text -------------------------------------------------------------------------- */
 
 /* Text that lives in `small` or, when that is too small, on the heap; cut short when memory is refused. */
 struct formatted {
@@ -116,8 +114,7 @@ static void format_release(struct formatted *formatted) {
     if (formatted->text != formatted->small) memory_free(formatted->text);
 }
 
-/* ---- Lines
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- Lines ----------------------------------------------------------------------------------- */
 
 void reply_simple_bytes(struct reply *reply, struct bytes text) {
     write_line(reply, '+', text);
@@ -211,8 +208,7 @@ void reply_big_number(struct reply *reply, const char *digits) {
     }
 }
 
-/* ---- Bulk strings
- * ------------------------------------------------------------------------------------------------ */
+/* ---- Bulk strings ---------------------------------------------------------------------------- */
 
 static __attribute__((noinline)) void write_large_bulk(struct reply *reply, struct bytes bytes) {
     write_header(reply, '$', bytes.size);
@@ -267,8 +263,7 @@ void reply_verbatim(struct reply *reply, const char *format, struct bytes text) 
     append_with_line_end(reply, text);
 }
 
-/* ---- Headers of what follows
- * ------------------------------------------------------------------------------------- */
+/* ---- Headers of what follows ----------------------------------------------------------------- */
 
 void reply_array(struct reply *reply, uint64_t count) {
     write_header(reply, '*', count);

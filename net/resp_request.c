@@ -63,8 +63,7 @@ struct parse {
     struct resp_request *request;
 };
 
-/* ---- Arguments
- * --------------------------------------------------------------------------------------------------- */
+/* ---- Arguments ------------------------------------------------------------------------------- */
 
 void resp_arguments_init(struct resp_arguments *arguments) {
     *arguments = (struct resp_arguments){0};
@@ -89,8 +88,7 @@ static enum resp_outcome arguments_reserve(struct resp_arguments *arguments, siz
     return RESP_COMPLETE;
 }
 
-/* ---- The fast path
- * ----------------------------------------------------------------------------------------------- */
+/* ---- The fast path --------------------------------------------------------------------------- */
 
 static inline bool is_digit(char c) {
     return (unsigned char)(c - '0') <= 9;
@@ -142,8 +140,7 @@ static inline bool parse_small(const struct parse *parse) {
     return true;
 }
 
-/* ---- Outcomes
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- Outcomes -------------------------------------------------------------------------------- */
 
 static enum resp_outcome invalid(const struct parse *parse, const char *reason) {
     snprintf(parse->request->error, RESP_ERROR_MAX, "Protocol error: %s", reason);
@@ -164,8 +161,7 @@ static enum resp_outcome complete(const struct parse *parse, size_t first, size_
     return RESP_COMPLETE;
 }
 
-/* ---- Lines
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- Lines ----------------------------------------------------------------------------------- */
 
 /* Find `end_byte` in the line that starts at `start`; `*length` is the number of bytes before it. */
 static enum resp_outcome find_line_end(const struct parse *parse, size_t start, char end_byte,
@@ -196,8 +192,7 @@ static enum resp_outcome read_header(const struct parse *parse, const char *too_
     return RESP_COMPLETE;
 }
 
-/* ---- Arrays
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- Arrays ---------------------------------------------------------------------------------- */
 
 /* "*count": sets the parser's `remaining`, and its position behind the line. */
 static enum resp_outcome parse_array_header(const struct parse *parse) {
@@ -335,8 +330,7 @@ static enum resp_outcome parse_array(const struct parse *parse) {
     return outcome;
 }
 
-/* ---- Inline commands
- * --------------------------------------------------------------------------------------------- */
+/* ---- Inline commands ------------------------------------------------------------------------- */
 
 /* Append the words of a line of `size` bytes, for which there is room. False when its quotes are unbalanced. */
 static bool append_words(char *line, size_t size, struct resp_arguments *arguments) {
@@ -367,8 +361,7 @@ static enum resp_outcome parse_inline(const struct parse *parse) {
     return complete(parse, first, size);
 }
 
-/* ---- Entry
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- Entry ----------------------------------------------------------------------------------- */
 
 void resp_parser_release(struct resp_parser *parser) {
     memory_free(parser->saved);

@@ -146,7 +146,7 @@ static struct ring_engine *ring_of(struct engine *engine) {
     return (struct ring_engine *)engine;
 }
 
-/* --- Submissions --- */
+/* ---- Submissions ----------------------------------------------------------------------------- */
 
 static void submit_early(struct ring_engine *ring) {
     io_uring_submit(&ring->uring);
@@ -176,7 +176,7 @@ static void begin(struct connection *connection, struct io_uring_sqe *sqe,
     connection->operations++;
 }
 
-/* --- Events upward --- */
+/* ---- Events upward --------------------------------------------------------------------------- */
 
 static void end(struct ring_engine *ring, struct connection *connection, int error) {
     if (connection->has_ended || connection->is_closing) return;
@@ -192,7 +192,7 @@ static void release(struct ring_engine *ring, struct connection *connection) {
     ring->events->released(ring->context, connection);
 }
 
-/* --- Settling: from wishes to submissions. Each returns false when there was no room for its submission. --- */
+/* ---- Settling: from wishes to submissions. Each returns false when there was no room for its submission.  */
 
 static bool arm_receive(struct ring_engine *ring, struct connection *connection) {
     struct io_uring_sqe *sqe = next_submission(ring);
@@ -277,7 +277,7 @@ static void settle_changed(struct ring_engine *ring) {
     }
 }
 
-/* --- Receive buffers --- */
+/* ---- Receive buffers ------------------------------------------------------------------------- */
 
 static char *buffer_at(const struct ring_engine *ring, uint32_t id) {
     return ring->area + (size_t)id * ring->buffer_bytes;
@@ -293,7 +293,7 @@ static void return_buffers(struct ring_engine *ring) {
     ring->used_count = 0;
 }
 
-/* --- Completions of a connection --- */
+/* ---- Completions of a connection ------------------------------------------------------------- */
 
 static void deliver(struct ring_engine *ring, struct connection *connection,
                     const struct io_uring_cqe *cqe) {
@@ -365,7 +365,7 @@ static void on_all_cancelled(struct ring_engine *ring, struct connection *connec
     connection_list_push(&ring->changed, connection);
 }
 
-/* --- Accepting --- */
+/* ---- Accepting ------------------------------------------------------------------------------- */
 
 static int listener_find(const struct ring_engine *ring, int fd) {
     for (int i = 0; i < ring->listener_count; i++) {
@@ -436,7 +436,7 @@ static void on_accept(struct ring_engine *ring, int listener_fd, const struct io
     ring->events->accept_failed(ring->context, listener_fd, may_go_on ? ENOBUFS : -cqe->res);
 }
 
-/* --- Waking --- */
+/* ---- Waking ---------------------------------------------------------------------------------- */
 
 static void ring_wake(struct engine *engine) {
     const uint64_t one = 1;
@@ -459,7 +459,7 @@ static void on_woken(struct ring_engine *ring) {
     ring->events->woken(ring->context);
 }
 
-/* --- The turn --- */
+/* ---- The turn -------------------------------------------------------------------------------- */
 
 static void complete(struct ring_engine *ring, const struct io_uring_cqe *cqe) {
     uint64_t origin = cqe->user_data & ~(uint64_t)OPERATION_MASK;
@@ -535,7 +535,7 @@ static enum status ring_turn(struct engine *engine, int timeout_ms) {
     return STATUS_OK;
 }
 
-/* --- Connections: wishes --- */
+/* ---- Connections: wishes --------------------------------------------------------------------- */
 
 static void note_change(struct ring_engine *ring, struct connection *connection) {
     connection_list_push(&ring->changed, connection);
@@ -570,7 +570,7 @@ static void ring_close(struct engine *engine, struct connection *connection) {
     note_change(ring_of(engine), connection);
 }
 
-/* --- Creation: the best the kernel grants --- */
+/* ---- Creation: the best the kernel grants ---------------------------------------------------- */
 
 struct flavour {
     unsigned flags;
@@ -684,7 +684,7 @@ static int open_all(struct ring_engine *ring, uint32_t completion_entries) {
     return result;
 }
 
-/* --- The end --- */
+/* ---- The end --------------------------------------------------------------------------------- */
 
 /* Cancel what is armed, so that listeners' files aren't held by a ring that the kernel takes down at its
  * leisure; sockets that were accepted meanwhile have no other owner. */
@@ -714,7 +714,7 @@ static void ring_destroy(struct engine *engine) {
     memory_free(ring);
 }
 
-/* --- Words for the log --- */
+/* ---- Words for the log ----------------------------------------------------------------------- */
 
 static int read_disabled_setting(void) {
     int setting = -1;

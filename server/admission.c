@@ -93,8 +93,7 @@ void admission_close(struct server *server) {
     server->spare_fd = -1;
 }
 
-/* ---- A new socket
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- A new socket ---------------------------------------------------------------------------- */
 
 static const char too_many[] = "-ERR max number of clients reached\r\n";
 static const char denied[] = "-DENIED sherd is running in protected mode: no password is set, so "

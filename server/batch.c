@@ -22,8 +22,7 @@
 
 enum { HELD_MIN = 1024 /* bytes of the first allocation for what is not whole */ };
 
-/* ---- Holding what is not whole
- * --------------------------------------------------------------------------------------- */
+/* ---- Holding what is not whole --------------------------------------------------------------- */
 
 static void held_release(struct client *client) {
     memory_free(client->held);
@@ -68,8 +67,7 @@ static void touch(struct worker *worker, struct client *client) {
     worker->touched = client;
 }
 
-/* ---- Running
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- Running --------------------------------------------------------------------------------- */
 
 static void suspend_paused(struct worker *worker, struct client *client) {
     client->is_suspended = client->is_paused = true;
@@ -175,8 +173,7 @@ void batch_run(struct worker *worker) {
     }
 }
 
-/* ---- Parsing
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- Parsing --------------------------------------------------------------------------------- */
 
 static void add_request(struct worker *worker, struct client *client,
                         const struct resp_request *parsed) {

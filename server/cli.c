@@ -5,8 +5,7 @@
 
 enum { HELP_COLUMN = 42 }; /* where the second column begins */
 
-/* ---- Reading
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 static bool is_one_of(const char *argument, const char *word, const char *letter) {
     return strcmp(argument, word) == 0 || strcmp(argument, letter) == 0;
@@ -49,8 +48,7 @@ enum status cli_configure(const struct cli *cli, struct config *config, char *er
     return status;
 }
 
-/* ---- Printing
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- Printing -------------------------------------------------------------------------------- */
 
 void cli_print_version(FILE *out) {
 #ifdef SHERD_JEMALLOC

@@ -63,6 +63,6 @@ struct command_group_rows {
     const struct command *rows;
     size_t count;
 };
-extern const struct command_group_rows commands_strings, commands_keys, commands_scan,
-    commands_connection, commands_client, commands_server, commands_info, commands_config,
-    commands_command, commands_debug;
+extern const struct command_group_rows commands_strings, commands_keys, commands_expire,
+    commands_object, commands_scan, commands_connection, commands_client, commands_server,
+    commands_info, commands_config, commands_command, commands_debug;

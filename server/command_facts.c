@@ -40,8 +40,7 @@ struct facts command_categories(const struct command *row) {
     return facts;
 }
 
-/* ---- Keys
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- Keys ------------------------------------------------------------------------------------ */
 
 /* Reading commands read the value and return something of it (RO, access); writing ones depend on it, show it and
  * change it (RW, access, update). These do otherwise. RM removes, OW overwrites whatever was there. */

@@ -11,7 +11,7 @@
 #include "shards/base/check.h"
 #include "shards/base/memory.h"
 
-enum { SLOTS = 1024, GROUPS = 10 };
+enum { SLOTS = 1024, GROUPS = 12 };
 
 struct slot {
     uint64_t head;             /* first eight bytes of the name */
@@ -28,8 +28,9 @@ struct command_table {
 };
 
 static const struct command_group_rows *const groups[GROUPS] = {
-    &commands_strings, &commands_keys, &commands_scan,   &commands_connection, &commands_client,
-    &commands_server,  &commands_info, &commands_config, &commands_command,    &commands_debug,
+    &commands_strings, &commands_keys,       &commands_expire,  &commands_object,
+    &commands_scan,    &commands_connection, &commands_client,  &commands_server,
+    &commands_info,    &commands_config,     &commands_command, &commands_debug,
 };
 
 /* ASCII letters of eight bytes to lower case at once: bytes from 'A' to 'Z' get their sixth bit set. */

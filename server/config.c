@@ -25,8 +25,7 @@
 #include "shards/base/match.h"
 #include "shards/base/memory.h"
 
-/* ---- Lifecycle
- * --------------------------------------------------------------------------------------------------- */
+/* ---- Lifecycle ------------------------------------------------------------------------------- */
 
 struct config *config_create(void) {
     struct config *config = memory_allocate_zeroed(sizeof *config);
@@ -59,8 +58,7 @@ void config_attach_hooks(struct config *config, const struct config_hook *hooks,
     config->hook_context = context;
 }
 
-/* ---- Reading
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 void config_copy_text(struct config *config, const char *field, char out[CONFIG_TEXT_MAX]) {
     pthread_mutex_lock(&config->text_lock);
@@ -100,8 +98,7 @@ size_t config_get(struct config *config, const struct bytes *patterns, size_t co
     return found;
 }
 
-/* ---- Loading
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- Loading --------------------------------------------------------------------------------- */
 
 /* Where a setting at start comes from, for errors: "place:line: ", or "place: " where line is 0. */
 struct origin {
@@ -227,8 +224,7 @@ enum status config_load_file(struct config *config, const char *path, char *erro
     return status;
 }
 
-/* ---- Flags
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- Flags ----------------------------------------------------------------------------------- */
 
 static bool is_flag(const char *argument) {
     return argument[0] == '-' && argument[1] == '-' && argument[2] != '\0';
@@ -271,8 +267,7 @@ enum status config_load_flags(struct config *config, int count, char *const *fla
     return STATUS_OK;
 }
 
-/* ---- Changing
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- Changing -------------------------------------------------------------------------------- */
 
 /* One option of a CONFIG SET. */
 struct change {

@@ -131,8 +131,7 @@ must_use enum status config_set(struct config *config, const struct bytes *pairs
  * `error` is the whole reply, and the file is as it was. Any thread. */
 must_use enum status config_rewrite(struct config *config, char *error);
 
-/* ---- The rows
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- The rows -------------------------------------------------------------------------------- */
 
 enum config_kind {
     CONFIG_BOOLEAN, /* yes, no */

@@ -8,8 +8,7 @@
 #include "net/words.h"
 #include "shards/base/memory.h"
 
-/* ---- Lines
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- Lines ----------------------------------------------------------------------------------- */
 
 void config_setting_init(struct config_setting *setting, struct bytes name) {
     setting->name = name;
@@ -43,8 +42,7 @@ enum config_line config_setting_parse(struct config_setting *setting, char *line
     return bytes_is(setting->name, "include") ? CONFIG_LINE_INCLUDE : CONFIG_LINE_SETTING;
 }
 
-/* ---- Files
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- Files ----------------------------------------------------------------------------------- */
 
 /* Fill the text, which has room for one byte more than is allowed, so that too much can be told from enough. */
 static enum status read_all(struct config_file *file, int from) {

@@ -33,8 +33,7 @@ struct rewrite {
     bool is_signed;
 };
 
-/* ---- Lines
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- Lines ----------------------------------------------------------------------------------- */
 
 static bool needs_quotes(struct bytes text) {
     if (text.size == 0) return true;
@@ -91,8 +90,7 @@ static void print_line(const struct rewrite *rewrite, struct bytes line) {
     fputc('\n', rewrite->out);
 }
 
-/* ---- Comparing
- * --------------------------------------------------------------------------------------------------- */
+/* ---- Comparing ------------------------------------------------------------------------------- */
 
 static void copy_option(const struct config_option *option, const struct config *from,
                         struct config *to) {
@@ -121,8 +119,7 @@ static bool is_true_now(const struct rewrite *rewrite, const struct config_optio
     return is_true;
 }
 
-/* ---- Rewriting
- * --------------------------------------------------------------------------------------------------- */
+/* ---- Rewriting ------------------------------------------------------------------------------- */
 
 static void rewrite_setting(struct rewrite *rewrite, struct bytes line,
                             const struct config_setting *setting) {
@@ -206,8 +203,7 @@ static void rewrite_release(struct rewrite *rewrite) {
     config_destroy(rewrite->now);
 }
 
-/* ---- Files
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- Files ----------------------------------------------------------------------------------- */
 
 /* A failed system call: its errno as text. */
 static enum status system_failed(char *error) {

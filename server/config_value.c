@@ -16,8 +16,7 @@ static __attribute__((format(printf, 2, 3))) enum status refuse(char *error, con
     return STATUS_REFUSED;
 }
 
-/* ---- Fields
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- Fields ---------------------------------------------------------------------------------- */
 
 /* Where the option's value lies. Reading and writing share it, hence the cast. */
 static void *field_of(const struct config_option *option, const struct config *config) {
@@ -33,8 +32,7 @@ static void set_number(const struct config_option *option, struct config *config
     atomic_store_explicit(field, number, memory_order_relaxed);
 }
 
-/* ---- Numbers and words of a fixed set
- * ---------------------------------------------------------------------------- */
+/* ---- Numbers and words of a fixed set -------------------------------------------------------- */
 
 static enum status read_boolean(const struct config_option *option, struct bytes text,
                                 struct config *config, char *error) {
@@ -158,8 +156,7 @@ static size_t write_enum(const struct config_option *option, const struct config
     return (size_t)snprintf(out, CONFIG_TEXT_MAX, "%s", option->choices[number_of(option, config)]);
 }
 
-/* ---- Text
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- Text ------------------------------------------------------------------------------------ */
 
 /* The text is shorter than CONFIG_TEXT_MAX and holds no NUL: config_value_read saw to it. */
 static enum status read_string(const struct config_option *option, struct bytes text,
@@ -227,8 +224,7 @@ static enum status read_percentiles(const struct config_option *option, struct b
     return read_words(option, text, config, error);
 }
 
-/* ---- Output buffer limits
- * ---------------------------------------------------------------------------------------- */
+/* ---- Output buffer limits -------------------------------------------------------------------- */
 
 static bool read_class(struct bytes word, enum config_clients *class) {
     static const struct {
@@ -305,8 +301,7 @@ static size_t write_buffer_limits(const struct config_option *option, const stru
     return size;
 }
 
-/* ---- Kinds
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- Kinds ----------------------------------------------------------------------------------- */
 
 static const struct {
     enum status (*read)(const struct config_option *option, struct bytes text,
@@ -357,8 +352,7 @@ size_t config_value_write(const struct config_option *option, const struct confi
     return kinds[option->kind].write(option, config, out);
 }
 
-/* ---- Names
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- Names ----------------------------------------------------------------------------------- */
 
 const struct config_option *config_option_find(struct bytes name) {
     for (size_t i = 0; i < config_option_count; i++) {

@@ -59,8 +59,7 @@ void dispatch_prefetch(struct worker *worker, const struct request *request) {
                          request->hash);
 }
 
-/* ---- What may run
- * -------------------------------------------------------------------------------------------------- */
+/* ---- What may run ---------------------------------------------------------------------------- */
 
 /* Redis quotes the unknown name and the beginning of its arguments, each cut at 128 bytes in all. */
 static void reply_unknown_command(struct call *call) {
@@ -131,8 +130,7 @@ static bool is_paused(const struct server *server, const struct command *row, in
            !atomic_load_explicit(&server->pause_writes_only, memory_order_relaxed);
 }
 
-/* ---- Running under locks
- * ------------------------------------------------------------------------------------------- */
+/* ---- Running under locks --------------------------------------------------------------------- */
 
 static void run_single(struct call *call, const struct command *row) {
     struct rwlock *lock = &call->first_shard->lock;
@@ -185,8 +183,7 @@ static void run_locked(struct call *call, const struct command *row) {
     }
 }
 
-/* ---- Accounting
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- Accounting ------------------------------------------------------------------------------ */
 
 static void account_time(struct command_statistics *statistics, uint64_t ticks, uint32_t weight) {
     uint64_t microseconds = (uint64_t)((double)ticks / clock_ticks_per_us());

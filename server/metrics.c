@@ -16,8 +16,7 @@
 
 #define LOAD(field) atomic_load_explicit(&(field), memory_order_relaxed)
 
-/* ---- Commands
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- Commands -------------------------------------------------------------------------------- */
 
 struct command_sum metrics_command(const struct server *server, uint32_t id) {
     struct command_sum sum = {0};
@@ -55,8 +54,7 @@ uint64_t metrics_percentile_us(const struct command_sum *sum, double percent) {
     return UINT64_C(1) << last;
 }
 
-/* ---- Gathering
- * --------------------------------------------------------------------------------------------------- */
+/* ---- Gathering ------------------------------------------------------------------------------- */
 
 /* Pages that the process has in memory; 0 where /proc is not to be had. */
 static int64_t resident_bytes(void) {
@@ -174,8 +172,7 @@ void metrics_gather(struct metrics *metrics, struct server *server, int64_t now_
     gather_jobs(metrics, server);
 }
 
-/* ---- Writing
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;
@@ -247,8 +244,7 @@ void metrics_write_section(const struct metrics *metrics, enum metric_section se
     }
 }
 
-/* ---- Starting again
- * ---------------------------------------------------------------------------------------------- */
+/* ---- Starting again -------------------------------------------------------------------------- */
 
 static void clear(_Atomic uint64_t *counter) {
     atomic_store_explicit(counter, 0, memory_order_relaxed);

@@ -15,8 +15,7 @@
 
 #define LOAD(field) atomic_load_explicit(&(field), memory_order_relaxed)
 
-/* ---- Server
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- Server ---------------------------------------------------------------------------------- */
 
 static void write_os(const struct metrics *metrics, struct text *out) {
     (void)metrics;
@@ -72,8 +71,7 @@ static void write_listeners(const struct metrics *metrics, struct text *out) {
     }
 }
 
-/* ---- Memory
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- Memory ---------------------------------------------------------------------------------- */
 
 static void write_share(int64_t part, int64_t whole, struct text *out) {
     text_format(out, "%.2f%%", whole != 0 ? (double)part * 100 / (double)whole : 0.0);
@@ -92,7 +90,7 @@ static void write_fragmentation_bytes(const struct metrics *metrics, struct text
     text_format(out, "%lld", (long long)(metrics->resident_bytes - metrics->used_bytes));
 }
 
-/* ---- CPU --------------------------------------------------------------------------------------------------------- */
+/* ---- CPU ------------------------------------------------------------------------------------- */
 
 static void write_timeval(const struct timeval *time, struct text *out) {
     text_format(out, "%ld.%06ld", (long)time->tv_sec, (long)time->tv_usec);
@@ -108,8 +106,7 @@ static void write_cpu_user(const struct metrics *metrics, struct text *out) {
     if (getrusage(RUSAGE_SELF, &usage) == 0) write_timeval(&usage.ru_utime, out);
 }
 
-/* ---- Commands
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- Commands -------------------------------------------------------------------------------- */
 
 static void write_command_statistics(const struct metrics *metrics, struct text *out) {
     const struct server *server = metrics->server;
@@ -169,8 +166,7 @@ static void write_latency_statistics(const struct metrics *metrics, struct text 
     }
 }
 
-/* ---- Keyspace
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- Keyspace -------------------------------------------------------------------------------- */
 
 static void write_keyspace(const struct metrics *metrics, struct text *out) {
     const struct shards *shards = &metrics->server->shards;
@@ -182,8 +178,7 @@ static void write_keyspace(const struct metrics *metrics, struct text *out) {
     }
 }
 
-/* ---- Sherd
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- Sherd ----------------------------------------------------------------------------------- */
 
 static void write_lock_mode(const struct metrics *metrics, struct text *out) {
     bool is_global = config_number(&metrics->server->config->lock_mode) == LOCK_MODE_GLOBAL;
@@ -205,8 +200,7 @@ static void write_workers(const struct metrics *metrics, struct text *out) {
     }
 }
 
-/* ---- Rows
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- Rows ------------------------------------------------------------------------------------ */
 
 #define NUMBER(field) .number = offsetof(struct metrics, field)
 #define HUMAN(field)  .human = offsetof(struct metrics, field)

@@ -30,8 +30,7 @@ enum {
     JOBS_LINGER_MS = 1000,
 };
 
-/* ---- What the configuration leaves to us
- * ----------------------------------------------------------------------------- */
+/* ---- What the configuration leaves to us ----------------------------------------------------- */
 
 static uint32_t power_of_two_from(uint32_t number) {
     uint32_t power = 1;
@@ -76,8 +75,7 @@ static void make_run_id(char out[SERVER_ID_TEXT]) {
     }
 }
 
-/* ---- Freeing elsewhere
- * ----------------------------------------------------------------------------------------------- */
+/* ---- Freeing elsewhere ----------------------------------------------------------------------- */
 
 static void release_blob(void *context, void *blob) {
     (void)context;
@@ -91,8 +89,7 @@ static void defer_blob(void *context, struct blob *blob) {
     if (!jobs_try(server->jobs, job)) blob_release(blob);
 }
 
-/* ---- Changes while running
- * ------------------------------------------------------------------------------------------- */
+/* ---- Changes while running ------------------------------------------------------------------- */
 
 static enum status apply_loglevel(void *context, struct config *config, char *error) {
     (void)context, (void)error;
@@ -102,8 +99,7 @@ static enum status apply_loglevel(void *context, struct config *config, char *er
 
 static const struct config_hook hooks[] = {{"loglevel", apply_loglevel}};
 
-/* ---- Start and stop
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- Start and stop -------------------------------------------------------------------------- */
 
 static enum status start_shards(struct server *server) {
     uint64_t seed;

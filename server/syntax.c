@@ -16,8 +16,7 @@ struct parser {
     bool has_failed;
 };
 
-/* ---- Words
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- Words ----------------------------------------------------------------------------------- */
 
 /* A bracket, a bar, a word, or empty at the end. */
 static struct bytes peek(struct parser *parser) {
@@ -93,8 +92,7 @@ static enum syntax_kind kind_of(struct bytes word) {
     return SYNTAX_STRING;
 }
 
-/* ---- Nodes
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- Nodes ----------------------------------------------------------------------------------- */
 
 static struct syntax_node *node_at(struct parser *parser, uint8_t index) {
     return &parser->syntax->nodes[index];
@@ -133,8 +131,7 @@ static uint8_t wrap(struct parser *parser, const struct chain *chain, enum synta
                                                  .first = chain->first});
 }
 
-/* ---- The grammar
- * ------------------------------------------------------------------------------------------------- */
+/* ---- The grammar ----------------------------------------------------------------------------- */
 
 static uint8_t parse_alternatives(struct parser *parser, char closing);
 

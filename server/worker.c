@@ -30,8 +30,7 @@ enum {
     BUFFERS_KEPT = 64,  /* chunks at rest a worker keeps: 1 MiB */
 };
 
-/* ---- Clients
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- Clients --------------------------------------------------------------------------------- */
 
 static void registry_add(struct worker *worker, struct client *client) {
     pthread_mutex_lock(&worker->registry);
@@ -108,8 +107,7 @@ struct client *worker_find_client(struct worker *worker, uint64_t id) {
     return NULL;
 }
 
-/* ---- The engine's events
- * ------------------------------------------------------------------------------------------- */
+/* ---- The engine's events --------------------------------------------------------------------- */
 
 static void freshen(struct worker *worker) {
     if (!worker->now_is_stale) return;
@@ -201,8 +199,7 @@ static const struct engine_events events = {
     .woken = on_woken,
 };
 
-/* ---- Letters
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- Letters --------------------------------------------------------------------------------- */
 
 struct worker_letter {
     struct letter letter; /* first */
@@ -276,8 +273,7 @@ bool worker_stop(struct worker *worker) {
     return post(worker, open_stop, 0);
 }
 
-/* ---- Between turns
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- Between turns --------------------------------------------------------------------------- */
 
 static void close_idle_clients(struct worker *worker) {
     int64_t timeout_ms = config_number(&worker->server->config->timeout) * 1000;
@@ -348,8 +344,7 @@ static void turn(struct worker *worker, int timeout_ms) {
     if (worker->now_ms >= worker->next_tick_ms) tick(worker);
 }
 
-/* ---- Stopping
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- Stopping -------------------------------------------------------------------------------- */
 
 /* Take in what the kernel has read for us, answer it, and let every client go once it has its replies. */
 static void drain(struct worker *worker) {
@@ -374,8 +369,7 @@ static void drain(struct worker *worker) {
     }
 }
 
-/* ---- The thread
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- The thread ------------------------------------------------------------------------------ */
 
 static enum status create_engine(struct worker *worker, char *text) {
     const struct config *config = worker->server->config;

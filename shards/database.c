@@ -40,7 +40,7 @@ static void unlink_deadline(struct database *database, uint32_t reference) {
         expiry_unlink(&database->expiry, reference);
 }
 
-/* --- Lifetime ------------------------------------------------------------------------------------------------ */
+/* ---- Lifetime -------------------------------------------------------------------------------- */
 
 void database_init(struct database *database, struct slabs *slabs, uint64_t seed, int64_t now_ms) {
     *database = (struct database){.slabs = slabs};
@@ -55,7 +55,7 @@ void database_release(struct database *database) {
     expiry_release(&database->expiry);
 }
 
-/* --- Finding ------------------------------------------------------------------------------------------------- */
+/* ---- Finding --------------------------------------------------------------------------------- */
 
 struct entry *database_find(const struct database *database, const struct key *key,
                             int64_t now_ms) {
@@ -75,7 +75,7 @@ struct entry *database_find_for_write(struct database *database, const struct ke
     return NULL;
 }
 
-/* --- Putting ------------------------------------------------------------------------------------------------- */
+/* ---- Putting --------------------------------------------------------------------------------- */
 
 static bool overwrite(struct database *database, struct entry *old,
                       const struct entry_content *content, int64_t deadline_ms) {
@@ -134,7 +134,7 @@ enum status database_put(struct database *database, const struct key *key, struc
     return STATUS_OK;
 }
 
-/* --- Removing and deadlines ---------------------------------------------------------------------------------- */
+/* ---- Removing and deadlines ------------------------------------------------------------------ */
 
 void database_remove(struct database *database, const struct key *key, struct entry *entry,
                      const struct reclaimer *reclaimer) {
@@ -193,7 +193,7 @@ uint64_t database_key_count(const struct database *database) {
     return atomic_load_explicit(&database->table.key_count, memory_order_relaxed);
 }
 
-/* --- Validation ---------------------------------------------------------------------------------------------- */
+/* ---- Validation ------------------------------------------------------------------------------ */
 
 static void count_deadline(void *context, struct entry *entry) {
     uint64_t *count = context;

@@ -28,7 +28,7 @@ static_assert(SLABS_OBJECT_MAX <= UINT16_MAX, "the size of an inline value fits 
 static_assert(offsetof(struct entry, body) % _Alignof(struct entry_expiry) == 0,
               "the expiry is aligned");
 
-/* --- Where the parts lie ------------------------------------------------------------------------------------- */
+/* ---- Where the parts lie --------------------------------------------------------------------- */
 
 static uint8_t kind_of(enum entry_type type, enum entry_encoding encoding, bool has_expiry) {
     return (uint8_t)(type | encoding << KIND_ENCODING_SHIFT | (has_expiry ? KIND_HAS_EXPIRY : 0));
@@ -80,7 +80,7 @@ static void write_bytes(char *to, struct bytes from) {
     if (from.size != 0) memmove(to, from.data, from.size);
 }
 
-/* --- Creation ------------------------------------------------------------------------------------------------ */
+/* ---- Creation -------------------------------------------------------------------------------- */
 
 /* What has been allocated for an entry on its way; NULL where nothing is needed. */
 struct parts {
@@ -185,7 +185,7 @@ void entry_destroy(struct slabs *slabs, uint32_t reference, struct blob **orphan
     slabs_free(slabs, reference);
 }
 
-/* --- What it holds ------------------------------------------------------------------------------------------- */
+/* ---- What it holds --------------------------------------------------------------------------- */
 
 struct bytes entry_key(const struct entry *entry) {
     size_t offset = key_offset(entry);
@@ -205,7 +205,7 @@ struct blob *entry_blob(const struct entry *entry) {
     return value_is_blob(entry) ? read_pointer(entry, value_offset(entry)) : NULL;
 }
 
-/* --- Change -------------------------------------------------------------------------------------------------- */
+/* ---- Change ---------------------------------------------------------------------------------- */
 
 bool entry_overwrite(struct entry *entry, struct bytes value, enum entry_encoding encoding) {
     if (value_is_blob(entry) || encoding == ENTRY_BLOB) return false;

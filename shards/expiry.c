@@ -69,7 +69,7 @@ static void count_add(struct expiry *expiry, int64_t change) {
     atomic_store_explicit(&expiry->count, count + (uint64_t)change, memory_order_relaxed);
 }
 
-/* --- Slots --------------------------------------------------------------------------------------------------- */
+/* ---- Slots ----------------------------------------------------------------------------------- */
 
 /* The level of `target` seen from `tick`: that of the highest digit which differs, or 0. */
 static unsigned level_of(uint64_t target, uint64_t tick) {
@@ -115,7 +115,7 @@ static void head_replace(struct expiry *expiry, uint32_t reference, int64_t dead
     slot_set_head(expiry, level, digit_of(target, level), to);
 }
 
-/* --- The interface ------------------------------------------------------------------------------------------- */
+/* ---- The interface --------------------------------------------------------------------------- */
 
 void expiry_init(struct expiry *expiry, struct slabs *slabs, int64_t now_ms) {
     *expiry = (struct expiry){.slabs = slabs, .tick = tick_of_time(now_ms)};
@@ -154,7 +154,7 @@ void expiry_unlink(struct expiry *expiry, uint32_t reference) {
     count_add(expiry, -1);
 }
 
-/* --- Advancing ----------------------------------------------------------------------------------------------- */
+/* ---- Advancing ------------------------------------------------------------------------------- */
 
 /* The highest level above 0 whose slot at the wheel's digit waits to be emptied; 0 when none does. */
 static unsigned level_to_empty(const struct expiry *expiry) {
@@ -246,7 +246,7 @@ bool expiry_has_work(const struct expiry *expiry, int64_t now_ms) {
     return is_at_work || next_tick(expiry) <= now;
 }
 
-/* --- Validation ---------------------------------------------------------------------------------------------- */
+/* ---- Validation ------------------------------------------------------------------------------ */
 
 static uint64_t slot_validate(const struct expiry *expiry, unsigned level, unsigned slot) {
     uint32_t reference = expiry->slots[level][slot];

@@ -66,7 +66,7 @@ static void chain_destroy(struct database **chain) {
     }
 }
 
-/* --- Lifetime ------------------------------------------------------------------------------------------------ */
+/* ---- Lifetime -------------------------------------------------------------------------------- */
 
 static enum status create_databases(struct shard *shard, int64_t now_ms) {
     shard->databases = memory_allocate_zeroed(shard->database_count * sizeof(*shard->databases));
@@ -102,7 +102,7 @@ void shard_release(struct shard *shard) {
     slabs_release(&shard->slabs);
 }
 
-/* --- Flushing ------------------------------------------------------------------------------------------------ */
+/* ---- Flushing -------------------------------------------------------------------------------- */
 
 static bool is_flushed_at_once(const struct database *database) {
     return database_key_count(database) <= FLUSH_AT_ONCE_MAX;
@@ -154,7 +154,7 @@ bool shard_reclaim_some(struct shard *shard, uint32_t limit, const struct reclai
     return shard->flushed == NULL;
 }
 
-/* --- Expiry -------------------------------------------------------------------------------------------------- */
+/* ---- Expiry ---------------------------------------------------------------------------------- */
 
 bool shard_has_deadlines(const struct shard *shard) {
     for (uint32_t i = 0; i < shard->database_count; i++) {
@@ -194,7 +194,7 @@ uint64_t shard_expire_some(struct shard *shard, int64_t now_ms, uint32_t limit, 
     return removed;
 }
 
-/* --- Accounting and validation ------------------------------------------------------------------------------- */
+/* ---- Accounting and validation --------------------------------------------------------------- */
 
 size_t shard_footprint(const struct shard *shard) {
     size_t bytes = (size_t)shard->slabs.resident_bytes;

@@ -27,7 +27,7 @@ static struct database *database_of(const struct shard *shard, uint32_t database
     return atomic_load_explicit(&shard->databases[database], memory_order_acquire);
 }
 
-/* --- Lifetime ------------------------------------------------------------------------------------------------ */
+/* ---- Lifetime -------------------------------------------------------------------------------- */
 
 static size_t reserve_of(const struct shards_options *options) {
     uint64_t share = RESERVE_TOTAL / options->shard_count;
@@ -79,7 +79,7 @@ void shards_release(struct shards *shards) {
     *shards = (struct shards){0};
 }
 
-/* --- Locks --------------------------------------------------------------------------------------------------- */
+/* ---- Locks ----------------------------------------------------------------------------------- */
 
 static void lock_one(struct shard *shard, bool for_writing) {
     if (for_writing) {
@@ -139,7 +139,7 @@ void shards_unlock_all(struct shards *shards, bool for_writing) {
     }
 }
 
-/* --- Counting ------------------------------------------------------------------------------------------------ */
+/* ---- Counting -------------------------------------------------------------------------------- */
 
 uint64_t shards_key_count(const struct shards *shards, uint32_t database) {
     uint64_t count = 0;
@@ -169,7 +169,7 @@ size_t shards_footprint(struct shards *shards) {
     return bytes;
 }
 
-/* --- The whole store at one instant -------------------------------------------------------------------------- */
+/* ---- The whole store at one instant ---------------------------------------------------------- */
 
 /* The databases that are meant by an index or SHARDS_ALL_DATABASES: [first, end). */
 struct range {
@@ -219,7 +219,7 @@ void shards_swap(struct shards *shards, uint32_t a, uint32_t b) {
     shards_unlock_all(shards, true);
 }
 
-/* --- Upkeep -------------------------------------------------------------------------------------------------- */
+/* ---- Upkeep ---------------------------------------------------------------------------------- */
 
 static bool upkeep_is_needed(struct shard *shard, int64_t now_ms) {
     if (atomic_load_explicit(&shard->has_flushed, memory_order_relaxed)) return true;
@@ -244,7 +244,7 @@ bool shards_upkeep(struct shards *shards, uint32_t index, int64_t now_ms, uint32
     return more || !is_reclaimed;
 }
 
-/* --- Visiting ------------------------------------------------------------------------------------------------ */
+/* ---- Visiting -------------------------------------------------------------------------------- */
 
 /* Hands on live entries only. */
 struct live_visit {
@@ -287,7 +287,7 @@ void shards_visit_all(struct shards *shards, uint32_t database, int64_t now_ms, 
     }
 }
 
-/* --- Drawing ------------------------------------------------------------------------------------------------- */
+/* ---- Drawing --------------------------------------------------------------------------------- */
 
 /* The shard of the key that a number below the count of all keys falls on: each as likely as it has keys. */
 static struct shard *draw_shard(struct shards *shards, uint32_t database, struct random *random) {

@@ -80,7 +80,7 @@ static_assert(sizeof(struct slab) * GROUP_SLABS == SLABS_SLAB_BYTES,
               "a group's headers fill one slab");
 static_assert((int)SLABS_CLASSES < (int)NO_CLASS, "a class fits its byte");
 
-/* --- Sizes --------------------------------------------------------------------------------------------------- */
+/* ---- Sizes ----------------------------------------------------------------------------------- */
 
 static uint32_t class_of(size_t size) {
     if (size <= FINE_MAX) return (uint32_t)((size + 7) / 8 - 1);
@@ -97,7 +97,7 @@ size_t slabs_slot_bytes(size_t size) {
     return class_bytes(class_of(size));
 }
 
-/* --- Addresses ----------------------------------------------------------------------------------------------- */
+/* ---- Addresses ------------------------------------------------------------------------------- */
 
 static struct slab *slab_at(const struct slabs *slabs, uint32_t number) {
     char *headers = slabs->region.base + (size_t)(number & ~(GROUP_SLABS - 1u)) * SLABS_SLAB_BYTES;
@@ -119,7 +119,7 @@ static void account(struct slabs *slabs, int64_t bytes) {
     memory_account(bytes);
 }
 
-/* --- Lists of slabs ------------------------------------------------------------------------------------------ */
+/* ---- Lists of slabs -------------------------------------------------------------------------- */
 
 static void partial_push(struct slabs *slabs, uint32_t number, struct slab *slab) {
     uint32_t *head = &slabs->partial[slab->class];
@@ -149,7 +149,7 @@ static void list_push(struct slabs *slabs, uint32_t *head, uint32_t number) {
     *head = number;
 }
 
-/* --- Slabs --------------------------------------------------------------------------------------------------- */
+/* ---- Slabs ----------------------------------------------------------------------------------- */
 
 /* Whether the counted allocator would say yes: so that tests which refuse its allocations also refuse ours. Release
  * builds ask for each new slab only, which no measurement can see; debug builds for each slot. */
@@ -250,7 +250,7 @@ static uint32_t slab_take(struct slabs *slabs, uint32_t number, struct slab *sla
     return slot;
 }
 
-/* --- The interface ------------------------------------------------------------------------------------------- */
+/* ---- The interface --------------------------------------------------------------------------- */
 
 enum status slabs_init(struct slabs *slabs, size_t reserve_bytes) {
     *slabs = (struct slabs){0};
@@ -301,7 +301,7 @@ void slabs_free(struct slabs *slabs, uint32_t reference) {
     if (slab->used == 0) slab_close(slabs, number, slab);
 }
 
-/* --- Validation ---------------------------------------------------------------------------------------------- */
+/* ---- Validation ------------------------------------------------------------------------------ */
 
 static void slab_validate(const struct slabs *slabs, uint32_t number) {
     const struct slab *slab = slab_at(slabs, number);

@@ -91,7 +91,7 @@ struct table_bucket {
 };
 static_assert(sizeof(struct table_bucket) == 64, "a bucket is a cache line");
 
-/* --- Buckets ------------------------------------------------------------------------------------------------- */
+/* ---- Buckets --------------------------------------------------------------------------------- */
 
 static uint8_t tag_of(uint64_t hash) {
     uint8_t tag = (uint8_t)(hash >> 56);
@@ -166,7 +166,7 @@ static void slot_set(struct table_bucket *bucket, unsigned slot, uint8_t tag, ui
     bucket->references[slot] = reference;
 }
 
-/* --- Chains -------------------------------------------------------------------------------------------------- */
+/* ---- Chains ---------------------------------------------------------------------------------- */
 
 /* Where an entry's reference is. */
 struct place {
@@ -275,7 +275,7 @@ static void chain_append(struct table *table, struct chain_writer *writer, struc
     slot_set(writer->tail, writer->fill++, tag, reference);
 }
 
-/* --- Growing and shrinking ----------------------------------------------------------------------------------- */
+/* ---- Growing and shrinking ------------------------------------------------------------------- */
 
 static uint32_t count_of(const struct table *table) {
     return atomic_load_explicit(&table->bucket_count, memory_order_relaxed);
@@ -390,7 +390,7 @@ static void key_count_add(struct table *table, int64_t change) {
     atomic_store_explicit(&table->key_count, keys + (uint64_t)change, memory_order_relaxed);
 }
 
-/* --- Lifetime ------------------------------------------------------------------------------------------------ */
+/* ---- Lifetime -------------------------------------------------------------------------------- */
 
 void table_init(struct table *table, struct slabs *slabs, uint64_t seed) {
     *table = (struct table){.slabs = slabs, .seed = seed};
@@ -414,7 +414,7 @@ static enum status table_open(struct table *table) {
     return STATUS_OK;
 }
 
-/* --- Finding, adding, removing ------------------------------------------------------------------------------- */
+/* ---- Finding, adding, removing --------------------------------------------------------------- */
 
 struct entry *table_find(const struct table *table, struct bytes key, uint64_t hash) {
     uint32_t count = count_of(table);
@@ -485,7 +485,7 @@ uint32_t table_take_any(struct table *table) {
     return 0;
 }
 
-/* --- Scanning and drawing ------------------------------------------------------------------------------------ */
+/* ---- Scanning and drawing -------------------------------------------------------------------- */
 
 static uint32_t reverse_bits(uint32_t v) {
     v = (v >> 1 & 0x55555555u) | (v & 0x55555555u) << 1;
@@ -545,7 +545,7 @@ struct entry *table_random(const struct table *table, struct random *random) {
     return random_by_walk(table, random, count);
 }
 
-/* --- Prefetching --------------------------------------------------------------------------------------------- */
+/* ---- Prefetching ----------------------------------------------------------------------------- */
 
 /* Acquire: pairs with the release in `set_count`; a count that is not 0 says that the region is there. */
 static const struct table_bucket *bucket_hint(const struct table *table, uint64_t hash) {
@@ -577,7 +577,7 @@ void table_prefetch_entry(const struct table *table, uint64_t hash) {
     }
 }
 
-/* --- Accounting and validation ------------------------------------------------------------------------------- */
+/* ---- Accounting and validation --------------------------------------------------------------- */
 
 size_t table_footprint(const struct table *table) {
     return (size_t)(pages_of(count_of(table)) * PAGE_BYTES);

@@ -14,8 +14,7 @@
 #include "server/worker.h"
 #include "shards/base/number.h"
 
-/* ---- One's own connection
- * ---------------------------------------------------------------------------------------- */
+/* ---- One's own connection -------------------------------------------------------------------- */
 
 static void client_id(struct call *call) {
     reply_integer(call->reply, (int64_t)call->client->id);
@@ -103,8 +102,7 @@ static void client_reply(struct call *call) {
     }
 }
 
-/* ---- Choosing among all
- * ------------------------------------------------------------------------------------------ */
+/* ---- Choosing among all ---------------------------------------------------------------------- */
 
 /* What a client must be to be chosen; what was not asked for is empty, NULL or zero. */
 struct choice {
@@ -155,8 +153,7 @@ static bool read_type(struct call *call, uint32_t index, struct choice *choice) 
     return false;
 }
 
-/* ---- Looking
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- Looking --------------------------------------------------------------------------------- */
 
 static void describe(const struct client *client, int64_t now_ms, struct text *text) {
     char *out = text_reserve(text, CLIENT_LINE_MAX);
@@ -204,8 +201,7 @@ static void client_list(struct call *call) {
     report_reply(call, &text);
 }
 
-/* ---- Killing
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- Killing --------------------------------------------------------------------------------- */
 
 /* Our own clients: closed here and now, but the caller, who hears the answer first. */
 static uint32_t kill_own(struct call *call, const struct choice *choice) {
@@ -321,8 +317,7 @@ static void client_kill(struct call *call) {
     reply_integer(call->reply, kill_chosen(call, &choice));
 }
 
-/* ---- Pausing
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- Pausing --------------------------------------------------------------------------------- */
 
 /* A pause that holds already is only ever made longer, and stricter. */
 static void client_pause(struct call *call) {
@@ -411,8 +406,7 @@ static void client_help(struct call *call) {
     call_reply_help(call, lines);
 }
 
-/* ---- Rows
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- Rows ------------------------------------------------------------------------------------ */
 
 enum {
     ALWAYS = COMMAND_LOADING | COMMAND_STALE,
@@ -420,7 +414,6 @@ enum {
     OTHERS = OWN | COMMAND_ADMIN,
 };
 
-/* clang-format off: a row reads best as a row */
 static const struct command client_rows[] = {
     {.name = "client|getname",
      .run = client_get_name,
@@ -554,6 +547,5 @@ static const struct command rows[] = {
      .subcommands = client_rows,
      .subcommand_count = sizeof(client_rows) / sizeof(client_rows[0])},
 };
-/* clang-format on */
 
 const struct command_group_rows commands_client = {rows, sizeof(rows) / sizeof(rows[0])};

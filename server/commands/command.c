@@ -14,8 +14,7 @@ static void reply_words_as_set(struct reply *reply, const struct facts *facts) {
     }
 }
 
-/* ---- INFO
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- INFO ------------------------------------------------------------------------------------ */
 
 /* The keys from argument `first` on: `last` counts from there, or from the end. */
 static void reply_key_spec(struct reply *reply, const struct command *row, int first, int last) {
@@ -113,8 +112,7 @@ static void command(struct call *call) {
                        call->args[1].data);
 }
 
-/* ---- DOCS
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- DOCS ------------------------------------------------------------------------------------ */
 
 /* What the arguments of a row are told from. */
 struct docs {
@@ -236,8 +234,7 @@ static void command_docs(struct call *call) {
     }
 }
 
-/* ---- COUNT, LIST
- * ------------------------------------------------------------------------------------------------- */
+/* ---- COUNT, LIST ----------------------------------------------------------------------------- */
 
 static void command_count(struct call *call) {
     reply_integer(call->reply, command_table_count(call->server->commands));
@@ -297,8 +294,7 @@ static void command_list(struct call *call) {
     }
 }
 
-/* ---- GETKEYS
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- GETKEYS --------------------------------------------------------------------------------- */
 
 /* The command that the arguments from the third on are: `args` and `count` become its own. An error is replied when
  * it has no keys. */
@@ -386,12 +382,10 @@ static void command_help(struct call *call) {
     call_reply_help(call, lines);
 }
 
-/* ---- Rows
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- Rows ------------------------------------------------------------------------------------ */
 
 enum { ALWAYS = COMMAND_LOADING | COMMAND_STALE };
 
-/* clang-format off: a row reads best as a row */
 static const struct command command_rows[] = {
     {.name = "command|count",
      .run = command_count,
@@ -472,6 +466,5 @@ static const struct command rows[] = {
      .subcommands = command_rows,
      .subcommand_count = sizeof(command_rows) / sizeof(command_rows[0])},
 };
-/* clang-format on */
 
 const struct command_group_rows commands_command = {rows, sizeof(rows) / sizeof(rows[0])};

@@ -60,15 +60,13 @@ static void config_command_help(struct call *call) {
     call_reply_help(call, lines);
 }
 
-/* ---- Rows
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- Rows ------------------------------------------------------------------------------------ */
 
 enum {
     ALWAYS = COMMAND_LOADING | COMMAND_STALE,
     OPERATOR = ALWAYS | COMMAND_ADMIN | COMMAND_NO_SCRIPT
 };
 
-/* clang-format off: a row reads best as a row */
 static const struct command config_rows[] = {
     {.name = "config|get",
      .run = config_command_get,
@@ -128,6 +126,5 @@ static const struct command rows[] = {
      .subcommands = config_rows,
      .subcommand_count = sizeof(config_rows) / sizeof(config_rows[0])},
 };
-/* clang-format on */
 
 const struct command_group_rows commands_config = {rows, sizeof(rows) / sizeof(rows[0])};

@@ -50,8 +50,7 @@ static void reset(struct call *call) {
     reply_simple(call->reply, "RESET");
 }
 
-/* ---- The password
- * ------------------------------------------------------------------------------------------------ */
+/* ---- The password ---------------------------------------------------------------------------- */
 
 /* The time depends on the given text's length only: how much of a guess is right, and how long the password is, don't
  * show. */
@@ -94,8 +93,7 @@ static void auth(struct call *call) {
     if (authenticate(call, user, call->args[call->arg_count - 1])) reply_simple(call->reply, "OK");
 }
 
-/* ---- HELLO
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- HELLO ----------------------------------------------------------------------------------- */
 
 struct greeting {
     int64_t protocol;    /* 0: as it is */
@@ -178,15 +176,13 @@ static void hello(struct call *call) {
     reply_greeting(call);
 }
 
-/* ---- Rows
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- Rows ------------------------------------------------------------------------------------ */
 
 enum {
     ALWAYS = COMMAND_LOADING | COMMAND_STALE,
     BEFORE_AUTH = ALWAYS | COMMAND_FAST | COMMAND_NO_SCRIPT | COMMAND_NO_AUTH | COMMAND_ALLOW_BUSY,
 };
 
-/* clang-format off: a row reads best as a row */
 static const struct command rows[] = {
     {.name = "auth",
      .run = auth,
@@ -253,6 +249,5 @@ static const struct command rows[] = {
      .summary = "Chooses the database of the connection.",
      .syntax = "index"},
 };
-/* clang-format on */
 
 const struct command_group_rows commands_connection = {rows, sizeof(rows) / sizeof(rows[0])};

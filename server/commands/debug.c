@@ -94,12 +94,10 @@ static void debug_help(struct call *call) {
     call_reply_help(call, lines);
 }
 
-/* ---- Rows
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- Rows ------------------------------------------------------------------------------------ */
 
 enum { OPERATOR = COMMAND_ADMIN | COMMAND_NO_SCRIPT | COMMAND_LOADING | COMMAND_STALE };
 
-/* clang-format off: a row reads best as a row */
 static const struct command debug_rows[] = {
     {.name = "debug|help",
      .run = debug_help,
@@ -161,6 +159,5 @@ static const struct command rows[] = {
      .subcommands = debug_rows,
      .subcommand_count = sizeof(debug_rows) / sizeof(debug_rows[0])},
 };
-/* clang-format on */
 
 const struct command_group_rows commands_debug = {rows, sizeof(rows) / sizeof(rows[0])};

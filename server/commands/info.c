@@ -33,7 +33,6 @@ static void info(struct call *call) {
     report_reply(call, &text);
 }
 
-/* clang-format off: a row reads best as a row */
 static const struct command rows[] = {
     {.name = "info",
      .run = info,
@@ -45,6 +44,5 @@ static const struct command rows[] = {
      .summary = "Returns what the server knows of itself, by sections.",
      .syntax = "[section [section ...]]"},
 };
-/* clang-format on */
 
 const struct command_group_rows commands_info = {rows, sizeof(rows) / sizeof(rows[0])};

@@ -11,8 +11,7 @@
 #include "shards/base/memory.h"
 #include "shards/base/number.h"
 
-/* ---- Collecting names
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- Collecting names ------------------------------------------------------------------------ */
 
 /* Names copied under the locks and replied after them; one block, grown by doubling: [size, bytes] by turns. */
 struct names {
@@ -77,8 +76,7 @@ static void keys(struct call *call) {
     memory_free(names.data);
 }
 
-/* ---- SCAN
- * ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- SCAN ------------------------------------------------------------------------------------ */
 
 enum { SCAN_COUNT_DEFAULT = 10, SCAN_STEPS_PER_COUNT = 10 };
 
@@ -166,8 +164,7 @@ static void database_size(struct call *call) {
     reply_integer(call->reply, (int64_t)shards_key_count(&call->server->shards, call->database));
 }
 
-/* ---- Emptying and exchanging
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- Emptying and exchanging ----------------------------------------------------------------- */
 
 enum { FLUSH_STEPS = 1024 /* of one shard in one hold */ };
 
@@ -223,10 +220,8 @@ static void swap_databases(struct call *call) {
     reply_simple(call->reply, "OK");
 }
 
-/* ---- Rows
- * -------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Rows ------------------------------------------------------------------------------------ */
 
-/* clang-format off: a row reads best as a row */
 static const struct command rows[] = {
     {.name = "dbsize",
      .run = database_size,
@@ -292,6 +287,5 @@ static const struct command rows[] = {
      .summary = "Exchanges two databases at one instant.",
      .syntax = "index1 index2"},
 };
-/* clang-format on */
 
 const struct command_group_rows commands_scan = {rows, sizeof(rows) / sizeof(rows[0])};

@@ -63,8 +63,7 @@ static void shutdown_server(struct call *call) {
     }
 }
 
-/* ---- SHARDS
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- SHARDS ---------------------------------------------------------------------------------- */
 
 static void reply_number(struct reply *reply, const char *name, uint64_t number) {
     reply_bulk_text(reply, name);
@@ -107,8 +106,7 @@ static void shards_each(struct call *call) {
     }
 }
 
-/* ---- MEMORY
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- MEMORY ---------------------------------------------------------------------------------- */
 
 /* The entry, and its share of the buckets. */
 static void memory_usage(struct call *call) {
@@ -212,8 +210,7 @@ static void memory_help(struct call *call) {
     call_reply_help(call, lines);
 }
 
-/* ---- LATENCY
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- LATENCY --------------------------------------------------------------------------------- */
 
 /* Which commands are asked for, by id: those named, a container's with their subcommands; without names all. */
 static void choose_commands(const struct call *call, bool *chosen) {
@@ -287,15 +284,13 @@ static void latency_help(struct call *call) {
     call_reply_help(call, lines);
 }
 
-/* ---- Rows
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- Rows ------------------------------------------------------------------------------------ */
 
 enum {
     ALWAYS = COMMAND_LOADING | COMMAND_STALE,
     OPERATOR = ALWAYS | COMMAND_ADMIN | COMMAND_NO_SCRIPT
 };
 
-/* clang-format off: a row reads best as a row */
 static const struct command latency_rows[] = {
     {.name = "latency|help",
      .run = latency_help,
@@ -411,6 +406,5 @@ static const struct command rows[] = {
      .summary = "Returns the time: seconds of the epoch, and microseconds.",
      .syntax = ""},
 };
-/* clang-format on */
 
 const struct command_group_rows commands_server = {rows, sizeof(rows) / sizeof(rows[0])};

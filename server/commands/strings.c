@@ -31,8 +31,7 @@ static uint64_t size_max(const struct call *call) {
     return (uint64_t)config_number(&call->server->config->proto_max_bulk_len);
 }
 
-/* ---- Reading
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 static void get(struct call *call) {
     struct entry *entry;
@@ -71,8 +70,7 @@ static void get_range(struct call *call) {
                entry == NULL ? BYTES("") : string_slice(entry_value(entry), start, end));
 }
 
-/* ---- Setting
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- Setting --------------------------------------------------------------------------------- */
 
 static enum status put(struct place *place, struct bytes value, int64_t deadline_ms) {
     return place_put(place, &(struct entry_content){.value = value, .type = ENTRY_STRING},
@@ -251,8 +249,7 @@ static void get_and_expire(struct call *call) {
     (void)moved; /* refused: the deadline stays as it was; the value was replied */
 }
 
-/* ---- Many at once
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- Many at once ---------------------------------------------------------------------------- */
 
 /* Pairs are written one by one under all locks. Memory refused in the middle leaves the pairs before it
  * written, which the error says: there is nothing to go back to without keeping every old value. */
@@ -289,8 +286,7 @@ static void mset_if_absent(struct call *call) {
     if (set_pairs(call)) reply_integer(call->reply, 1);
 }
 
-/* ---- Changing
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- Changing -------------------------------------------------------------------------------- */
 
 static void append(struct call *call) {
     struct place place;
@@ -375,10 +371,8 @@ static void increment_by_fraction(struct call *call) {
     }
 }
 
-/* ---- Rows
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Rows ------------------------------------------------------------------------------------ */
 
-/* clang-format off: a row reads best as a row */
 static const struct command rows[] = {
     {.name = "append",
      .run = append,
@@ -605,6 +599,5 @@ static const struct command rows[] = {
      .summary = "Returns a part of the string of a key: the old name of GETRANGE.",
      .syntax = "key start end"},
 };
-/* clang-format on */
 
 const struct command_group_rows commands_strings = {rows, sizeof(rows) / sizeof(rows[0])};

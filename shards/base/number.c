@@ -37,8 +37,7 @@ enum {
     FLOAT_TEXT_MAX = 5 * 1024, /* longest text read as a floating-point number, as in Redis */
 };
 
-/* ---- Integers: reading
- * ---------------------------------------------------------------------------------------------- */
+/* ---- Integers: reading ----------------------------------------------------------------------- */
 
 bool number_read_unsigned(struct bytes text, uint64_t *number) {
     if (text.size == 0 || text.size > DIGITS_MAX) return false;
@@ -74,8 +73,7 @@ bool number_read(struct bytes text, int64_t *number) {
     return true;
 }
 
-/* ---- Integers: writing
- * ---------------------------------------------------------------------------------------------- */
+/* ---- Integers: writing ----------------------------------------------------------------------- */
 
 static const char digit_pairs[] =
     "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
@@ -121,8 +119,7 @@ size_t number_write(int64_t number, char *out) {
     return 1 + number_write_unsigned(magnitude_of(number), out + 1);
 }
 
-/* ---- Floating point: reading
- * ---------------------------------------------------------------------------------------- */
+/* ---- Floating point: reading ----------------------------------------------------------------- */
 
 /* Copy and terminate what may be a number: not empty, not too long, not led by space. */
 static bool float_text_copy(struct bytes text, char copy[FLOAT_TEXT_MAX]) {
@@ -166,8 +163,7 @@ bool number_read_long_double(struct bytes text, long double *number) {
     return true;
 }
 
-/* ---- Floating point: writing
- * ---------------------------------------------------------------------------------------- */
+/* ---- Floating point: writing ----------------------------------------------------------------- */
 
 /* digits x 10^scale, digits being `count` decimal digits, the first and the last not '0'. */
 struct decimal {
