@@ -145,6 +145,16 @@ static void reply_argument_flags(struct reply *reply, const struct syntax_node *
     if (node->is_multiple) reply_simple(reply, "multiple");
 }
 
+/* A token is named by itself, which DOCS writes small: "NX" is "nx". */
+static void reply_name(struct reply *reply, struct bytes name) {
+    char small[64];
+    size_t size = name.size < sizeof(small) ? name.size : sizeof(small);
+    for (size_t i = 0; i < size; i++) {
+        small[i] = byte_lower(name.data[i]);
+    }
+    reply_bulk(reply, bytes_of(small, size));
+}
+
 static void reply_argument(struct docs *docs, const struct syntax_node *node) {
     struct reply *reply = docs->reply;
     bool has_inside = node->first != SYNTAX_NONE, has_token = node->token.size != 0;
@@ -153,12 +163,12 @@ static void reply_argument(struct docs *docs, const struct syntax_node *node) {
     enum syntax_kind kind = node->kind == SYNTAX_KEY && !is_key ? SYNTAX_STRING : node->kind;
     reply_map(reply, 3 + has_token + has_flags + is_key);
     reply_bulk_text(reply, "name");
-    reply_bulk(reply, node->name);
+    reply_name(reply, node->name);
     reply_bulk_text(reply, "type");
     reply_bulk_text(reply, syntax_kind_name(kind));
     if (!has_inside) {
         reply_bulk_text(reply, "display_text");
-        reply_bulk(reply, node->name);
+        reply_name(reply, node->name);
     }
     if (is_key) reply_key_spec_index(docs);
     if (has_token) {
