@@ -383,9 +383,9 @@ static void skip_comments(struct transcript *transcript) {
 /* "start --name value ...": what the conversation needs the server to be told. */
 static void start_server(struct transcript *transcript) {
     const char *options[OPTIONS_MAX + 1] = {NULL};
-    char text[LINE_BYTES_MAX];
     const char *arguments = after_word(transcript->line, "start");
-    snprintf(text, sizeof text, "%s", arguments == NULL ? "" : arguments);
+    char *text = strdup(arguments == NULL ? "" : arguments);
+    assert_non_null(text);
     if (arguments != NULL) next_line(transcript);
     size_t count = 0;
     char *rest = text;
@@ -393,6 +393,7 @@ static void start_server(struct transcript *transcript) {
         if (*word != '\0') options[count++] = word;
     }
     transcript->server = test_server_start(options);
+    free(text);
 }
 
 static double server_version(struct transcript *transcript) {
