@@ -1,60 +1,83 @@
-/* A phase-fair readers-writer lock in one word.
+/* A readers-writer lock in one word, in which running threads go first and waiting ones are not forgotten.
  *
- * Why our own: `pthread_rwlock_t` is 56 bytes, calls into the C library for every take, prefers readers (a stream of them starves
- * writers) unless told otherwise, and then starves readers; and it can't tell how long anybody waited. Why not a ticket for each
- * (first come, first served): readers that come while a writer waits would each wait for their place, and no longer share.
- * Phase-fair is the middle: reading and writing take turns whenever both are wanted. A reader waits for the readers that are in and
- * one writer; a writer waits for at most one batch of readers for each writer that goes before it.
+ * Why our own: `pthread_rwlock_t` is 56 bytes, calls into the C library for every take, prefers readers (a stream of
+ * them starves writers) unless told otherwise, and then starves readers; and it can't tell how long anybody waited.
  *
- * The price: fairness hands the lock to threads that may not be running. With more threads than processors, all of them doing
- * nothing but take and drop, that is a convoy: 8 threads on 2 processors, 5 % writes, one run of 0.4 s: 0.9 million takes a second,
- * where `pthread_rwlock_t`, which lets whoever runs go first, makes 42. With 2 threads it was 31 against 7 at 5 % writes, but 3
- * against 7 at half; without writes 100 against 24. Workers are as many as processors and mostly do something else.
+ * Why not strictly fair: this was a phase-fair lock (Brandenburg and Anderson), in which a writer's drop hands the
+ * lock to all waiting readers, asleep or not. With more threads than processors that is a convoy: the lock is held by
+ * threads that don't run, and everybody who runs has to go to sleep behind them. So now a drop frees the lock and
+ * calls the waiters, and whoever runs may take it meanwhile. Only when somebody in line has waited for PATIENCE_NS do
+ * the old rules hold, until one of those in line is served.
  *
- *      31       30     29 ........ 20   19 ......... 10   9 ........ 0
- *     +--------+------+---------------+-----------------+-------------+
- *     | WRITER | PHASE| WRITERS_WAIT  |  READERS_WAIT   |   READERS   |
- *     +--------+------+---------------+-----------------+-------------+
+ * Millions of takes a second by `sherd-bench locks` (no work while holding, none between), 2 processors of an AMD
+ * EPYC; "now" is this lock, "pthread" its rwlock. Medians of five alternating rounds of 0.2 s beside other work, which
+ * moves single rounds by a factor of two:
  *
- * States, by (WRITER, READERS): free (0, 0), read (0, n), written (1, any). Transitions, each one atomic operation on the word:
+ *                         2 threads                        8 threads               longest wait of 8, ms
+ *     writes   phase-fair   now   pthread     phase-fair   now   pthread     phase-fair   now   pthread
+ *       0 %         110      95        63            120    98        51            0       0        0
+ *       5 %          96      90        44             20    45        57            5      50       72
+ *      50 %          56      48        30            2.2    30        32            5      60      124
+ *     100 %          56      56        37             15    39        28           60      55      168
  *
- *   rwlock_read_lock          READERS + 1. If no writer holds or waits, that is all: the reader is in.
- *   register_reader           READERS - 1, READERS_WAIT + 1, only while a writer holds or waits: a reader steps back and is
- *                             promised the turn after the next writer. If by then no writer is left, it is in after all.
- *   rwlock_read_unlock        READERS - 1. The last one out calls a waiting writer.
- *   rwlock_write_lock         free -> written.
- *   rwlock_write_lock_slow    WRITERS_WAIT + 1: from now on readers step back. Then free -> written, WRITERS_WAIT - 1.
- *   rwlock_write_unlock       written -> free when nobody waits, else
- *   rwlock_write_unlock_slow  written -> read by all who wait: READERS + READERS_WAIT, READERS_WAIT = 0, PHASE flips; they hold the
- *                             lock from that instant, asleep or not. With no reader waiting: written -> free, call a writer.
+ * What it costs is in the last columns: in a crowd that never sleeps, who waits needs a processor before it needs the
+ * lock. Where threads are as many as processors, as workers are, the two are alike.
+ *
+ *      63       62      61      60     59 .. 48   47 ........ 32   31 ........ 16   15 ........ 0
+ *     +--------+-------+-------+------+----------+---------------+----------------+-------------+
+ *     | WRITER | PHASE | HURRY | TURN |          | WRITERS_WAIT  |  READERS_WAIT  |   READERS   |
+ *     +--------+-------+-------+------+----------+---------------+----------------+-------------+
+ *
+ * States, by (WRITER, READERS): free (0, 0), read (0, n), written (1, any). Transitions, each one atomic operation on
+ * the word:
+ *
+ *   rwlock_read_lock          READERS + 1. If no writer holds or is in line, that is all: the reader is in.
+ *   register_reader           READERS - 1, READERS_WAIT + 1: a reader steps back into the line, unless it `may_stay`.
+ *   try_read                  READERS_WAIT - 1, READERS + 1, by a reader in line, when no writer holds, and either it is the
+ *                             readers' TURN or no writer is in line. The last one ends the turn.
+ *   rwlock_read_unlock        READERS - 1. The last one out calls a writer in line.
+ *   rwlock_write_lock         free -> written, when nobody is in line.
+ *   overtake                  free -> written, past those in line, unless somebody there is in a HURRY.
+ *   rwlock_write_lock_slow    WRITERS_WAIT + 1: from now on readers step back.
+ *   try_write                 free -> written, WRITERS_WAIT - 1, by a writer in line, when it isn't the readers' TURN.
+ *   rwlock_write_unlock       written -> free when nobody is in line, else
+ *   rwlock_write_unlock_slow  written -> free, and the readers in line have the TURN; with none, a writer is called.
+ *                             In a HURRY: written -> read by all readers in line: READERS + READERS_WAIT, READERS_WAIT = 0, PHASE
+ *                             flips; they hold the lock from that instant, asleep or not.
+ *   hurry_reader, await_write HURRY is set by one in line who has waited too long and is about to sleep again.
  *
  * Invariants:
  *   1. A reader that is in counts in READERS, and no writer takes while READERS > 0. READERS also counts readers that have asked
  *      and not yet stepped back: they can delay a writer, never let two in; who steps back as the last calls the writer.
- *   2. READERS_WAIT > 0 only while a writer holds or waits, so a turn is sure to come: every writer's drop gives it.
- *   3. PHASE flips only when waiting readers get in, and can't flip again before they have all left (a writer must have held
- *      between). So "PHASE differs from when I registered" means "I am in", and one bit is enough.
+ *   2. TURN only with READERS_WAIT > 0; HURRY only with somebody in line. So when nobody is, the word is free but for PHASE,
+ *      and the fast paths fit.
+ *   3. PHASE flips only when readers in line are given the lock, and can't flip again before they have all left (a
+ *      writer must have held between). So "PHASE differs from when I lined up" means "I am in", and one bit is enough.
  *   4. No count passes RWLOCK_THREADS_MAX, since a thread counts in one place at a time.
  *
- * Sleeping. Both kinds spin for SPINS looks first; a hold is short (hundreds of nanoseconds), a system call isn't. Then they sleep
- * on a counter of their own, as in Drepper's event counts. The sleeper: read the counter (acquire), look at the word, announce itself
- * (`*_asleep`), sleep if the counter is still the same. The caller: change the word, raise the counter, and make the system call
- * only if somebody is announced. Nothing is lost:
- *   - the sleeper that saw the old word read the counter before the call raised it (the acquire load of the counter pairs with
- *     the caller's increment, which follows the change of the word), so the kernel's comparison fails or the wake finds it;
- *   - announcing and raising are sequentially consistent, each followed by a look at the other's word (the kernel's look is
- *     behind a full barrier), so at least one of the two sees the other.
- * No herd: readers are woken together only when all of them are already in; writers one at a time. A woken writer may find that
- * another was faster, and lines up again; that one's drop calls the next.
+ * Nobody starves. A reader in line that hurries gets in with the next writer's drop, which gives the lock to all of
+ * them; new readers step back and new writers line up until then. A writer in line that hurries stops overtaking by
+ * both kinds until a writer in line gets in, and asks for it again if that was another. What remains is the
+ * scheduler's: one who is called must be given a processor, which in a crowd of runnable threads takes several of its
+ * slices.
  *
- * The clock: only who waits reads it (twice, by the vDSO), and `rwlock_time_hold`. Nothing is decided by it. Passing the time in
- * would make every caller read a clock for the few that wait, which is why this file may read one (see style: layers).
+ * Sleeping. Both kinds spin for SPINS looks first; a hold is short (hundreds of nanoseconds), a system call isn't.
+ * Then they ask to be called, look once more, and sleep on the bell, a futex word, while it is still theirs. Whoever
+ * changes the word so that others could get in exchanges the bell for 0, and makes the system call only if it was 1:
+ * so those who overtake again and again call once, not each time, while the sleeper is on its way. Nothing is lost,
+ * since both sides exchange the bell and one of them sees the other (see `ask_to_be_called`). Of several writers one
+ * is called; once in, it asks for the others, and its drop calls the next.
  *
- * The order check (debug builds) keeps what the thread holds in a thread-local list, sorted because takes are ascending.
+ * The clock: only who waits reads it (before each sleep and at the end, by the vDSO), and `rwlock_time_hold`. Passing
+ * the time in would make every caller read a clock for the few that wait, which is why this file may read one (see
+ * style: layers).
  *
- * Sources: Björn Brandenburg and James Anderson, "Spin-Based Reader-Writer Synchronization for Multiprocessor Real-Time Systems"
- * (2010), for phases; John Mellor-Crummey and Michael Scott, "Scalable Reader-Writer Synchronization" (1991); Ulrich Drepper,
- * "Futexes Are Tricky" (2011). */
+ * The order check (debug builds) keeps what the thread holds in a thread-local list, sorted because takes are
+ * ascending.
+ *
+ * Sources: Björn Brandenburg and James Anderson, "Spin-Based Reader-Writer Synchronization for Multiprocessor
+ * Real-Time Systems" (2010), for phases; John Mellor-Crummey and Michael Scott, "Scalable Reader-Writer
+ * Synchronization" (1991); Ulrich Drepper, "Futexes Are Tricky" (2011). */
 #include "rwlock.h"
 
 #include <linux/futex.h>
@@ -68,13 +91,14 @@
 
 enum {
     SPINS = 100, /* looks, 26 ns each where measured (AMD EPYC): 2.6 microseconds */
+    PATIENCE_NS = 1000000,
 };
 
 void rwlock_init(struct rwlock *lock, uint32_t rank) {
     *lock = (struct rwlock){.rank = rank};
 }
 
-/* ---- Waiting -------------------------------------------------------------------------------------------------------- */
+/* ---- Waiting --------------------------------------------------------------------------------- */
 
 static void pause_briefly(void) {
 #if defined(__x86_64__)
@@ -84,29 +108,39 @@ static void pause_briefly(void) {
 #endif
 }
 
-/* Sleep until `calls` is no longer `seen`. May return early; the caller looks again. Errors (EAGAIN: it has changed already;
- * EINTR) mean just that. */
-static void sleep_until_called(_Atomic uint32_t *calls, uint32_t seen, _Atomic uint32_t *asleep) {
-    /* Sequentially consistent; its partner is the increment in `call`. */
-    atomic_fetch_add_explicit(asleep, 1, memory_order_seq_cst);
-    syscall(SYS_futex, calls, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
-    atomic_fetch_sub_explicit(asleep, 1, memory_order_relaxed);
+/* Both sides of a bell exchange it, so one reads what the other wrote: either the sleeper's exchange comes first, and the caller
+ * sees that somebody is to be called; or the caller's, and then the sleeper's next look sees the word that the caller had changed before. */
+static void ask_to_be_called(_Atomic uint32_t *bell) {
+    /* Acquire; pairs with the release in `call`. Release; pairs with the acquire there. */
+    atomic_exchange_explicit(bell, 1, memory_order_acq_rel);
 }
 
-static void call(_Atomic uint32_t *calls, _Atomic uint32_t *asleep, int count) {
-    /* Sequentially consistent; its partner is the increment in `sleep_until_called`. Also the release that the sleeper's acquire
-     * of `calls` pairs with. */
-    atomic_fetch_add_explicit(calls, 1, memory_order_seq_cst);
-    if (atomic_load_explicit(asleep, memory_order_seq_cst) == 0) return;
-    syscall(SYS_futex, calls, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
+/* Wake up to `count` of those that asked; the system is only troubled when somebody did since the last call. */
+static void call(_Atomic uint32_t *bell, int count) {
+    /* Release: the word was changed before. Acquire; see `ask_to_be_called`. */
+    if (atomic_exchange_explicit(bell, 0, memory_order_acq_rel) == 0) return;
+    syscall(SYS_futex, bell, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
 }
 
 static void call_readers(struct rwlock *lock) {
-    call(&lock->reader_calls, &lock->readers_asleep, INT_MAX);
+    call(&lock->reader_bell, INT_MAX);
 }
 
 static void call_writer(struct rwlock *lock) {
-    call(&lock->writer_calls, &lock->writers_asleep, 1);
+    call(&lock->writer_bell, 1);
+}
+
+/* Sleep until called, for PATIENCE_NS at most. May return early; the caller looks again. Errors mean just that: EAGAIN (called
+ * already), EINTR, ETIMEDOUT. */
+static void sleep_until_called(_Atomic uint32_t *bell, _Atomic uint32_t *asleep) {
+    static const struct timespec patience = {.tv_nsec = PATIENCE_NS};
+    atomic_fetch_add_explicit(asleep, 1, memory_order_relaxed);
+    syscall(SYS_futex, bell, FUTEX_WAIT_PRIVATE, 1, &patience, NULL, 0);
+    atomic_fetch_sub_explicit(asleep, 1, memory_order_relaxed);
+}
+
+static bool has_lost_patience(uint64_t started_ns) {
+    return rwlock_stopwatch_ns() - started_ns > PATIENCE_NS;
 }
 
 static void raise_to(_Atomic uint64_t *highest, uint64_t value) {
@@ -123,16 +157,35 @@ static void account_wait(struct rwlock *lock, uint64_t started_ns) {
     raise_to(&lock->longest_wait_ns, waited_ns);
 }
 
-/* ---- Readers -------------------------------------------------------------------------------------------------------- */
+static uint64_t waiting_readers(uint64_t word) {
+    return (word & RWLOCK_READERS_WAIT) / RWLOCK_READER_WAITS;
+}
 
-/* Step back from READERS into READERS_WAIT. False when no writer holds or waits any more: then we are in. Otherwise `phase` is the
- * one that must end before we are. */
-static bool register_reader(struct rwlock *lock, uint32_t *phase) {
+static uint64_t waiting_writers(uint64_t word) {
+    return (word & RWLOCK_WRITERS_WAIT) / RWLOCK_WRITER_WAITS;
+}
+
+/* ---- Readers --------------------------------------------------------------------------------- */
+
+/* May a reader that counts in READERS stay in? When no writer is about; in the readers' turn; or past writers that all sleep,
+ * if nobody else is reading, so that readers don't keep each other in. */
+static bool may_stay(const struct rwlock *lock, uint64_t word) {
+    if (word & RWLOCK_WRITER) return false;
+    if ((word & RWLOCK_WRITERS_WAIT) == 0) return true;
+    if (word & RWLOCK_HURRY) return false;
+    if (word & RWLOCK_TURN) return true;
+    bool is_alone = (word & RWLOCK_READERS) == RWLOCK_READER;
+    return is_alone && waiting_writers(word) ==
+                           atomic_load_explicit(&lock->writers_asleep, memory_order_relaxed);
+}
+
+/* Step back from READERS into READERS_WAIT. False when we may stay in after all. `phase` is the one in which we line up. */
+static bool register_reader(struct rwlock *lock, uint64_t *phase) {
     /* Acquire; pairs with the release of the writer whose drop let us in. */
-    uint32_t old = atomic_load_explicit(&lock->word, memory_order_acquire);
-    uint32_t new;
+    uint64_t old = atomic_load_explicit(&lock->word, memory_order_acquire);
+    uint64_t new;
     do {
-        if ((old & (RWLOCK_WRITER | RWLOCK_WRITERS_WAIT)) == 0) return false;
+        if (may_stay(lock, old)) return false;
         new = old - RWLOCK_READER + RWLOCK_READER_WAITS;
         /* No release: we held nothing that the next writer must see finished. */
     } while (!atomic_compare_exchange_weak_explicit(&lock->word, &old, new, memory_order_acquire,
@@ -142,30 +195,58 @@ static bool register_reader(struct rwlock *lock, uint32_t *phase) {
     return true;
 }
 
-static bool has_turn(const struct rwlock *lock, uint32_t phase) {
-    /* Acquire; pairs with the release in `rwlock_write_unlock_slow`, which flipped the phase. */
-    return (atomic_load_explicit(&lock->word, memory_order_acquire) & RWLOCK_PHASE) != phase;
+/* READERS_WAIT - 1, READERS + 1. The last of a turn ends it, and a hurry that can only have been a reader's. */
+static uint64_t enter_from_line(uint64_t word) {
+    word = word - RWLOCK_READER_WAITS + RWLOCK_READER;
+    if (waiting_readers(word) == 0) word &= ~RWLOCK_TURN;
+    if (waiting_writers(word) == 0) word &= ~RWLOCK_HURRY;
+    return word;
 }
 
-static void await_turn(struct rwlock *lock, uint32_t phase) {
-    for (int i = 0; i < SPINS; i++) {
-        if (has_turn(lock, phase)) return;
-        pause_briefly();
+/* True when a writer's drop has given us the lock, or we could take it. */
+static bool try_read(struct rwlock *lock, uint64_t phase) {
+    /* Acquire, here and below; pairs with the release of the last writer's drop. */
+    uint64_t old = atomic_load_explicit(&lock->word, memory_order_acquire);
+    while ((old & RWLOCK_PHASE) == phase) {
+        bool is_allowed =
+            (old & RWLOCK_WRITER) == 0 && ((old & RWLOCK_TURN) || (old & RWLOCK_WRITERS_WAIT) == 0);
+        if (!is_allowed) return false;
+        if (atomic_compare_exchange_weak_explicit(&lock->word, &old, enter_from_line(old),
+                                                  memory_order_acquire, memory_order_acquire)) {
+            return true;
+        }
     }
+    return true;
+}
+
+static void hurry_reader(struct rwlock *lock, uint64_t phase) {
+    uint64_t old = atomic_load_explicit(&lock->word, memory_order_relaxed);
+    /* Only while we are in line, so that there is somebody to end it. Relaxed: it publishes nothing. */
+    while ((old & RWLOCK_PHASE) == phase &&
+           !atomic_compare_exchange_weak_explicit(&lock->word, &old, old | RWLOCK_HURRY,
+                                                  memory_order_relaxed, memory_order_relaxed)) {
+    }
+}
+
+static void await_read(struct rwlock *lock, uint64_t phase, uint64_t started_ns) {
     for (;;) {
-        /* Acquire; pairs with the increment in `call`: whoever sees it sees the phase that has flipped before. */
-        uint32_t seen = atomic_load_explicit(&lock->reader_calls, memory_order_acquire);
-        if (has_turn(lock, phase)) return;
-        sleep_until_called(&lock->reader_calls, seen, &lock->readers_asleep);
+        for (int i = 0; i < SPINS; i++) {
+            if (try_read(lock, phase)) return;
+            pause_briefly();
+        }
+        if (has_lost_patience(started_ns)) hurry_reader(lock, phase);
+        ask_to_be_called(&lock->reader_bell);
+        if (try_read(lock, phase)) return;
+        sleep_until_called(&lock->reader_bell, &lock->readers_asleep);
     }
 }
 
 /* The caller counts in READERS, and saw a writer hold or wait. */
 void rwlock_read_lock_slow(struct rwlock *lock) {
-    uint32_t phase;
+    uint64_t phase;
     if (!register_reader(lock, &phase)) return;
     uint64_t started_ns = rwlock_stopwatch_ns();
-    await_turn(lock, phase);
+    await_read(lock, phase, started_ns);
     account_wait(lock, started_ns);
 }
 
@@ -173,57 +254,83 @@ void rwlock_read_unlock_slow(struct rwlock *lock) {
     call_writer(lock);
 }
 
-/* ---- Writers -------------------------------------------------------------------------------------------------------- */
+/* ---- Writers --------------------------------------------------------------------------------- */
 
-/* free -> written, by a writer that counts in WRITERS_WAIT. */
-static bool try_write(struct rwlock *lock) {
-    uint32_t old = atomic_load_explicit(&lock->word, memory_order_relaxed);
-    while ((old & (RWLOCK_WRITER | RWLOCK_READERS)) == 0) {
-        uint32_t new = (old | RWLOCK_WRITER) - RWLOCK_WRITER_WAITS;
+/* free -> written, past all who wait in line. */
+static bool overtake(struct rwlock *lock) {
+    uint64_t old = atomic_load_explicit(&lock->word, memory_order_relaxed);
+    while ((old & (RWLOCK_WRITER | RWLOCK_READERS | RWLOCK_HURRY)) == 0) {
         /* Acquire; pairs with the release of every reader's drop and of the last writer's. */
-        if (atomic_compare_exchange_weak_explicit(&lock->word, &old, new, memory_order_acquire,
-                                                  memory_order_relaxed)) {
+        if (atomic_compare_exchange_weak_explicit(&lock->word, &old, old | RWLOCK_WRITER,
+                                                  memory_order_acquire, memory_order_relaxed)) {
             return true;
         }
     }
     return false;
 }
 
-static void await_write(struct rwlock *lock) {
-    for (int i = 0; i < SPINS; i++) {
-        if (try_write(lock)) return;
-        pause_briefly();
+/* free -> written, by a writer that counts in WRITERS_WAIT. */
+static bool try_write(struct rwlock *lock) {
+    uint64_t old = atomic_load_explicit(&lock->word, memory_order_relaxed);
+    while ((old & (RWLOCK_WRITER | RWLOCK_READERS | RWLOCK_TURN)) == 0) {
+        uint64_t new = (old | RWLOCK_WRITER) - RWLOCK_WRITER_WAITS;
+        /* With readers in line it may be one of them that hurries: then our drop gives them the lock. */
+        if (waiting_readers(new) == 0) new &= ~RWLOCK_HURRY;
+        /* Acquire; as in `overtake`. */
+        if (atomic_compare_exchange_weak_explicit(&lock->word, &old, new, memory_order_acquire,
+                                                  memory_order_relaxed)) {
+            /* The call that woke us may have been for several: our drop calls the next. */
+            if (waiting_writers(new) > 0) ask_to_be_called(&lock->writer_bell);
+            return true;
+        }
     }
+    return false;
+}
+
+static void await_write(struct rwlock *lock, uint64_t started_ns) {
     for (;;) {
-        /* Acquire; pairs with the increment in `call`: whoever sees it sees the word that was freed before. */
-        uint32_t seen = atomic_load_explicit(&lock->writer_calls, memory_order_acquire);
+        for (int i = 0; i < SPINS; i++) {
+            if (try_write(lock)) return;
+            pause_briefly();
+        }
+        /* Relaxed: it publishes nothing. We are in line, so there is somebody to end it. */
+        if (has_lost_patience(started_ns))
+            atomic_fetch_or_explicit(&lock->word, RWLOCK_HURRY, memory_order_relaxed);
+        ask_to_be_called(&lock->writer_bell);
         if (try_write(lock)) return;
-        sleep_until_called(&lock->writer_calls, seen, &lock->writers_asleep);
+        sleep_until_called(&lock->writer_bell, &lock->writers_asleep);
     }
 }
 
 void rwlock_write_lock_slow(struct rwlock *lock) {
+    if (overtake(lock)) return;
     uint64_t started_ns = rwlock_stopwatch_ns();
     /* Relaxed: it only makes readers step back. */
-    uint32_t old =
+    uint64_t old =
         atomic_fetch_add_explicit(&lock->word, RWLOCK_WRITER_WAITS, memory_order_relaxed);
     check((old & RWLOCK_WRITERS_WAIT) != RWLOCK_WRITERS_WAIT);
-    await_write(lock);
+    await_write(lock, started_ns);
     account_wait(lock, started_ns);
 }
 
-static uint32_t waiting_readers(uint32_t word) {
-    return (word & RWLOCK_READERS_WAIT) / RWLOCK_READER_WAITS;
+/* What a writer's drop leaves behind: the lock given to the readers in line, if somebody hurries; otherwise free, and their turn
+ * among those in line. */
+static uint64_t leave_write(uint64_t word) {
+    word &= ~RWLOCK_WRITER;
+    uint64_t readers = waiting_readers(word);
+    if (readers == 0) return word;
+    if ((word & RWLOCK_HURRY) == 0) return word | RWLOCK_TURN;
+    word &= ~(RWLOCK_READERS_WAIT | RWLOCK_HURRY | RWLOCK_TURN);
+    return (word + readers) ^ RWLOCK_PHASE;
 }
 
 void rwlock_write_unlock_slow(struct rwlock *lock) {
-    uint32_t old = atomic_load_explicit(&lock->word, memory_order_relaxed);
-    uint32_t new;
+    uint64_t old = atomic_load_explicit(&lock->word, memory_order_relaxed);
+    uint64_t new;
     do {
         check(old & RWLOCK_WRITER);
-        new = old & ~(RWLOCK_WRITER | RWLOCK_READERS_WAIT);
-        if (waiting_readers(old) > 0) new = (new + waiting_readers(old)) ^ RWLOCK_PHASE;
-        /* Release; pairs with the acquires in `has_turn`, in `register_reader` and of the next take. */
+        new = leave_write(old);
+        /* Release; pairs with the acquires in `try_read`, in `register_reader` and of the next take. */
     } while (!atomic_compare_exchange_weak_explicit(&lock->word, &old, new, memory_order_release,
                                                     memory_order_relaxed));
     if (waiting_readers(old) > 0) {
@@ -233,7 +340,7 @@ void rwlock_write_unlock_slow(struct rwlock *lock) {
     }
 }
 
-/* ---- The order check ------------------------------------------------------------------------------------------------ */
+/* ---- The order check ------------------------------------------------------------------------- */
 
 #ifdef NDEBUG
 
@@ -294,7 +401,7 @@ bool rwlock_is_held_for_writing(const struct rwlock *lock) {
 
 #endif
 
-/* ---- The profile ---------------------------------------------------------------------------------------------------- */
+/* ---- The profile ----------------------------------------------------------------------------- */
 
 uint64_t rwlock_stopwatch_ns(void) {
     struct timespec now;

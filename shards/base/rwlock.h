@@ -1,7 +1,8 @@
 /* The readers-writer lock of a shard: one word, a short spin, then a futex; and it measures its own slow path.
  *
- * Fair between the two kinds: a waiting writer stops new readers, and a writer that drops hands the lock to all readers that
- * waited, so neither is starved. Uncontended: one atomic read-modify-write to take, one to drop, inlined. The profile costs
+ * Running threads first: whoever comes while the lock is free takes it, though others sleep in line for it; handing it to a
+ * sleeper would let everybody wait until that one runs. But nobody is starved: who has waited for a millisecond stops the overtaking, and
+ * then reading and writing take turns. Uncontended: one atomic read-modify-write to take, one to drop, inlined. The profile costs
  * only those who wait: how many waited, how long in all, the longest wait (a lower bound of the longest hold that hurt somebody).
  *
  * Not recursive. Debug builds check the order: a thread takes locks by ascending `rank` only (see shards/shards.h,
@@ -15,16 +16,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { RWLOCK_THREADS_MAX = 1023 };
+enum { RWLOCK_THREADS_MAX = 65535 };
 
 struct rwlock {
-    alignas(64) _Atomic uint32_t word; /* who holds, who waits: see rwlock.c */
+    alignas(64) _Atomic uint64_t word; /* who holds, who waits: see rwlock.c */
     uint32_t rank;                     /* immutable after init: the place in the lock order */
-    _Atomic uint32_t reader_calls;     /* futex word of sleeping readers: counts their wake-ups */
-    _Atomic uint32_t writer_calls;     /* the same for writers */
-    _Atomic uint32_t readers_asleep;   /* atomic; zero spares the system call of a wake-up */
-    _Atomic uint32_t writers_asleep;   /* the same for writers */
-    _Atomic uint64_t waits;            /* atomic, relaxed: a statistic, as are the next three */
+    _Atomic uint32_t
+        reader_bell; /* futex word: 1 when a reader sleeps, or is about to, and wasn't called yet */
+    _Atomic uint32_t writer_bell;    /* the same for writers */
+    _Atomic uint32_t readers_asleep; /* atomic, relaxed: called or not, but not running again */
+    _Atomic uint32_t
+        writers_asleep;     /* the same for writers; while all are asleep, readers may overtake */
+    _Atomic uint64_t waits; /* atomic, relaxed: a statistic, as are the next three */
     _Atomic uint64_t waited_ns;
     _Atomic uint64_t longest_wait_ns;
     _Atomic uint64_t longest_hold_ns; /* of the write holds that were timed: rwlock_time_hold */
@@ -44,7 +47,7 @@ static inline void rwlock_write_unlock(struct rwlock *lock);
 bool rwlock_is_held_for_reading(const struct rwlock *lock); /* or for writing */
 bool rwlock_is_held_for_writing(const struct rwlock *lock);
 
-/* Monotonic nanoseconds, for measuring holds: the profile's own stopwatch, not a clock that decides anything. */
+/* Monotonic nanoseconds, for measuring holds and waits: the lock's own stopwatch. */
 uint64_t rwlock_stopwatch_ns(void);
 /* The holder reports that it held since `started_ns`; keeps the longest. Call it just before the unlock. */
 void rwlock_time_hold(struct rwlock *lock, uint64_t started_ns);
@@ -54,14 +57,19 @@ void rwlock_profile_reset(struct rwlock *lock);
 
 /* ---- The fast paths; rwlock.c explains the word and has the slow ones ------------------------------------------------ */
 
-static const uint32_t RWLOCK_READER = 1u; /* ten bits: readers that hold, or are just asking */
-static const uint32_t RWLOCK_READERS = 0x3ffu;
-static const uint32_t RWLOCK_READER_WAITS = 1u << 10; /* ten bits: readers promised the next turn */
-static const uint32_t RWLOCK_READERS_WAIT = 0x3ffu << 10;
-static const uint32_t RWLOCK_WRITER_WAITS = 1u << 20; /* ten bits: writers in line */
-static const uint32_t RWLOCK_WRITERS_WAIT = 0x3ffu << 20;
-static const uint32_t RWLOCK_PHASE = 1u << 30;  /* flips whenever waiting readers get their turn */
-static const uint32_t RWLOCK_WRITER = 1u << 31; /* a writer holds */
+/* Three counts of 16 bits: readers that hold, or are just asking; readers in line; writers in line. */
+static const uint64_t RWLOCK_READER = UINT64_C(1);
+static const uint64_t RWLOCK_READERS = UINT64_C(0xffff);
+static const uint64_t RWLOCK_READER_WAITS = UINT64_C(1) << 16;
+static const uint64_t RWLOCK_READERS_WAIT = UINT64_C(0xffff) << 16;
+static const uint64_t RWLOCK_WRITER_WAITS = UINT64_C(1) << 32;
+static const uint64_t RWLOCK_WRITERS_WAIT = UINT64_C(0xffff) << 32;
+/* Four flags: a writer dropped, so readers in line go before writers in line; somebody in line has waited too long, so
+ * nobody overtakes; flips whenever the readers in line are given the lock; a writer holds. */
+static const uint64_t RWLOCK_TURN = UINT64_C(1) << 60;
+static const uint64_t RWLOCK_HURRY = UINT64_C(1) << 61;
+static const uint64_t RWLOCK_PHASE = UINT64_C(1) << 62;
+static const uint64_t RWLOCK_WRITER = UINT64_C(1) << 63;
 
 void rwlock_read_lock_slow(struct rwlock *lock);
 void rwlock_read_unlock_slow(struct rwlock *lock);
@@ -84,7 +92,7 @@ void rwlock_note_drop(const struct rwlock *lock, bool writing);
 static inline void rwlock_read_lock(struct rwlock *lock) {
     rwlock_note_take(lock, false);
     /* Acquire; pairs with the release of the last writer's drop. */
-    uint32_t old = atomic_fetch_add_explicit(&lock->word, RWLOCK_READER, memory_order_acquire);
+    uint64_t old = atomic_fetch_add_explicit(&lock->word, RWLOCK_READER, memory_order_acquire);
     if (__builtin_expect((old & (RWLOCK_WRITER | RWLOCK_WRITERS_WAIT)) != 0, 0)) {
         rwlock_read_lock_slow(lock);
     }
@@ -93,7 +101,7 @@ static inline void rwlock_read_lock(struct rwlock *lock) {
 static inline void rwlock_read_unlock(struct rwlock *lock) {
     rwlock_note_drop(lock, false);
     /* Release; pairs with the acquire of the next writer's take: our reads come before its writes. */
-    uint32_t old = atomic_fetch_sub_explicit(&lock->word, RWLOCK_READER, memory_order_release);
+    uint64_t old = atomic_fetch_sub_explicit(&lock->word, RWLOCK_READER, memory_order_release);
     bool is_last = (old & RWLOCK_READERS) == RWLOCK_READER;
     if (__builtin_expect(is_last && (old & RWLOCK_WRITERS_WAIT) != 0, 0))
         rwlock_read_unlock_slow(lock);
@@ -101,7 +109,7 @@ static inline void rwlock_read_unlock(struct rwlock *lock) {
 
 static inline void rwlock_write_lock(struct rwlock *lock) {
     rwlock_note_take(lock, true);
-    uint32_t free = atomic_load_explicit(&lock->word, memory_order_relaxed) & RWLOCK_PHASE;
+    uint64_t free = atomic_load_explicit(&lock->word, memory_order_relaxed) & RWLOCK_PHASE;
     /* Acquire; pairs with the release of every reader's drop and of the last writer's. */
     if (__builtin_expect(
             !atomic_compare_exchange_strong_explicit(&lock->word, &free, free | RWLOCK_WRITER,
@@ -113,8 +121,8 @@ static inline void rwlock_write_lock(struct rwlock *lock) {
 
 static inline void rwlock_write_unlock(struct rwlock *lock) {
     rwlock_note_drop(lock, true);
-    uint32_t phase = atomic_load_explicit(&lock->word, memory_order_relaxed) & RWLOCK_PHASE;
-    uint32_t held_alone = phase | RWLOCK_WRITER;
+    uint64_t phase = atomic_load_explicit(&lock->word, memory_order_relaxed) & RWLOCK_PHASE;
+    uint64_t held_alone = phase | RWLOCK_WRITER;
     /* Release; pairs with the acquire of the next take, a reader's or a writer's. */
     if (__builtin_expect(!atomic_compare_exchange_strong_explicit(&lock->word, &held_alone, phase,
                                                                   memory_order_release,

@@ -51,7 +51,7 @@ static void visitor_finish(struct visitor *visitor) {
 }
 
 /* Until `count` threads wait in line: they then stay there until the lock changes hands. */
-static void await_in_line(struct rwlock *lock, uint32_t mask, uint32_t count) {
+static void await_in_line(struct rwlock *lock, uint64_t mask, uint64_t count) {
     while ((atomic_load(&lock->word) & mask) != count) {
         sched_yield();
     }
