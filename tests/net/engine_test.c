@@ -929,6 +929,8 @@ static int run_refused(void) {
         .events = &events, .receive_buffer_count = 4, .receive_buffer_bytes = 1024};
     refuse_rings();
     if (engine_create(ENGINE_URING, &options, text) != NULL) return 1;
+    if (strstr(text, "io_uring is unavailable (") != text) return 6;
+    if (strstr(text, "epoll") != NULL) return 7;
     struct engine *engine = engine_create(ENGINE_AUTO, &options, text);
     if (engine == NULL) return 2;
     if (strcmp(engine_name(engine), "epoll") != 0) return 3;
