@@ -110,13 +110,21 @@ static void refuse(struct server *server, int fd, const char *text) {
     close(fd);
 }
 
-static bool is_forbidden(struct server *server, int fd) {
+static bool is_unix(const struct server *server, int listener_fd) {
+    for (uint32_t i = 0; i < server->listener_count; i++) {
+        if (server->listeners[i].fd == listener_fd) return server->listeners[i].path[0] != 0;
+    }
+    return false;
+}
+
+static bool is_forbidden(struct server *server, int listener_fd, int fd) {
+    if (is_unix(server, listener_fd)) return false;
     if (!config_number(&server->config->protected_mode) || server_needs_password(server))
         return false;
     char peer[ADDRESS_TEXT_MAX];
     address_of_peer(fd, peer);
     bool is_local = strncmp(peer, "127.", 4) == 0 || strncmp(peer, "[::1]:", 6) == 0 ||
-                    peer[0] == '/' || strncmp(peer, "[::ffff:127.", 12) == 0;
+                    strncmp(peer, "[::ffff:127.", 12) == 0;
     return !is_local;
 }
 
@@ -132,9 +140,8 @@ static struct worker *worker_with_fewest(struct server *server) {
 }
 
 struct worker *admission_accept(struct server *server, int listener_fd, int fd) {
-    (void)listener_fd;
     atomic_fetch_add_explicit(&server->connections_received, 1, memory_order_relaxed);
-    if (is_forbidden(server, fd)) {
+    if (is_forbidden(server, listener_fd, fd)) {
         refuse(server, fd, denied);
         return NULL;
     }
