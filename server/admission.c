@@ -1,7 +1,7 @@
 /* Admission: one worker accepts for all, so that new connections can go where the fewest are.
  *
  * Running out of descriptors must not turn into a busy loop or into clients that hang: one descriptor is
- * kept spare, given up to accept the waiting client, tell it why, and close; then taken again. The
+ * kept spare, given up to accept those who wait one by one, tell each why, and close; then taken again. The
  * listener rests until the next tick. */
 #include "admission.h"
 
@@ -13,6 +13,12 @@
 
 #include "log.h"
 #include "net/words.h"
+
+enum {
+    REFUSED_AT_ONCE_MAX =
+        128, /* clients told in one go that descriptors ran out; the rest wait for the tick */
+    WANT_WARNING_MS = 10000,
+};
 
 static enum status add_tcp(struct server *server, const char *host, uint16_t port, bool is_optional,
                            char *error) {
@@ -169,17 +175,24 @@ static uint32_t bit_of_listener(const struct server *server, int listener_fd) {
     return 0;
 }
 
+/* Say so once in a while: the shortage may last, and every tick meets it again. */
+static void warn_of_want(struct server *server, int error) {
+    int64_t now_ms = server->workers[0].now_ms;
+    if (now_ms - server->want_warned_ms < WANT_WARNING_MS) return;
+    server->want_warned_ms = now_ms;
+    log_warning("Accepting a connection failed: %s; new clients are refused (raise the limit of "
+                "open files, ulimit -n)",
+                strerror(error));
+}
+
 void admission_refuse_for_want(struct server *server, int listener_fd, int error) {
-    if (server->resting_listeners == 0) {
-        log_warning("Accepting a connection failed: %s; new clients are refused (raise the limit "
-                    "of open files, ulimit -n)",
-                    strerror(error));
-    }
+    warn_of_want(server, error);
     server->resting_listeners |= bit_of_listener(server, listener_fd);
     if (server->spare_fd < 0) return;
     close(server->spare_fd);
-    int fd = accept4(listener_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd >= 0) {
+    for (int refused = 0; refused < REFUSED_AT_ONCE_MAX; refused++) {
+        int fd = accept4(listener_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0) break; /* nobody waits, or even the spare's place was taken */
         atomic_fetch_add_explicit(&server->connections_received, 1, memory_order_relaxed);
         refuse(server, fd, too_many);
     }

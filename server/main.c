@@ -1,11 +1,24 @@
 /* argv -> configuration -> server. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "config.h"
 #include "log.h"
 #include "server.h"
+
+/* `dir` is where relative paths of the options start; from here on it is told as an absolute one. */
+static bool enter_directory(struct config *config) {
+    if (chdir(config->dir) != 0 || getcwd(config->dir, sizeof(config->dir)) == NULL) {
+        fprintf(stderr, "sherd: can't change to the directory '%s' (option dir): %s\n", config->dir,
+                strerror(errno));
+        return false;
+    }
+    return true;
+}
 
 static int configure_and_serve(const struct cli *cli) {
     struct config *config = config_create();
@@ -20,7 +33,7 @@ static int configure_and_serve(const struct cli *cli) {
     } else if (cli->action == CLI_CHECK) {
         puts("The configuration is valid.");
         exit_status = EXIT_SUCCESS;
-    } else if (log_open(config->logfile) == STATUS_OK) {
+    } else if (enter_directory(config) && log_open(config->logfile) == STATUS_OK) {
         log_set_level((enum log_level)config_number(&config->loglevel));
         exit_status = server_run(config);
     }

@@ -31,7 +31,8 @@ struct server {
     char engine_text[ENGINE_TEXT_MAX];
     int spare_fd; /* given up for a moment to refuse politely when descriptors run out; worker 0 */
     uint32_t
-        resting_listeners; /* a bit each: waits for the tick, for want of descriptors; worker 0 */
+        resting_listeners;  /* a bit each: waits for the tick, for want of descriptors; worker 0 */
+    int64_t want_warned_ms; /* when the log was last told of that; worker 0 */
 
     _Atomic uint64_t next_client_id;
     _Atomic uint32_t client_count; /* connected now, over all workers */
