@@ -215,6 +215,7 @@ int server_run(struct config *config) {
                                                       .threads_max = JOBS_THREADS_MAX,
                                                       .linger_ms = JOBS_LINGER_MS});
     if (server->jobs == NULL) goto no_jobs;
+    write_pidfile(config); /* before anybody can connect: who could, finds it */
     char error[LISTENER_ERROR_MAX];
     if (admission_open(server, error) != STATUS_OK) {
         log_warning("%s", error);
@@ -223,14 +224,12 @@ int server_run(struct config *config) {
     server->workers = memory_allocate_zeroed(server->worker_count * sizeof(*server->workers));
     if (server->workers == NULL || start_workers(server) != STATUS_OK) goto no_workers;
 
-    write_pidfile(config);
     print_choices(server);
     bool is_supervised = supervisor_is_wanted(config);
     if (is_supervised) supervisor_notify("READY=1");
     wait_for_end(server, &signals);
     if (is_supervised) supervisor_notify("STOPPING=1");
     stop_workers_from(server, 0);
-    if (config->pidfile[0] != 0) unlink(config->pidfile);
     log_notice("Stopped: every reply was sent; bye");
     exit_status = EXIT_SUCCESS;
 
@@ -243,6 +242,7 @@ no_workers:
     memory_free(server->workers);
 no_listeners:
     admission_close(server);
+    if (config->pidfile[0] != 0) unlink(config->pidfile);
     jobs_destroy(server->jobs);
 no_jobs:
     server->shards.reclaimer =

@@ -134,12 +134,30 @@ static void a_rewritten_file_starts_the_same_server(void **state) {
 
 #define TEST_WITH_FILE(test) cmocka_unit_test_setup_teardown(test, write_file, remove_file)
 
+static void relative_paths_start_at_dir(void **state) {
+    (void)state;
+    char folder[] = "/tmp/sherd-dir-XXXXXX", path[64];
+    assert_non_null(mkdtemp(folder));
+    const char *const options[] = {"--dir", folder, "--pidfile", "sherd.pid", NULL};
+    struct test_server *server = test_server_start(options);
+    snprintf(path, sizeof path, "%s/sherd.pid", folder);
+    assert_int_equal(access(path, R_OK), 0);
+    struct wire *wire = wire_connect(server);
+    char expected[64];
+    snprintf(expected, sizeof expected, "[\"dir\", \"%s\"]", folder);
+    wire_expect(wire, "CONFIG GET dir", expected);
+    wire_close(wire);
+    test_server_stop(server);
+    assert_int_equal(rmdir(folder), 0); /* the pid file is gone */
+}
+
 int main(void) {
     test_server_require();
     const struct CMUnitTest tests[] = {
         TEST_WITH_FILE(a_file_is_read_and_flags_win),
         TEST_WITH_FILE(rewriting_keeps_comments_and_writes_what_holds),
         TEST_WITH_FILE(a_rewritten_file_starts_the_same_server),
+        cmocka_unit_test(relative_paths_start_at_dir),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
