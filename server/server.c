@@ -215,12 +215,13 @@ int server_run(struct config *config) {
                                                       .threads_max = JOBS_THREADS_MAX,
                                                       .linger_ms = JOBS_LINGER_MS});
     if (server->jobs == NULL) goto no_jobs;
-    write_pidfile(config); /* before anybody can connect: who could, finds it */
     char error[LISTENER_ERROR_MAX];
     if (admission_open(server, error) != STATUS_OK) {
         log_warning("%s", error);
         goto no_listeners;
     }
+    write_pidfile(
+        config); /* the address is ours, and nobody is answered yet: who is, finds the file */
     server->workers = memory_allocate_zeroed(server->worker_count * sizeof(*server->workers));
     if (server->workers == NULL || start_workers(server) != STATUS_OK) goto no_workers;
 
@@ -234,6 +235,7 @@ int server_run(struct config *config) {
     exit_status = EXIT_SUCCESS;
 
 no_workers:
+    if (config->pidfile[0] != 0) unlink(config->pidfile);
     if (server->workers != NULL) {
         for (uint32_t i = 0; i < server->worker_count; i++) {
             worker_release(&server->workers[i]);
@@ -242,7 +244,6 @@ no_workers:
     memory_free(server->workers);
 no_listeners:
     admission_close(server);
-    if (config->pidfile[0] != 0) unlink(config->pidfile);
     jobs_destroy(server->jobs);
 no_jobs:
     server->shards.reclaimer =

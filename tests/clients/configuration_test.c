@@ -140,12 +140,12 @@ static void relative_paths_start_at_dir(void **state) {
     assert_non_null(mkdtemp(folder));
     const char *const options[] = {"--dir", folder, "--pidfile", "sherd.pid", NULL};
     struct test_server *server = test_server_start(options);
-    snprintf(path, sizeof path, "%s/sherd.pid", folder);
-    assert_int_equal(access(path, R_OK), 0);
     struct wire *wire = wire_connect(server);
     char expected[64];
     snprintf(expected, sizeof expected, "[\"dir\", \"%s\"]", folder);
     wire_expect(wire, "CONFIG GET dir", expected);
+    snprintf(path, sizeof path, "%s/sherd.pid", folder);
+    assert_int_equal(access(path, R_OK), 0); /* who is answered finds it */
     wire_close(wire);
     test_server_stop(server);
     assert_int_equal(rmdir(folder), 0); /* the pid file is gone */
