@@ -44,8 +44,8 @@ struct request {
 };
 
 enum {
-    BATCH_MAX =
-        32, /* requests prefetched together: 64 to 256 cost 2 to 15 % more, their lines pushed each other out */
+    /* Requests prefetched together: 64 to 256 cost 2 to 15 % more, their lines pushed each other out. */
+    BATCH_MAX = 32,
     WORKER_MAILBOX = 4096,
     /* Unsent replies that stop the reading and running of a client's requests, and that let it go on. */
     OUTPUT_THROTTLE_BYTES = 1024 * 1024,
