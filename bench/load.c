@@ -32,7 +32,6 @@ enum {
     OPEN_LOOP_DEPTH_MAX =
         1024, /* requests in flight a connection before the open loop counts as overrun */
     WARM_UP_MS = 300,
-    KEY_DIGITS = 12,
     FILL_DEPTH = 64,
     VALUE_BYTES_MAX = 1024 * 1024,
 };
@@ -66,7 +65,7 @@ struct load {
     struct keys keys;
     struct random coin;
     char *set_text, *get_text;
-    size_t set_size, get_size, set_key, get_key; /* sizes, and where the key's digits stand */
+    size_t set_size, get_size, set_key, get_key; /* sizes, and where the key stands */
     int64_t now_ns, start_ns, end_ns;
     double interval_ns, due_ns; /* open loop */
     uint64_t fill_next, fill_end;
@@ -83,23 +82,16 @@ static bool build_requests(struct load *load) {
     load->set_text = malloc(value_size + 128);
     if (load->get_text == NULL || load->set_text == NULL) return false;
     load->get_size = (size_t)sprintf(load->get_text, "*2\r\n$3\r\nGET\r\n$16\r\nkey:%012d\r\n", 0);
-    load->get_key = load->get_size - 2 - KEY_DIGITS;
+    load->get_key = load->get_size - 2 - KEYS_NAME_BYTES;
     size_t head = (size_t)sprintf(load->set_text, "*3\r\n$3\r\nSET\r\n$16\r\nkey:%012d\r\n$%zu\r\n",
                                   0, value_size);
-    load->set_key = (size_t)(strstr(load->set_text, "key:") + 4 - load->set_text);
+    load->set_key = (size_t)(strstr(load->set_text, "key:") - load->set_text);
     for (size_t i = 0; i < value_size; i++) {
         load->set_text[head + i] = (char)('a' + i % 26);
     }
     memcpy(load->set_text + head + value_size, "\r\n", 2);
     load->set_size = head + value_size + 2;
     return true;
-}
-
-static void write_digits(char *out, uint64_t number) {
-    for (int i = KEY_DIGITS - 1; i >= 0; i--) {
-        out[i] = (char)('0' + number % 10);
-        number /= 10;
-    }
 }
 
 static void add_request(struct load *load, struct load_connection *to, int64_t sent_ns) {
@@ -113,7 +105,7 @@ static void add_request(struct load *load, struct load_connection *to, int64_t s
         is_set = random_below(&load->coin, 100) >= (uint64_t)load->options->get_percent;
     }
     char *text = is_set ? load->set_text : load->get_text;
-    write_digits(text + (is_set ? load->set_key : load->get_key), key);
+    keys_write_name(text + (is_set ? load->set_key : load->get_key), key);
     buffer_append(&to->connection.output, bytes_of(text, is_set ? load->set_size : load->get_size));
     to->sent_ns[(to->oldest + to->in_flight++) % load->depth_max] = sent_ns;
 }
