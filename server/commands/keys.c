@@ -5,7 +5,7 @@
 
 /* ---- Counting over several keys -------------------------------------------------------------- */
 
-static void delete (struct call *call) {
+static void delete_keys(struct call *call) {
     int64_t removed = 0;
     for (uint32_t i = 1; i < call->arg_count; i++) {
         struct place place = call_write(call, i);
@@ -166,7 +166,7 @@ static const struct command rows[] = {
      .summary = "Copies a key to another, perhaps in another database.",
      .syntax = "source destination [DB destination-db] [REPLACE]"},
     {.name = "del",
-     .run = delete,
+     .run = delete_keys,
      .arity = -2,
      .flags = COMMAND_WRITE,
      .keys = KEYS_EACH(1, 1),
@@ -236,7 +236,7 @@ static const struct command rows[] = {
      .summary = "Returns the type of a key's value.",
      .syntax = "key"},
     {.name = "unlink",
-     .run = delete,
+     .run = delete_keys,
      .arity = -2,
      .flags = COMMAND_WRITE | COMMAND_FAST,
      .keys = KEYS_EACH(1, 1),
