@@ -1,4 +1,5 @@
 /* When keys end: EXPIRE and its kin, TTL and its kin, PERSIST. */
+#include "expiry_options.h"
 #include "server/call.h"
 
 enum expire_condition {
@@ -50,11 +51,10 @@ static bool expire_conditions_hold(unsigned conditions, const struct entry *entr
 }
 
 static void expire(struct call *call, int64_t unit_ms, bool is_absolute) {
-    int64_t number, ms, deadline_ms;
+    int64_t number, deadline_ms;
     unsigned conditions;
     if (!call_integer(call, 2, &number) || !read_expire_conditions(call, &conditions)) return;
-    if (__builtin_mul_overflow(number, unit_ms, &ms) ||
-        __builtin_add_overflow(ms, is_absolute ? 0 : call->now_ms, &deadline_ms)) {
+    if (!expiry_deadline(number, unit_ms, is_absolute, call->now_ms, &deadline_ms)) {
         reply_error_format(call->reply, "ERR invalid expire time in '%s' command",
                            call->command->name);
         return;
