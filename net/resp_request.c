@@ -29,6 +29,7 @@
 #include "net/resp_request.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -90,28 +91,42 @@ static enum resp_outcome arguments_reserve(struct resp_arguments *arguments, siz
 
 /* ---- The fast path --------------------------------------------------------------------------- */
 
-static inline bool is_digit(char c) {
-    return (unsigned char)(c - '0') <= 9;
+/* Eight bytes as a number whose lowest byte is the first: a header and its line end are then one comparison. */
+static inline uint64_t read_word(const char *at) {
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    return le64toh(word);
+}
+
+/* The value of the digit that is byte `index` of a word; 10 or more when it is none. */
+static inline unsigned digit_at(uint64_t word, unsigned index) {
+    return (unsigned)(word >> 8 * index & 0xff) - '0';
 }
 
 /* "$", a length below 1000 without leading zeros, CRLF: returns the header's size, or 0 for anything else. Reads
- * nothing at or past `end`. */
+ * nothing at or past `end`. What is shorter than a word, "$0\r\n\r\n" and "$1\r\nx\r\n", can only be read at the very end of
+ * the input. */
 static inline size_t read_small_header(const char *at, const char *end, size_t *length) {
-    if (end - at < 6 || at[0] != '$' || !is_digit(at[1])) return 0; /* the least is "$0\r\n\r\n" */
-    size_t value = (size_t)(at[1] - '0');
-    size_t width = 1;
-    if (at[2] != '\r') {
-        if (!is_digit(at[2]) || value == 0) return 0;
-        value = value * 10 + (size_t)(at[2] - '0');
-        width = 2;
-        if (at[3] != '\r') {
-            if (!is_digit(at[3])) return 0;
-            value = value * 10 + (size_t)(at[3] - '0');
-            width = 3;
-        }
+    enum { SHORTEST = 6 };
+    uint64_t word = 0;
+    if (__builtin_expect((size_t)(end - at) >= sizeof word, 1)) {
+        word = read_word(at);
+    } else if (end - at >= SHORTEST) {
+        memcpy(&word, at, SHORTEST);
+        word = le64toh(word);
     }
-    *length = value;
-    return memcmp(at + 1 + width, "\r\n", 2) == 0 ? width + 3 : 0;
+    unsigned first = digit_at(word, 1), second = digit_at(word, 2), third = digit_at(word, 3);
+    if ((word & 0xffff00ff) == 0x0a0d0024 && first <= 9) { /* "$?\r\n" */
+        *length = first;
+        return 4;
+    }
+    if (first - 1 > 8 || second > 9) return 0;
+    if ((word & 0xffff0000ff) == 0x0a0d000024) { /* "$??\r\n" */
+        *length = first * 10 + second;
+        return 5;
+    }
+    *length = first * 100 + second * 10 + third;
+    return (word & 0xffff000000ff) == 0x0a0d00000024 && third <= 9 ? 6 : 0; /* "$???\r\n" */
 }
 
 /* A whole request of few, short arguments; false when it is anything else, having changed nothing that counts. */

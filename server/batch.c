@@ -100,9 +100,7 @@ static bool may_run(const struct client *client) {
 
 static void execute(struct worker *worker) {
     uint32_t count = worker->batch_count;
-    for (uint32_t i = 0; i < count; i++) {
-        dispatch_prefetch(worker, &worker->batch[i]);
-    }
+    dispatch_prefetch(worker->batch, count);
     for (uint32_t i = 0; i < count; i++) {
         const struct request *request = &worker->batch[i];
         struct client *client = request->client;

@@ -10,23 +10,25 @@
 #include "shards/base/number.h"
 #include "worker.h"
 
-static struct shard *shard_of_argument(const struct call *call, uint32_t index) {
-    struct bytes name = call->args[index];
-    return name.data == call->first_key.name.data ? call->first_shard
-                                                  : shards_of(&call->server->shards, name);
-}
+/* The key of an argument: its name, hash and shard. The first is known since the request was read. */
+struct located {
+    struct shard *shard;
+    struct key key;
+};
 
-static struct key key_of_argument(const struct call *call, uint32_t index) {
+static inline struct located locate(const struct call *call, uint32_t index) {
     struct bytes name = call->args[index];
-    return name.data == call->first_key.name.data ? call->first_key
-                                                  : shards_key(&call->server->shards, name);
+    if (__builtin_expect(name.data == call->first_key.name.data, 1)) {
+        return (struct located){call->first_shard, call->first_key};
+    }
+    const struct shards *shards = &call->server->shards;
+    return (struct located){shards_of(shards, name), shards_key(shards, name)};
 }
 
 struct entry *call_read(struct call *call, uint32_t index) {
-    struct shard *shard = shard_of_argument(call, index);
-    struct key key = key_of_argument(call, index);
-    struct entry *entry = database_find(shard->databases[call->database], &key, call->now_ms);
-    struct counters *counters = &call->worker->counters[shard->index];
+    struct located at = locate(call, index);
+    struct entry *entry = database_find(at.shard->databases[call->database], &at.key, call->now_ms);
+    struct counters *counters = &call->worker->counters[at.shard->index];
     counters_add(&counters->reads, 1);
     counters_add(entry != NULL ? &counters->hits : &counters->misses, 1);
     if (entry != NULL && !(call->command->flags & COMMAND_TOUCHES_NOTHING) &&
@@ -37,18 +39,18 @@ struct entry *call_read(struct call *call, uint32_t index) {
 }
 
 struct place call_write_in(struct call *call, uint32_t index, uint32_t database) {
-    struct shard *shard = shard_of_argument(call, index);
+    struct located at = locate(call, index);
     struct place place = {
-        .database = shard->databases[database],
+        .database = at.shard->databases[database],
         .reclaimer = &call->server->shards.reclaimer,
-        .key = key_of_argument(call, index),
+        .key = at.key,
         .now_ms = call->now_ms,
     };
     bool expired = false;
     place.entry = database_find_for_write(place.database, &place.key, call->now_ms, place.reclaimer,
                                           &expired);
-    if (expired) atomic_fetch_add_explicit(&shard->expired, 1, memory_order_relaxed);
-    counters_add(&call->worker->counters[shard->index].writes, 1);
+    if (expired) atomic_fetch_add_explicit(&at.shard->expired, 1, memory_order_relaxed);
+    counters_add(&call->worker->counters[at.shard->index].writes, 1);
     return place;
 }
 

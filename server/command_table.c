@@ -1,9 +1,9 @@
 /* Names to rows: open addressing over the first eight bytes of the name.
  *
- * A name is folded to lower case as one 64-bit number (its first eight bytes, shorter ones padded with
- * zero): most commands are then told apart by one multiplication, one probe and one comparison of
- * integers; only longer names compare their rest. The table is four times as large as its rows, so probes
- * rarely collide. */
+ * A name becomes one 64-bit number: its first eight bytes, shorter ones padded, with the bit set that tells upper from
+ * lower case. For letters that folds, exactly; other bytes it may confuse, so only a name of at most eight letters is
+ * settled by comparing the numbers, and any other by its text. So most commands take one multiplication, one
+ * probe and one comparison. The table is four times as large as its rows, so probes rarely collide. */
 #include "command_table.h"
 
 #include <string.h>
@@ -17,7 +17,8 @@ struct slot {
     uint64_t head;             /* first eight bytes of the name */
     const struct command *row; /* NULL: empty */
     uint32_t id;
-    uint32_t size; /* of the name */
+    uint16_t size;   /* of the name */
+    bool is_settled; /* by its head: at most eight letters, nothing else */
 };
 
 struct command_table {
@@ -33,17 +34,7 @@ static const struct command_group_rows *const groups[GROUPS] = {
     &commands_info,    &commands_config,     &commands_command, &commands_debug,
 };
 
-/* ASCII letters of eight bytes to lower case at once: bytes from 'A' to 'Z' get their sixth bit set. */
-static inline uint64_t fold_eight(uint64_t word) {
-    const uint64_t ones = UINT64_C(0x0101010101010101);
-    uint64_t low = word & (ones * 0x7f);
-    uint64_t at_least_a = low + ones * (0x80 - 'A');
-    uint64_t past_z = low + ones * (0x80 - 'Z' - 1);
-    uint64_t is_upper = at_least_a & ~past_z & ~word & (ones * 0x80);
-    return word | is_upper >> 2;
-}
-
-/* The first eight bytes, the rest zero. Names of four bytes and more take two loads that overlap instead
+/* The first eight bytes, padded and folded. Names of four bytes and more take two loads that overlap instead
  * of a loop. */
 static inline uint64_t head_of(struct bytes name) {
     uint64_t word = 0;
@@ -59,16 +50,16 @@ static inline uint64_t head_of(struct bytes name) {
         size_t middle = name.size / 2, last = name.size - 1;
         word = bytes[0] | (uint64_t)bytes[middle] << 8 * middle | (uint64_t)bytes[last] << 8 * last;
     }
-    return fold_eight(word);
+    return word | UINT64_C(0x2020202020202020);
 }
 
 static inline uint32_t slot_of(uint64_t head, size_t size) {
     return (uint32_t)((head ^ size) * UINT64_C(0x9e3779b97f4a7c15) >> 54) & (SLOTS - 1);
 }
 
-static bool is_named(const struct slot *slot, uint64_t head, struct bytes name) {
+static inline bool is_named(const struct slot *slot, uint64_t head, struct bytes name) {
     if (slot->head != head || slot->size != name.size) return false;
-    return name.size <= sizeof(head) || bytes_is(name, slot->row->name);
+    return slot->is_settled || bytes_is(name, slot->row->name);
 }
 
 struct command_found command_table_find(const struct command_table *table, struct bytes name) {
@@ -103,6 +94,13 @@ struct command_found command_table_find_full(const struct command_table *table, 
     return command_table_find_sub(table, container, bytes_of(bar + 1, name.size - size - 1));
 }
 
+static bool is_settled_by_head(struct bytes name) {
+    for (size_t i = 0; i < name.size; i++) {
+        if (name.data[i] < 'a' || name.data[i] > 'z') return false;
+    }
+    return name.size <= sizeof(uint64_t);
+}
+
 static void add_row(struct command_table *table, const struct command *row, uint32_t id) {
     struct bytes name = bytes_of_text(row->name);
     check(command_table_find(table, name).row == NULL);
@@ -111,7 +109,7 @@ static void add_row(struct command_table *table, const struct command *row, uint
     while (table->slots[i].row != NULL) {
         i = (i + 1) & (SLOTS - 1);
     }
-    table->slots[i] = (struct slot){head, row, id, (uint32_t)name.size};
+    table->slots[i] = (struct slot){head, row, id, (uint16_t)name.size, is_settled_by_head(name)};
     table->rows[id] = row;
 }
 

@@ -4,10 +4,10 @@
 
 #include "worker.h"
 
-/* When a request is parsed: find its row, route and hash its first key, and ask for the bucket's cache line. */
+/* When a request is parsed: find its row, see whether it is sound, route and hash its first key. */
 void dispatch_prepare(struct worker *worker, struct request *request);
-/* A little later: ask for the entry's. */
-void dispatch_prefetch(struct worker *worker, const struct request *request);
+/* When the batch is whole: ask for the memory of its first keys. */
+void dispatch_prefetch(const struct request *requests, uint32_t count);
 /* Run it: the reply is appended to the client's output. False when it could not run now (clients are
  * paused): try again later. */
 bool dispatch_run(struct worker *worker, const struct request *request);

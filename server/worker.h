@@ -1,7 +1,7 @@
 /* One thread, one engine, one loop: START READING HERE.
  *
- *      turn:  engine delivers what came ─▶ parse every request that is whole ─▶ route, hash, prefetch its bucket
- *             ─▶ prefetch entries ─▶ run in order, replies appended ─▶ one send a client, with the next turn's wait
+ *      turn:  engine delivers what came ─▶ parse every request that is whole ─▶ route, hash
+ *             ─▶ prefetch buckets, then entries ─▶ run in order, replies appended ─▶ one send a client, with the next turn's wait
  *
  * A worker runs what it reads, to completion; nothing is handed to another thread. It also keeps up its share of the
  * shards (index modulo workers): expiry and flushed memory, in bounded steps between turns. */
@@ -31,16 +31,18 @@ struct command_statistics {
         [COMMAND_HISTOGRAM]; /* by power of two of microseconds: bucket i holds times in (2^(i-1), 2^i] */
 };
 
-/* A parsed request, ready to run. */
+/* A parsed request, ready to run: a cache line. What follows from its row and its first key alone is reckoned once. */
 struct request {
     struct client *client;
     const struct command *row; /* NULL: unknown, or a protocol error of the client */
+    struct shard *shard;       /* of its first key; NULL: it has no key */
+    uint64_t hash;             /* of its first key */
+    size_t end;                /* offset in the client's view of what follows */
     uint32_t id;
     uint32_t first_argument; /* index into the worker's arguments */
     uint32_t argument_count;
-    uint32_t shard; /* of its first key */
-    size_t end;     /* offset in the client's view of what follows */
-    uint64_t hash;  /* of its first key */
+    uint32_t last_key; /* index of its last key: the first's where there is one */
+    bool is_sound;     /* a command we have, with as many arguments as it takes */
 };
 
 enum {

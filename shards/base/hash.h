@@ -11,10 +11,21 @@
 #include "bytes.h"
 
 /* 64-bit FNV-1a: h = 0xcbf29ce484222325; for each byte h = (h ^ byte) * 0x100000001b3. About four cycles a byte. */
+static inline uint64_t hash_fnv1a_byte(uint64_t hash, char byte) {
+    return (hash ^ (unsigned char)byte) * UINT64_C(0x100000001b3);
+}
 static inline uint64_t hash_fnv1a(struct bytes bytes) {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (size_t i = 0; i < bytes.size; i++) {
-        hash = (hash ^ (unsigned char)bytes.data[i]) * UINT64_C(0x100000001b3);
+    const char *at = bytes.data;
+    /* Four at a time: the loop's own three instructions would be as many as the hash's. */
+    for (size_t fours = bytes.size / 4; fours > 0; fours--, at += 4) {
+        hash = hash_fnv1a_byte(hash, at[0]);
+        hash = hash_fnv1a_byte(hash, at[1]);
+        hash = hash_fnv1a_byte(hash, at[2]);
+        hash = hash_fnv1a_byte(hash, at[3]);
+    }
+    for (size_t rest = bytes.size % 4; rest > 0; rest--, at++) {
+        hash = hash_fnv1a_byte(hash, *at);
     }
     return hash;
 }
