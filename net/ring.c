@@ -3,25 +3,13 @@
  * A turn: give the receive buffers of the last turn back ▸ settle every connection that changed (one SQE
  * each for what it lacks) ▸ submit all of that and wait, one io_uring_enter ▸ deliver all completions.
  *
- * Receiving: each connection has one multishot receive armed for as long as it lasts, which takes its
- * buffers from a ring that all share:
+ * Receiving: each connection has one multishot receive armed for as long as it lasts, which takes its buffers from those
+ * that all share (uring.h). An idle connection holds no buffer, and memory that was never received into is never
+ * resident. A receive that finds no buffer ends with ENOBUFS and starves its connection until the next turn, whose first
+ * act is to give all buffers back: nobody waits for another connection, and the data waits in the socket.
  *
- *     buffer ring (mapped, shared with the kernel)        area: receive_buffer_count × receive_buffer_bytes, mapped, untouched
- *     [ id ┆ id ┆ id ┆ … ]  ──kernel takes at head──▶     [ buffer 0 │ buffer 1 │ … ]
- *       ▲ tail: all that a turn delivered,                  ▲ `received` slices point here until the next turn
- *       └ given back by one store at the next turn's start ─┘
- *
- * An idle connection holds no buffer, and memory that was never received into is never resident. A receive
- * that finds no buffer ends with ENOBUFS and starves its connection until the next turn, whose first act
- * is to give all buffers back: nobody waits for another connection, and the data waits in the socket.
- *
- * How many and how large: 50 clients on loopback, 16 requests deep, Linux 6.18, two cores shared with
- * others; the engine's CPU a request. With PING every choice of 64 to 1024 buffers of 4 to 16 KiB lies
- * between 384 and 423 ns, without an order: no difference. With SETs of 1 KiB, which fill them, 64 x 4 KiB
- * starve 12000 times in 200000 requests, 64 x 8 KiB 5000 times, 256 never; 1024 x 16 KiB are no faster
- * (602 ns; 550 for 256 x 8 KiB) and leave 14 MiB resident instead of 4. So 256 x 8 KiB. System calls for
- * 100000 PINGs, under strace: 1201 in 1202 turns; epoll makes 12600. Yet the CPU is the same within the
- * spread (411 ns): on loopback nearly all of it is the kernel's TCP.
+ * System calls for 100000 PINGs, 50 clients, 16 requests deep, under strace: 1201 in 1202 turns; epoll makes 12600. Yet the
+ * CPU is the same within the spread (411 ns): on loopback nearly all of it is the kernel's TCP.
  *
  * Measured, echoing 64 bytes on 50 connections: 10,465 turns made 10,466 io_uring_enter (one is the
  * self-test's) and no other call. The engine takes 4.7 to 5.1 us of its processor an echo, epoll 5.3 to
@@ -53,8 +41,7 @@
  * Invariants:
  *   1. `operations` counts the SQEs and CQEs that carry the connection's address: it is released only at zero, and only from
  *      `settle`, when it is on no list.
- *   2. A buffer is the kernel's (in the ring or being filled) or in `used`, never both; `used` never holds more than all.
- *   3. What an SQE points to but the data of a send (message headers, slices) is ours again after its submission
+ *   2. What an SQE points to but the data of a send (message headers, slices) is ours again after its submission
  *      (IORING_FEAT_SUBMIT_STABLE); the data is the output's head, which stays until buffer_consume.
  *
  * Threads: the worker's, which created the ring (SINGLE_ISSUER); ring_wake any, by an eventfd that the ring reads.
@@ -77,24 +64,17 @@ struct engine *ring_create(const struct engine_options *options, char *text) {
 
 #include <assert.h>
 #include <errno.h>
-#include <liburing.h>
-#include <string.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "shards/base/check.h"
 #include "shards/base/memory.h"
+#include "uring.h"
 
 enum {
-    SUBMISSIONS = 256,     /* entries of the submission queue; more in a turn are submitted early */
-    MESSAGES_MAX = 64,     /* sends of several slices between two submissions */
-    SLICES_MAX = 16,       /* of one send */
-    BUFFER_GROUP = 0,      /* the one buffer ring's number */
-    BUFFERS_MAX = 32768,   /* the kernel's limit */
-    PROBE_TIMEOUT_S = 1,   /* a self-test that takes longer has failed */
-    PROBE_COMPLETIONS = 4, /* more than any kernel posts for it */
+    MESSAGES_MAX = 64, /* sends of several slices between two submissions */
+    SLICES_MAX = 16,   /* of one send */
 };
 
 /* What a completion points back to: an address, or a file descriptor shifted, with the kind of operation
@@ -122,24 +102,17 @@ struct ring_engine {
     struct engine base;
     const struct engine_events *events;
     void *context;
-    struct io_uring uring;
-    const char *flavour; /* what the kernel granted; NULL: no ring yet */
+    struct uring uring;
     int wake_fd;
     bool is_wake_armed;
-    bool has_delivered;  /* an event, before this turn's wait */
-    uint64_t wake_count; /* the eventfd is read into it */
-    struct io_uring_buf_ring *buffers;
-    char *area;
-    uint32_t buffer_count; /* immutable after creation, like the next */
-    uint32_t buffer_bytes;
+    bool has_delivered;             /* an event, before this turn's wait */
+    uint64_t wake_count;            /* the eventfd is read into it */
     struct connection_list changed; /* to settle */
     struct connection_list starved; /* to settle, once the buffers are back */
     int listeners[ENGINE_LISTENERS_MAX];
     int listener_count;
     int message_count;
     struct message messages[MESSAGES_MAX];
-    uint32_t used_count;
-    uint16_t used[]; /* buffers that this turn delivered */
 };
 
 static struct ring_engine *ring_of(struct engine *engine) {
@@ -149,16 +122,16 @@ static struct ring_engine *ring_of(struct engine *engine) {
 /* ---- Submissions ----------------------------------------------------------------------------- */
 
 static void submit_early(struct ring_engine *ring) {
-    io_uring_submit(&ring->uring);
-    if (io_uring_sq_ready(&ring->uring) == 0) ring->message_count = 0;
+    io_uring_submit(&ring->uring.ring);
+    if (io_uring_sq_ready(&ring->uring.ring) == 0) ring->message_count = 0;
 }
 
 /* NULL when the kernel takes no more just now: try again next turn. */
 static struct io_uring_sqe *next_submission(struct ring_engine *ring) {
-    struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->uring);
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->uring.ring);
     if (sqe != NULL) return sqe;
     submit_early(ring);
-    return io_uring_get_sqe(&ring->uring);
+    return io_uring_get_sqe(&ring->uring.ring);
 }
 
 static uint64_t tag_connection(const struct connection *connection, enum operation operation) {
@@ -197,9 +170,7 @@ static void release(struct ring_engine *ring, struct connection *connection) {
 static bool arm_receive(struct ring_engine *ring, struct connection *connection) {
     struct io_uring_sqe *sqe = next_submission(ring);
     if (sqe == NULL) return false;
-    io_uring_prep_recv_multishot(sqe, connection->fd, NULL, 0, 0);
-    sqe->flags |= IOSQE_BUFFER_SELECT;
-    sqe->buf_group = BUFFER_GROUP;
+    uring_prepare_receive(sqe, connection->fd);
     begin(connection, sqe, OPERATION_RECEIVE);
     connection->is_receiving = true;
     return true;
@@ -277,22 +248,6 @@ static void settle_changed(struct ring_engine *ring) {
     }
 }
 
-/* ---- Receive buffers ------------------------------------------------------------------------- */
-
-static char *buffer_at(const struct ring_engine *ring, uint32_t id) {
-    return ring->area + (size_t)id * ring->buffer_bytes;
-}
-
-static void return_buffers(struct ring_engine *ring) {
-    int mask = io_uring_buf_ring_mask(ring->buffer_count);
-    for (uint32_t i = 0; i < ring->used_count; i++) {
-        io_uring_buf_ring_add(ring->buffers, buffer_at(ring, ring->used[i]), ring->buffer_bytes,
-                              ring->used[i], mask, (int)i);
-    }
-    io_uring_buf_ring_advance(ring->buffers, (int)ring->used_count);
-    ring->used_count = 0;
-}
-
 /* ---- Completions of a connection ------------------------------------------------------------- */
 
 static void deliver(struct ring_engine *ring, struct connection *connection,
@@ -302,7 +257,7 @@ static void deliver(struct ring_engine *ring, struct connection *connection,
     engine_count(&connection->received_bytes, (uint64_t)cqe->res);
     engine_count(&ring->base.statistics.receives, 1);
     ring->events->received(ring->context, connection,
-                           bytes_of(buffer_at(ring, id), (size_t)cqe->res));
+                           bytes_of(uring_buffer(&ring->uring, id), (size_t)cqe->res));
 }
 
 /* A receive that is over: why, and does it begin again? */
@@ -322,8 +277,7 @@ static void on_receive_over(struct ring_engine *ring, struct connection *connect
 static void on_receive(struct ring_engine *ring, struct connection *connection,
                        const struct io_uring_cqe *cqe) {
     if (cqe->flags & IORING_CQE_F_BUFFER) {
-        check(ring->used_count < ring->buffer_count);
-        ring->used[ring->used_count++] = (uint16_t)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
+        uring_use_buffer(&ring->uring, cqe->flags >> IORING_CQE_BUFFER_SHIFT);
         deliver(ring, connection, cqe);
     }
     if (cqe->flags & IORING_CQE_F_MORE) return;
@@ -491,27 +445,27 @@ static void complete(struct ring_engine *ring, const struct io_uring_cqe *cqe) {
 /* Deliver what is there; one store gives the kernel the room back. What comes meanwhile is for the next turn. */
 static void reap(struct ring_engine *ring) {
     /* What the queue had no room for is kept by the kernel, and follows with the next wait. */
-    if (io_uring_cq_has_overflow(&ring->uring)) {
+    if (io_uring_cq_has_overflow(&ring->uring.ring)) {
         engine_count(&ring->base.statistics.overflows, 1);
     }
-    unsigned head, seen = 0, ready = io_uring_cq_ready(&ring->uring);
+    unsigned head, seen = 0, ready = io_uring_cq_ready(&ring->uring.ring);
     struct io_uring_cqe *cqe;
-    io_uring_for_each_cqe(&ring->uring, head, cqe) {
+    io_uring_for_each_cqe(&ring->uring.ring, head, cqe) {
         if (seen == ready) break;
         complete(ring, cqe);
         seen++;
     }
-    io_uring_cq_advance(&ring->uring, seen);
+    io_uring_cq_advance(&ring->uring.ring, seen);
 }
 
 /* The one system call of a turn. */
 static int submit_and_wait(struct ring_engine *ring, int timeout_ms) {
-    if (timeout_ms == 0) return io_uring_submit_and_get_events(&ring->uring);
-    if (timeout_ms < 0) return io_uring_submit_and_wait(&ring->uring, 1);
+    if (timeout_ms == 0) return io_uring_submit_and_get_events(&ring->uring.ring);
+    if (timeout_ms < 0) return io_uring_submit_and_wait(&ring->uring.ring, 1);
     struct __kernel_timespec timeout = {.tv_sec = timeout_ms / 1000,
                                         .tv_nsec = timeout_ms % 1000 * 1000000LL};
     struct io_uring_cqe *first;
-    return io_uring_submit_and_wait_timeout(&ring->uring, &first, 1, &timeout, NULL);
+    return io_uring_submit_and_wait_timeout(&ring->uring.ring, &first, 1, &timeout, NULL);
 }
 
 /* Of a submission and wait: time is over, a signal came, or the kernel wants its completions reaped first. */
@@ -524,13 +478,13 @@ static enum status ring_turn(struct engine *engine, int timeout_ms) {
     struct ring_engine *ring = ring_of(engine);
     engine_count(&engine->statistics.turns, 1);
     ring->has_delivered = false;
-    return_buffers(ring);
+    uring_return_buffers(&ring->uring);
     settle_changed(ring);
     arm_wake(ring);
     bool is_busy = ring->has_delivered || ring->changed.count > 0;
     int result = submit_and_wait(ring, is_busy ? 0 : timeout_ms);
     if (!is_ordinary(result)) return STATUS_FAILED;
-    if (io_uring_sq_ready(&ring->uring) == 0) ring->message_count = 0;
+    if (io_uring_sq_ready(&ring->uring.ring) == 0) ring->message_count = 0;
     reap(ring);
     return STATUS_OK;
 }
@@ -570,121 +524,7 @@ static void ring_close(struct engine *engine, struct connection *connection) {
     note_change(ring_of(engine), connection);
 }
 
-/* ---- Creation: the best the kernel grants ---------------------------------------------------- */
-
-struct flavour {
-    unsigned flags;
-    const char *text;
-};
-
-/* Best first. Deferred task run: completions are worked off when we wait, in one batch, and never
- * interrupt a command. */
-static const struct flavour flavours[] = {
-    {IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL,
-     "single issuer, deferred task run"},
-    {IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SUBMIT_ALL, "cooperative task run"},
-    {0, "plain"},
-};
-
-static int open_ring(struct ring_engine *ring, uint32_t completion_entries) {
-    unsigned completions = completion_entries > 0 ? completion_entries : ENGINE_COMPLETIONS;
-    unsigned submissions = completions < SUBMISSIONS ? completions : SUBMISSIONS;
-    int result = -EINVAL;
-    for (size_t i = 0; i < sizeof flavours / sizeof *flavours && result == -EINVAL; i++) {
-        struct io_uring_params parameters = {.flags = flavours[i].flags | IORING_SETUP_CQSIZE,
-                                             .cq_entries = completions};
-        result = io_uring_queue_init_params(submissions, &ring->uring, &parameters);
-        if (result == 0) ring->flavour = flavours[i].text;
-    }
-    if (result != 0) return result;
-    io_uring_register_ring_fd(
-        &ring->uring); /* saves a look-up a call; goes without where it is unknown */
-    const unsigned needed = IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE;
-    return (ring->uring.features & needed) == needed ? 0 : -EOPNOTSUPP;
-}
-
-static void *map(size_t bytes) {
-    void *mapped = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return mapped == MAP_FAILED ? NULL : mapped;
-}
-
-static size_t buffer_ring_bytes(const struct ring_engine *ring) {
-    return ring->buffer_count * sizeof(struct io_uring_buf);
-}
-
-static size_t area_bytes(const struct ring_engine *ring) {
-    return (size_t)ring->buffer_count * ring->buffer_bytes;
-}
-
-static int open_buffers(struct ring_engine *ring) {
-    ring->buffers = map(buffer_ring_bytes(ring));
-    ring->area = map(area_bytes(ring));
-    if (ring->buffers == NULL || ring->area == NULL) return -ENOMEM;
-    struct io_uring_buf_reg registration = {.ring_addr = (uint64_t)(uintptr_t)ring->buffers,
-                                            .ring_entries = ring->buffer_count,
-                                            .bgid = BUFFER_GROUP};
-    int result = io_uring_register_buf_ring(&ring->uring, &registration, 0);
-    if (result != 0) return result == -EINVAL ? -EOPNOTSUPP : result;
-    io_uring_buf_ring_init(ring->buffers);
-    for (uint32_t id = 0; id < ring->buffer_count; id++) {
-        ring->used[ring->used_count++] = (uint16_t)id;
-    }
-    return_buffers(ring);
-    return 0;
-}
-
-static int await_probe(struct ring_engine *ring) {
-    bool has_received = false;
-    for (int i = 0; i < PROBE_COMPLETIONS; i++) {
-        struct __kernel_timespec timeout = {.tv_sec = PROBE_TIMEOUT_S};
-        struct io_uring_cqe *cqe;
-        int result = io_uring_submit_and_wait_timeout(&ring->uring, &cqe, 1, &timeout, NULL);
-        if (result < 0 && result != -EINTR) return result == -ETIME ? -EOPNOTSUPP : result;
-        if (io_uring_cq_ready(&ring->uring) == 0) continue;
-        uint32_t flags = cqe->flags;
-        int size = cqe->res;
-        io_uring_cqe_seen(&ring->uring, cqe);
-        if (flags & IORING_CQE_F_BUFFER) {
-            has_received = has_received || (size == 1 && (flags & IORING_CQE_F_MORE) != 0);
-            ring->used[ring->used_count++] = (uint16_t)(flags >> IORING_CQE_BUFFER_SHIFT);
-        }
-        return_buffers(ring);
-        if ((flags & IORING_CQE_F_MORE) == 0) return has_received ? 0 : -EOPNOTSUPP;
-    }
-    return -EOPNOTSUPP;
-}
-
-/* Receive one byte and the end of a socket pair by multishot: what no feature bit tells. */
-static int probe_multishot(struct ring_engine *ring) {
-    int pair[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) return -errno;
-    struct connection probe = {.fd = pair[0]};
-    int result = -EIO;
-    if (write(pair[1], "?", 1) == 1 && shutdown(pair[1], SHUT_WR) == 0 &&
-        arm_receive(ring, &probe)) {
-        result = await_probe(ring);
-    }
-    close(pair[0]);
-    close(pair[1]);
-    return result;
-}
-
-static int open_wake(struct ring_engine *ring) {
-    ring->wake_fd = eventfd(
-        0, EFD_CLOEXEC); /* blocking: the ring waits for it, a non-blocking one fails at once */
-    return ring->wake_fd >= 0 ? 0 : -errno;
-}
-
-static int open_all(struct ring_engine *ring, uint32_t completion_entries) {
-    int result = open_ring(ring, completion_entries);
-    if (result == 0) result = open_buffers(ring);
-    if (result == 0) result = probe_multishot(ring);
-    if (result == 0) result = open_wake(ring);
-    return result;
-}
-
-/* ---- The end --------------------------------------------------------------------------------- */
+/* ---- Creation and the end -------------------------------------------------------------------- */
 
 /* Cancel what is armed, so that listeners' files aren't held by a ring that the kernel takes down at its
  * leisure; sockets that were accepted meanwhile have no other owner. */
@@ -692,62 +532,22 @@ static void quiesce(struct ring_engine *ring) {
     struct io_uring_sync_cancel_reg all = {.fd = -1,
                                            .flags =
                                                IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL,
-                                           .timeout = {.tv_sec = PROBE_TIMEOUT_S}};
-    io_uring_register_sync_cancel(&ring->uring, &all);
-    io_uring_submit_and_get_events(&ring->uring);
+                                           .timeout = {.tv_sec = URING_PATIENCE_S}};
+    io_uring_register_sync_cancel(&ring->uring.ring, &all);
+    io_uring_submit_and_get_events(&ring->uring.ring);
     unsigned head;
     struct io_uring_cqe *cqe;
-    io_uring_for_each_cqe(&ring->uring, head, cqe) {
+    io_uring_for_each_cqe(&ring->uring.ring, head, cqe) {
         if ((cqe->user_data & OPERATION_MASK) == OPERATION_ACCEPT && cqe->res >= 0) close(cqe->res);
     }
 }
 
 static void ring_destroy(struct engine *engine) {
     struct ring_engine *ring = ring_of(engine);
-    if (ring->flavour != NULL) {
-        quiesce(ring);
-        io_uring_queue_exit(&ring->uring);
-    }
-    if (ring->wake_fd >= 0) close(ring->wake_fd);
-    if (ring->area != NULL) munmap(ring->area, area_bytes(ring));
-    if (ring->buffers != NULL) munmap(ring->buffers, buffer_ring_bytes(ring));
+    quiesce(ring);
+    uring_release(&ring->uring);
+    close(ring->wake_fd);
     memory_free(ring);
-}
-
-/* ---- Words for the log ----------------------------------------------------------------------- */
-
-static int read_disabled_setting(void) {
-    int setting = -1;
-    FILE *file = fopen("/proc/sys/kernel/io_uring_disabled", "re");
-    if (file == NULL) return setting;
-    if (fscanf(file, "%d", &setting) != 1) setting = -1;
-    fclose(file);
-    return setting;
-}
-
-static void write_refusal(char *text, int error) {
-    char error_text[64];
-    const char *error_name = strerror_r(error, error_text, sizeof error_text);
-    int setting = error == EPERM ? read_disabled_setting() : 0;
-    const char *cause = "unexpected; please report it";
-    if (error == EPERM && setting > 0) {
-        snprintf(text, ENGINE_TEXT_MAX, "refused by the kernel: kernel.io_uring_disabled=%d",
-                 setting);
-        return;
-    }
-    if (error == EPERM)
-        cause = "refused by a seccomp profile, as containers have; allow io_uring_* there";
-    if (error == ENOMEM) cause = "out of memory, or of locked memory: raise ulimit -l";
-    if (error == ENOSYS) cause = "kernel too old, or a seccomp profile hides it";
-    if (error == EOPNOTSUPP) cause = "kernel too old: multishot receive needs Linux 6.0";
-    if (error == EMFILE || error == ENFILE) cause = "too many open files: raise ulimit -n";
-    snprintf(text, ENGINE_TEXT_MAX, "%s: %s", error_name, cause);
-}
-
-static void write_features(char *text, const struct ring_engine *ring) {
-    snprintf(text, ENGINE_TEXT_MAX,
-             "io_uring: %s, multishot accept and receive, %u x %u KiB provided buffers",
-             ring->flavour, (unsigned)ring->buffer_count, (unsigned)ring->buffer_bytes / 1024);
 }
 
 static const struct engine_operations operations = {
@@ -764,30 +564,32 @@ static const struct engine_operations operations = {
     .wake = ring_wake,
 };
 
+/* What can be refused: the ring, and the eventfd that wakes it. Blocking, for the ring waits for it: a non-blocking one
+ * would fail at once. */
+static bool open_parts(struct ring_engine *ring, const struct engine_options *options, char *text) {
+    if (!uring_open(&ring->uring, options, text)) return false;
+    ring->wake_fd = eventfd(0, EFD_CLOEXEC);
+    if (ring->wake_fd >= 0) return true;
+    uring_write_refusal(text, errno);
+    uring_release(&ring->uring);
+    return false;
+}
+
 struct engine *ring_create(const struct engine_options *options, char *text) {
-    uint32_t count = options->receive_buffer_count;
-    check(count > 0 && count <= BUFFERS_MAX && (count & (count - 1)) == 0);
-    check(options->receive_buffer_bytes > 0);
-    struct ring_engine *ring = memory_allocate_zeroed(sizeof *ring + count * sizeof *ring->used);
+    struct ring_engine *ring = memory_allocate_zeroed(sizeof *ring);
     if (ring == NULL) {
-        write_refusal(text, ENOMEM);
+        uring_write_refusal(text, ENOMEM);
         return NULL;
     }
     ring->base.operations = &operations;
     ring->events = options->events;
     ring->context = options->context;
-    ring->wake_fd = -1;
-    ring->buffer_count = count;
-    ring->buffer_bytes = options->receive_buffer_bytes;
     connection_list_init(&ring->changed, LINK_CHANGED);
     connection_list_init(&ring->starved, LINK_STARVED);
-    int result = open_all(ring, options->completion_entries);
-    if (result != 0) {
-        write_refusal(text, -result);
-        ring_destroy(&ring->base);
+    if (!open_parts(ring, options, text)) {
+        memory_free(ring);
         return NULL;
     }
-    write_features(text, ring);
     return &ring->base;
 }
 
