@@ -59,6 +59,7 @@ struct config {
     config_field databases;
     config_field maxmemory, maxmemory_policy;
     config_field hz, active_expire_effort;
+    config_field ttl_jitter_percent;
     config_field lazyfree_lazy_user_del, lazyfree_lazy_user_flush;
     config_field lazyfree_lazy_expire, lazyfree_lazy_server_del;
     /* Persistence */

@@ -54,7 +54,7 @@ static void expire(struct call *call, int64_t unit_ms, bool is_absolute) {
     int64_t number, deadline_ms;
     unsigned conditions;
     if (!call_integer(call, 2, &number) || !read_expire_conditions(call, &conditions)) return;
-    if (!expiry_deadline(number, unit_ms, is_absolute, call->now_ms, &deadline_ms)) {
+    if (!expiry_deadline(call, number, unit_ms, is_absolute, &deadline_ms)) {
         reply_error_format(call->reply, "ERR invalid expire time in '%s' command",
                            call->command->name);
         return;

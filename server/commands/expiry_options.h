@@ -29,7 +29,7 @@ bool expiry_option_take(const struct call *call, uint32_t *index, unsigned allow
                         struct expiry_option *option);
 /* Read the number. False: an error was replied. */
 bool expiry_option_resolve(struct call *call, struct expiry_option *option);
-/* A number of `unit_ms` from now, or of the epoch when `is_absolute`, as Unix time in milliseconds. False
- * when it is out of range. */
-bool expiry_deadline(int64_t number, int64_t unit_ms, bool is_absolute, int64_t now_ms,
+/* A number of `unit_ms` from now (less the jitter that is configured), or of the epoch when `is_absolute`, as Unix time in
+ * milliseconds. False when it is out of range. */
+bool expiry_deadline(struct call *call, int64_t number, int64_t unit_ms, bool is_absolute,
                      int64_t *deadline_ms);

@@ -93,12 +93,50 @@ static void a_sweep_does_not_stop_the_world(void **state) {
     redisFree(context);
 }
 
+enum { JITTERED = 200, TTL_MS = 1000000, JITTER_PERCENT = 20 };
+
+/* The shortest and the longest of what is left to some keys, each given its time by `command`. */
+static void set_and_range(struct wire *wire, const char *command, long long *least,
+                          long long *most) {
+    *least = INT64_MAX;
+    *most = 0;
+    for (int i = 0; i < JITTERED; i++) {
+        wire_expect(wire, command, "+OK");
+        long long left = wire_ask_integer(wire, "PTTL jittered");
+        if (left < *least) *least = left;
+        if (left > *most) *most = left;
+    }
+}
+
+static void a_time_to_live_is_shortened_by_chance_on_request(void **state) {
+    struct wire *wire = wire_connect(*state);
+    long long least, most;
+    int64_t before_ms = now_ms();
+    set_and_range(wire, "SET jittered value EX 1000", &least, &most);
+    assert_true(most <= TTL_MS && least >= TTL_MS - (now_ms() - before_ms) - 1);
+
+    wire_expect(wire, "CONFIG SET ttl-jitter-percent 20", "+OK");
+    set_and_range(wire, "SET jittered value EX 1000", &least, &most);
+    /* That 200 draws leave out a quarter of the range at either end happens once in 10^25 times. */
+    long long spread = TTL_MS / 100 * JITTER_PERCENT;
+    assert_true(least >= TTL_MS - spread - (now_ms() - before_ms) - 1);
+    assert_true(least < TTL_MS - spread * 3 / 4);
+    assert_true(most <= TTL_MS && most > TTL_MS - spread / 4 - (now_ms() - before_ms) - 1);
+
+    wire_expect(wire, "SET jittered value PXAT 4102444800000", "+OK");
+    assert_int_equal(wire_ask_integer(wire, "PEXPIRETIME jittered"), 4102444800000);
+    wire_expect(wire, "CONFIG SET ttl-jitter-percent 0", "+OK");
+    wire_expect(wire, "DEL jittered", ":1");
+    wire_close(wire);
+}
+
 int main(void) {
     test_server_require();
     const struct CMUnitTest tests[] = {
         TEST_WITH_SERVER(keys_nobody_asks_for_are_removed_soon_after_their_time, NULL),
         TEST_WITH_SERVER(keys_set_anew_outlive_their_old_deadline, NULL),
         TEST_WITH_SERVER(a_sweep_does_not_stop_the_world, NULL),
+        TEST_WITH_SERVER(a_time_to_live_is_shortened_by_chance_on_request, NULL),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
