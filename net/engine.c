@@ -16,3 +16,15 @@ struct engine *engine_create(enum engine_kind kind, const struct engine_options 
     }
     return poll;
 }
+
+void engine_count_received(struct engine *engine, struct connection *connection, size_t size) {
+    engine_count(&connection->received_bytes, size);
+    engine_count(&engine->statistics.received_bytes, size);
+    engine_count(&engine->statistics.receives, 1);
+}
+
+void engine_count_sent(struct engine *engine, struct connection *connection, size_t size) {
+    engine_count(&connection->sent_bytes, size);
+    engine_count(&engine->statistics.sent_bytes, size);
+    engine_count(&engine->statistics.sends, 1);
+}

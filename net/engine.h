@@ -53,10 +53,11 @@ enum {
     ENGINE_LISTENERS_MAX = 32, /* listening sockets of one engine */
 };
 
-struct engine_statistics {      /* atomic, relaxed: written by the worker, read by any thread */
-    _Atomic uint64_t turns;     /* engine_turn was called */
-    _Atomic uint64_t receives;  /* `received` events */
-    _Atomic uint64_t sends;     /* sends that took bytes */
+struct engine_statistics {     /* atomic, relaxed: written by the worker, read by any thread */
+    _Atomic uint64_t turns;    /* engine_turn was called */
+    _Atomic uint64_t receives; /* `received` events */
+    _Atomic uint64_t sends;    /* sends that took bytes */
+    _Atomic uint64_t received_bytes, sent_bytes;
     _Atomic uint64_t starved;   /* receives that found no buffer */
     _Atomic uint64_t overflows; /* turns that found the completion queue too small */
     _Atomic uint64_t rearms;    /* operations that had to be begun again, besides the first time */
@@ -73,6 +74,10 @@ struct engine {
     const struct engine_operations *operations;
     struct engine_statistics statistics;
 };
+
+/* For the implementations: so many bytes came, or went. */
+void engine_count_received(struct engine *engine, struct connection *connection, size_t size);
+void engine_count_sent(struct engine *engine, struct connection *connection, size_t size);
 
 /* What each implementation fills in; callers use the functions below. */
 struct engine_operations {

@@ -165,8 +165,7 @@ static void flush(struct poll_engine *poll, struct connection *connection) {
         connection_list_push(&poll->changed, connection);
     }
     if (size == 0) return;
-    engine_count(&connection->sent_bytes, size);
-    engine_count(&poll->base.statistics.sends, 1);
+    engine_count_sent(&poll->base, connection, size);
     poll->has_delivered = true;
     poll->events->sent(poll->context, connection);
 }
@@ -185,8 +184,7 @@ static bool receive(struct poll_engine *poll, struct connection *connection, siz
     }
     size_t used = ((size_t)size + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
     poll->area_used += used;
-    engine_count(&connection->received_bytes, (uint64_t)size);
-    engine_count(&poll->base.statistics.receives, 1);
+    engine_count_received(&poll->base, connection, (size_t)size);
     poll->events->received(poll->context, connection, bytes_of(place, (size_t)size));
     return (size_t)size == share || !connection->is_receiving;
 }

@@ -254,8 +254,7 @@ static void deliver(struct ring_engine *ring, struct connection *connection,
                     const struct io_uring_cqe *cqe) {
     uint32_t id = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
     if (cqe->res <= 0 || connection->is_closing) return;
-    engine_count(&connection->received_bytes, (uint64_t)cqe->res);
-    engine_count(&ring->base.statistics.receives, 1);
+    engine_count_received(&ring->base, connection, (size_t)cqe->res);
     ring->events->received(ring->context, connection,
                            bytes_of(uring_buffer(&ring->uring, id), (size_t)cqe->res));
 }
@@ -300,8 +299,7 @@ static void on_send(struct ring_engine *ring, struct connection *connection, int
         fail_send(ring, connection, -result);
     } else {
         buffer_consume(&connection->output, (size_t)result);
-        engine_count(&connection->sent_bytes, (uint64_t)result);
-        engine_count(&ring->base.statistics.sends, 1);
+        engine_count_sent(&ring->base, connection, (size_t)result);
     }
     if (!connection->is_closing) ring->events->sent(ring->context, connection);
 }

@@ -95,21 +95,20 @@ static void gather_engine(struct metrics *metrics, const struct engine_statistic
     metrics->turns += (int64_t)LOAD(statistics->turns);
     metrics->receives += (int64_t)LOAD(statistics->receives);
     metrics->sends += (int64_t)LOAD(statistics->sends);
+    metrics->received_bytes += (int64_t)LOAD(statistics->received_bytes);
+    metrics->sent_bytes += (int64_t)LOAD(statistics->sent_bytes);
     metrics->starved += (int64_t)LOAD(statistics->starved);
     metrics->overflows += (int64_t)LOAD(statistics->overflows);
     metrics->rearms += (int64_t)LOAD(statistics->rearms);
 }
 
-/* The connected ones; what those that left were sent is the worker's. */
 static void gather_clients(struct metrics *metrics, struct worker *worker) {
-    uint64_t sent = 0, held = 0;
+    uint64_t held = 0;
     pthread_mutex_lock(&worker->registry);
     for (const struct client *client = worker->clients; client != NULL; client = client->next) {
-        sent += LOAD(client->connection.sent_bytes);
         held += sizeof(*client) + LOAD(client->held_bytes) + LOAD(client->output_bytes);
     }
     pthread_mutex_unlock(&worker->registry);
-    metrics->sent_bytes += (int64_t)sent;
     metrics->client_bytes += (int64_t)held;
 }
 
@@ -119,8 +118,9 @@ static void gather_workers(struct metrics *metrics, struct server *server) {
         metrics->commands += (int64_t)LOAD(worker->command_count);
         metrics->errors += (int64_t)LOAD(worker->errors.total);
         metrics->batches += (int64_t)LOAD(worker->batches);
-        metrics->received_bytes += (int64_t)LOAD(worker->received_bytes);
-        metrics->sent_bytes += (int64_t)LOAD(worker->sent_bytes);
+        metrics->commands_per_s += (int64_t)rate_per_second(&worker->command_rate);
+        metrics->received_per_s += (int64_t)rate_per_second(&worker->received_rate);
+        metrics->sent_per_s += (int64_t)rate_per_second(&worker->sent_rate);
         gather_clients(metrics, worker);
         metrics->query_limit_closed += (int64_t)LOAD(worker->closed_query_limit);
         metrics->output_limit_closed += (int64_t)LOAD(worker->closed_output_limit);
@@ -273,7 +273,7 @@ static void reset_worker(struct worker *worker, uint32_t command_count) {
 }
 
 /* Other workers may be counting: of what they count at this moment some is kept and some lost, which is all that a
- * reset can promise without stopping them. Bytes are not reset: they are counted by each connection. */
+ * reset can promise without stopping them. What the engines count is theirs, and not reset. */
 void metrics_reset(struct server *server, int64_t now_ms) {
     counters_reset(&server->shards.counters);
     for (uint32_t i = 0; i < server->worker_count; i++) {

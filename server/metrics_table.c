@@ -71,6 +71,17 @@ static void write_listeners(const struct metrics *metrics, struct text *out) {
     }
 }
 
+/* ---- Stats ----------------------------------------------------------------------------------- */
+
+/* Redis's "kbps" are 1024 bytes a second. */
+static void write_received_rate(const struct metrics *metrics, struct text *out) {
+    text_format(out, "%.2f", (double)metrics->received_per_s / 1024);
+}
+
+static void write_sent_rate(const struct metrics *metrics, struct text *out) {
+    text_format(out, "%.2f", (double)metrics->sent_per_s / 1024);
+}
+
 /* ---- Memory ---------------------------------------------------------------------------------- */
 
 static void write_share(int64_t part, int64_t whole, struct text *out) {
@@ -274,8 +285,15 @@ const struct metric metrics_rows[] = {
 
     {METRICS_STATS, "total_connections_received", NUMBER(connections_received)},
     {METRICS_STATS, "total_commands_processed", NUMBER(commands)},
+    {METRICS_STATS, "instantaneous_ops_per_sec", NUMBER(commands_per_s)},
     {METRICS_STATS, "total_net_input_bytes", NUMBER(received_bytes)},
     {METRICS_STATS, "total_net_output_bytes", NUMBER(sent_bytes)},
+    {METRICS_STATS, "total_net_repl_input_bytes", .fixed = "0"},
+    {METRICS_STATS, "total_net_repl_output_bytes", .fixed = "0"},
+    {METRICS_STATS, "instantaneous_input_kbps", .value = write_received_rate},
+    {METRICS_STATS, "instantaneous_output_kbps", .value = write_sent_rate},
+    {METRICS_STATS, "instantaneous_input_repl_kbps", .fixed = "0.00"},
+    {METRICS_STATS, "instantaneous_output_repl_kbps", .fixed = "0.00"},
     {METRICS_STATS, "rejected_connections", NUMBER(connections_rejected)},
     {METRICS_STATS, "sync_full", .fixed = "0"},
     {METRICS_STATS, "sync_partial_ok", .fixed = "0"},

@@ -138,7 +138,6 @@ static void on_received(void *context, struct connection *connection, struct byt
     struct worker *worker = context;
     freshen(worker);
     worker->has_received = true;
-    counters_add(&worker->received_bytes, bytes.size);
     batch_receive(worker, (struct client *)connection, bytes);
 }
 
@@ -177,8 +176,6 @@ static void on_released(void *context, struct connection *connection) {
     struct worker *worker = context;
     struct client *client = (struct client *)connection;
     check(!client->is_touched && client->batched == 0);
-    counters_add(&worker->sent_bytes,
-                 atomic_load_explicit(&connection->sent_bytes, memory_order_relaxed));
     free_client(client);
     admission_leave(worker->server, worker);
 }
@@ -307,8 +304,20 @@ static void keep_up(struct worker *worker) {
     }
 }
 
+static void take_rate(struct rate *rate, const _Atomic uint64_t *counter, int64_t now_ms) {
+    rate_update(rate, atomic_load_explicit(counter, memory_order_relaxed), now_ms);
+}
+
+static void take_rates(struct worker *worker) {
+    const struct engine_statistics *statistics = &worker->engine->statistics;
+    take_rate(&worker->command_rate, &worker->command_count, worker->now_ms);
+    take_rate(&worker->received_rate, &statistics->received_bytes, worker->now_ms);
+    take_rate(&worker->sent_rate, &statistics->sent_bytes, worker->now_ms);
+}
+
 static void tick(struct worker *worker) {
     worker->next_tick_ms = worker->now_ms + TICK_MS;
+    take_rates(worker);
     keep_up(worker);
     close_idle_clients(worker);
     int64_t until_ms = atomic_load_explicit(&worker->server->pause_until_ms, memory_order_relaxed);

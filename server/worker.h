@@ -18,6 +18,7 @@
 #include "errors.h"
 #include "net/engine.h"
 #include "net/mailbox.h"
+#include "rate.h"
 #include "shards/shards.h"
 
 struct server;
@@ -95,7 +96,7 @@ struct worker {
     struct command_statistics *commands; /* by command id */
     struct errors errors;                /* by code */
     _Atomic uint64_t command_count, batches;
-    _Atomic uint64_t received_bytes, sent_bytes;
+    struct rate command_rate, received_rate, sent_rate; /* taken at each tick */
     _Atomic uint64_t closed_output_limit, closed_query_limit, closed_idle;
 };
 

@@ -267,6 +267,17 @@ static void keys_of_every_size_are_told_apart(void **state) {
     redisFree(context);
 }
 
+static void info_tells_how_many_commands_run_a_second(void **state) {
+    enum { ASKED_MAX = 1000000 };
+    struct wire *wire = wire_connect(*state);
+    long long per_second = 0;
+    for (int i = 0; i < ASKED_MAX && per_second == 0; i++) {
+        per_second = wire_ask_field(wire, "INFO stats", "instantaneous_ops_per_sec");
+    }
+    assert_true(per_second > 0);
+    wire_close(wire);
+}
+
 int main(void) {
     test_server_require();
     const struct CMUnitTest tests[] = {
@@ -279,6 +290,7 @@ int main(void) {
         TEST_WITH_SERVER(a_reply_is_as_of_its_command_whatever_is_written_next, NULL),
         TEST_WITH_SERVER(a_large_value_can_be_appended_to_and_cut, NULL),
         TEST_WITH_SERVER(keys_of_every_size_are_told_apart, NULL),
+        TEST_WITH_SERVER(info_tells_how_many_commands_run_a_second, NULL),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
