@@ -1,29 +1,22 @@
 /* A load that costs little: requests are pre-built text with a key's digits written in, replies are
- * skipped rather than parsed, and the bytes travel through sherd's own engines (net/engine.h), so one core
+ * counted rather than parsed, and the bytes travel through sherd's own engines (net/engine.h), so one core
  * of it fills one core of a server.
  *
  * Closed loop: each connection sends `depth` requests at once and the next ones when all are answered, as
  * redis-benchmark -P does. Open loop (--rate): requests are due at fixed times whether or not earlier ones
  * were answered; latency counts from when a request was due, so a stall is felt by all that it delayed (no
  * "coordinated omission", Gil Tene). The clock is read once a turn. */
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "bench/bench.h"
 #include "bench/histogram.h"
 #include "bench/keys.h"
 #include "bench/options.h"
+#include "bench/protocol.h"
+#include "bench/target.h"
 #include "net/engine.h"
 #include "server/clock.h"
 #include "shards/base/memory.h"
@@ -37,8 +30,8 @@ enum {
 };
 
 struct load_options {
-    const char *host, *unix_path;
-    long long port, threads, connections, depth, keys, value_bytes, get_percent, seconds;
+    struct target target;
+    long long threads, connections, depth, keys, value_bytes, get_percent, seconds;
     double zipf, rate;
     bool fills, prints_json;
 };
@@ -47,12 +40,16 @@ struct load;
 
 struct load_connection {
     struct connection connection; /* first */
-    uint64_t skip;                /* bytes of a bulk reply still to come, its line end included */
-    char line[32];                /* the header that isn't whole yet */
-    uint32_t line_size;
+    struct reply_reader replies;
     uint32_t in_flight;
     uint32_t oldest;  /* of `sent_ns` */
     int64_t *sent_ns; /* a ring of `depth_max` */
+};
+
+/* A request that is sent over and over, with another key written in. */
+struct request_text {
+    char *text;
+    size_t size, key; /* where the key stands */
 };
 
 /* One thread. */
@@ -64,8 +61,7 @@ struct load {
     uint32_t connection_count, depth_max, next_connection;
     struct keys keys;
     struct random coin;
-    char *set_text, *get_text;
-    size_t set_size, get_size, set_key, get_key; /* sizes, and where the key stands */
+    struct request_text get, set;
     int64_t now_ns, start_ns, end_ns;
     double interval_ns, due_ns; /* open loop */
     uint64_t fill_next, fill_end;
@@ -76,22 +72,29 @@ struct load {
 
 /* ---- Requests -------------------------------------------------------------------------------- */
 
-static bool build_requests(struct load *load) {
-    size_t value_size = (size_t)load->options->value_bytes;
-    load->get_text = malloc(64);
-    load->set_text = malloc(value_size + 128);
-    if (load->get_text == NULL || load->set_text == NULL) return false;
-    load->get_size = (size_t)sprintf(load->get_text, "*2\r\n$3\r\nGET\r\n$16\r\nkey:%012d\r\n", 0);
-    load->get_key = load->get_size - 2 - KEYS_NAME_BYTES;
-    size_t head = (size_t)sprintf(load->set_text, "*3\r\n$3\r\nSET\r\n$16\r\nkey:%012d\r\n$%zu\r\n",
-                                  0, value_size);
-    load->set_key = (size_t)(strstr(load->set_text, "key:") - load->set_text);
-    for (size_t i = 0; i < value_size; i++) {
-        load->set_text[head + i] = (char)('a' + i % 26);
+static bool build_request(struct request_text *built, const struct protocol *protocol,
+                          enum request_kind kind, size_t value_bytes) {
+    char key[KEYS_NAME_BYTES];
+    keys_write_name(key, 0);
+    struct request request = {
+        .kind = kind, .key = bytes_of(key, sizeof(key)), .value_bytes = value_bytes};
+    built->text = malloc(REQUEST_HEAD_MAX + value_bytes + PROTOCOL_LINE_END.size);
+    if (built->text == NULL) return false;
+    built->size = protocol->write_head(built->text, &request);
+    built->key = (size_t)(strstr(built->text, "key:") - built->text);
+    if (kind != REQUEST_SET) return true;
+    for (size_t i = 0; i < value_bytes; i++) {
+        built->text[built->size++] = (char)('a' + i % 26);
     }
-    memcpy(load->set_text + head + value_size, "\r\n", 2);
-    load->set_size = head + value_size + 2;
+    memcpy(built->text + built->size, PROTOCOL_LINE_END.data, PROTOCOL_LINE_END.size);
+    built->size += PROTOCOL_LINE_END.size;
     return true;
+}
+
+static bool build_requests(struct load *load) {
+    const struct protocol *protocol = load->options->target.protocol;
+    return build_request(&load->get, protocol, REQUEST_GET, 0) &&
+           build_request(&load->set, protocol, REQUEST_SET, (size_t)load->options->value_bytes);
 }
 
 static void add_request(struct load *load, struct load_connection *to, int64_t sent_ns) {
@@ -104,9 +107,9 @@ static void add_request(struct load *load, struct load_connection *to, int64_t s
         key = keys_next(&load->keys);
         is_set = random_below(&load->coin, 100) >= (uint64_t)load->options->get_percent;
     }
-    char *text = is_set ? load->set_text : load->get_text;
-    keys_write_name(text + (is_set ? load->set_key : load->get_key), key);
-    buffer_append(&to->connection.output, bytes_of(text, is_set ? load->set_size : load->get_size));
+    const struct request_text *request = is_set ? &load->set : &load->get;
+    keys_write_name(request->text + request->key, key);
+    buffer_append(&to->connection.output, bytes_of(request->text, request->size));
     to->sent_ns[(to->oldest + to->in_flight++) % load->depth_max] = sent_ns;
 }
 
@@ -136,52 +139,24 @@ static void send_due(struct load *load) {
 
 /* ---- Replies --------------------------------------------------------------------------------- */
 
-static void count_reply(struct load *load, struct load_connection *from) {
+static void count_reply(struct load *load, struct load_connection *from, enum reply_kind kind) {
     int64_t sent_ns = from->sent_ns[from->oldest];
     from->oldest = (from->oldest + 1) % load->depth_max;
     from->in_flight--;
+    if (kind == REPLY_ERROR) load->errors++;
     if (!load->is_measuring) return;
     load->done++;
     histogram_add(&load->histogram, (uint64_t)(load->now_ns - sent_ns), 1);
-}
-
-/* A header line is whole: a reply is complete, or its bulk follows. */
-static void take_line(struct load *load, struct load_connection *from) {
-    from->line[from->line_size < sizeof(from->line) ? from->line_size : sizeof(from->line) - 1] = 0;
-    from->line_size = 0;
-    if (from->line[0] == '-') load->errors++;
-    long size = from->line[0] == '$' ? strtol(from->line + 1, NULL, 10) : -1;
-    if (size >= 0) {
-        from->skip = (uint64_t)size + 2;
-    } else {
-        count_reply(load, from);
-    }
-}
-
-static void take_bytes(struct load *load, struct load_connection *from, struct bytes bytes) {
-    while (bytes.size != 0) {
-        if (from->skip != 0) {
-            size_t taken = from->skip < bytes.size ? from->skip : bytes.size;
-            bytes = bytes_of(bytes.data + taken, bytes.size - taken);
-            from->skip -= taken;
-            if (from->skip == 0) count_reply(load, from);
-            continue;
-        }
-        const char *end = memchr(bytes.data, '\n', bytes.size);
-        size_t size = end != NULL ? (size_t)(end - bytes.data) + 1 : bytes.size;
-        for (size_t i = 0; i < size && from->line_size < sizeof(from->line) - 1; i++) {
-            from->line[from->line_size++] = bytes.data[i];
-        }
-        bytes = bytes_of(bytes.data + size, bytes.size - size);
-        if (end != NULL) take_line(load, from);
-    }
 }
 
 static void on_received(void *context, struct connection *connection, struct bytes bytes) {
     struct load *load = context;
     struct load_connection *from = (struct load_connection *)connection;
     load->now_ns = clock_monotonic_ns();
-    take_bytes(load, from, bytes);
+    enum reply_kind kind;
+    while (reply_next(&from->replies, load->options->target.protocol, &bytes, &kind)) {
+        count_reply(load, from, kind);
+    }
     bool is_open = load->interval_ns > 0 && !load->is_filling;
     if (from->in_flight == 0 && !is_open) send_round(load, from);
 }
@@ -209,40 +184,11 @@ static const struct engine_events events = {.received = on_received,
 
 /* ---- Connecting ------------------------------------------------------------------------------ */
 
-static int connect_unix(const char *path) {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0) return fd;
-    if (fd >= 0) close(fd);
-    return -1;
-}
-
-static int connect_tcp(const char *host, long long port) {
-    char service[16];
-    snprintf(service, sizeof(service), "%lld", port);
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
-    if (getaddrinfo(host, service, &hints, &found) != 0) return -1;
-    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int one = 1;
-    bool is_connected = fd >= 0 && connect(fd, found->ai_addr, found->ai_addrlen) == 0 &&
-                        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) == 0;
-    freeaddrinfo(found);
-    if (is_connected) return fd;
-    if (fd >= 0) close(fd);
-    return -1;
-}
-
 static bool connect_all(struct load *load) {
-    const struct load_options *options = load->options;
     for (uint32_t i = 0; i < load->connection_count; i++) {
         struct load_connection *made = &load->connections[i];
-        int fd = options->unix_path != NULL ? connect_unix(options->unix_path)
-                                            : connect_tcp(options->host, options->port);
-        if (fd < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
-            fprintf(stderr, "sherd-bench: can't connect: %s\n", strerror(errno));
-            return false;
-        }
+        int fd = target_connect(&load->options->target);
+        if (fd < 0) return false;
         connection_init(&made->connection, fd, &load->buffers, 0);
         made->sent_ns = calloc(load->depth_max, sizeof(*made->sent_ns));
         if (made->sent_ns == NULL || engine_attach(load->engine, &made->connection) != STATUS_OK)
@@ -358,8 +304,7 @@ static void prepare(struct load *load, const struct load_options *options, uint3
 }
 
 int load_run(int argc, char **argv) {
-    struct load_options options = {.host = "127.0.0.1",
-                                   .port = 6379,
+    struct load_options options = {.target = target_default(),
                                    .threads = 1,
                                    .connections = 50,
                                    .depth = 1,
@@ -368,9 +313,10 @@ int load_run(int argc, char **argv) {
                                    .get_percent = 90,
                                    .seconds = 5};
     const struct option_row rows[] = {
-        {"--host", OPTION_TEXT, &options.host},
-        {"--port", OPTION_NUMBER, &options.port},
-        {"--unix", OPTION_TEXT, &options.unix_path},
+        {"--host", OPTION_TEXT, &options.target.host},
+        {"--port", OPTION_NUMBER, &options.target.port},
+        {"--unix", OPTION_TEXT, &options.target.unix_path},
+        {"--protocol", OPTION_TEXT, &options.target.protocol_name},
         {"--threads", OPTION_NUMBER, &options.threads},
         {"--connections", OPTION_NUMBER, &options.connections},
         {"--depth", OPTION_NUMBER, &options.depth},
@@ -384,6 +330,7 @@ int load_run(int argc, char **argv) {
         {"--json", OPTION_SWITCH, &options.prints_json},
     };
     if (!options_read(argc, argv, rows, sizeof(rows) / sizeof(rows[0]))) return EXIT_FAILURE;
+    if (!target_is_known(&options.target)) return EXIT_FAILURE;
     if (options.threads < 1 || options.depth < 1 || options.keys < 1 || options.value_bytes < 0 ||
         options.value_bytes > VALUE_BYTES_MAX || options.connections < 1 || options.seconds < 0) {
         fputs("sherd-bench: threads, depth, keys and connections are at least 1, values at most 1 "

@@ -7,9 +7,10 @@
 #include "bench/bench.h"
 
 static const struct bench benches[] = {
-    {"load", "drive a RESP server over the network and report throughput and latency",
+    {"load", "drive a server over the network and report throughput and latency",
      "  --host H --port P      where the server listens (127.0.0.1 6379)\n"
      "  --unix PATH            ... or its Unix socket\n"
+     "  --protocol P           what it speaks: resp or memcached's text (resp)\n"
      "  --threads N            load threads, one engine each (1)\n"
      "  --connections N        over all threads (50)\n"
      "  --depth N              requests in flight a connection: the pipeline (1)\n"
