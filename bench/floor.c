@@ -24,6 +24,22 @@ struct floor_connection {
     struct connection connection; /* first */
 };
 
+/* As in server/call.c: a large value is sent from where it lies. */
+enum { REFERENCE_MIN = 16 * 1024 };
+
+static void keep_reply(void *reply) {
+    (void)reply;
+}
+
+static void answer_get(const struct floor *floor, struct buffer *output) {
+    struct bytes reply = bytes_of(floor->get_reply, floor->get_reply_size);
+    if (reply.size >= REFERENCE_MIN) {
+        buffer_append_reference(output, reply, keep_reply, NULL);
+    } else {
+        buffer_append(output, reply);
+    }
+}
+
 /* A request of sherd-bench load begins with '*', and nothing else in it is one: requests are counted
  * by that byte. */
 static void on_received(void *context, struct connection *connection, struct bytes bytes) {
@@ -31,9 +47,11 @@ static void on_received(void *context, struct connection *connection, struct byt
     const char *at = bytes.data, *end = bytes.data + bytes.size;
     while (at < end && (at = memchr(at, '*', (size_t)(end - at))) != NULL) {
         bool is_set = at + 1 < end && at[1] == '3';
-        buffer_append(&connection->output, is_set
-                                               ? BYTES("+OK\r\n")
-                                               : bytes_of(floor->get_reply, floor->get_reply_size));
+        if (is_set) {
+            buffer_append(&connection->output, BYTES("+OK\r\n"));
+        } else {
+            answer_get(floor, &connection->output);
+        }
         at += 24; /* the shortest request is longer */
     }
     if (!buffer_is_empty(&connection->output)) engine_send(floor->engine, connection);
@@ -96,7 +114,7 @@ int floor_run(int argc, char **argv) {
         {"--port", OPTION_NUMBER, &port},
         {"--unix", OPTION_TEXT, &path},
         {"--io", OPTION_TEXT, &io},
-        {"--value-bytes", OPTION_NUMBER, &value_bytes},
+        {"--value-bytes", OPTION_COUNT, &value_bytes},
         {"--seconds", OPTION_NUMBER, &seconds},
     };
     if (!options_read(argc, argv, rows, sizeof(rows) / sizeof(rows[0]))) return EXIT_FAILURE;
