@@ -69,14 +69,23 @@ static const struct bench benches[] = {
      "  --linger-ms N          how long a thread waits for more work before it ends (50)\n"
      "  --json                 one JSON object a row\n",
      pool_run},
-    {"trace", "replay a trace as a cache would see it: GET, and SET after a miss",
+    {"trace", "replay a trace as a cache would see it, GET and SET after a miss: hit ratios",
+     "  --port P, --unix PATH  against the server that listens there, which is emptied first; "
+     "without "
+     "them in\n"
+     "                         process, with no limit\n"
+     "  --host H               where --port is (127.0.0.1)\n"
+     "  --protocol P           what the server speaks: resp or memcached's text (resp)\n"
+     "  --connections N        to it (4)\n"
+     "  --depth N              requests in flight a connection, on average (16)\n"
+     "  --rate R               at most R requests a second: policies that count seconds need time\n"
      "  --file PATH            a key a line, or \"get|set|del key size\"; without it, made-up "
-     "traces:\n"
-     "                         zipf, scans mixed in, and a hot set that moves\n"
+     "traces\n"
+     "  --only NAME            of those: zipf-0.7, zipf-0.99, zipf-1.2, scans, shifting, loop\n"
      "  --keys N               key space of the made-up ones (1000000)\n"
      "  --requests N           their length (5000000)\n"
-     "  --zipf S               their exponent (0.99)\n"
      "  --value-bytes N        size of values that the trace gives no size for (64)\n"
+     "  --mixed-sizes          ... from 64 B to 8 KiB instead, by the key\n"
      "  --json                 one JSON object a row\n",
      trace_run},
 };

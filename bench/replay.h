@@ -1,0 +1,44 @@
+/* A trace replayed as a cache in front of something slow would see it: GET, and after a miss SET. In process
+ * (replay_store.c) or against a server (replay_server.c). */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bench/report.h"
+#include "bench/target.h"
+#include "bench/trace.h"
+#include "shards/base/status.h"
+
+/* One thread's. */
+struct replay {
+    struct trace trace;
+    struct report *report;
+    const char *value; /* what SET writes, as many bytes of it as it needs; TRACE_VALUE_MAX */
+    uint64_t requests, gets, hits, errors;
+    uint64_t get_bytes, hit_bytes; /* of the values asked for, and of those found */
+    uint64_t keys;                 /* that are there in the end; replay_in_store only */
+    size_t used_bytes;             /* what the store took to keep them; replay_in_store only */
+};
+
+/* The trace's next request; says how far we are. */
+bool replay_next(struct replay *replay, struct request *request);
+/* A GET was answered. */
+void replay_count(struct replay *replay, size_t value_bytes, bool is_hit);
+
+/* Into one shard without a limit. False, with a message, when it failed. */
+must_use bool replay_in_store(struct replay *replay);
+
+/* A client of a server, for one replay after another. */
+struct replay_server;
+struct replay_server_options {
+    struct target target;
+    long long connections, depth; /* so many requests are in flight on each, on average */
+    double rate;                  /* at most so many requests a second; 0: as fast as it goes */
+};
+/* NULL, with a message, when it can't connect. */
+struct replay_server *replay_server_create(const struct replay_server_options *options);
+void replay_server_destroy(struct replay_server *server);
+/* Empties the server first. False, with a message, when the connection broke. */
+must_use bool replay_on_server(struct replay *replay, struct replay_server *server);
