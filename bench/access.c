@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "server/clock.h"
 #include "shards/place.h"
 
 struct access_key access_route(const struct access *access, struct bytes name) {
@@ -48,11 +49,32 @@ static struct place find_locked(struct access *access, const struct access_key *
     return place;
 }
 
+static enum status set_locked(struct access *access, const struct access_key *at,
+                              struct bytes value) {
+    struct place place = find_locked(access, at);
+    return place_put(&place, &(struct entry_content){.value = value, .type = ENTRY_STRING},
+                     ENTRY_NO_EXPIRY);
+}
+
 enum status access_set(struct access *access, const struct access_key *at, struct bytes value) {
     rwlock_write_lock(&at->shard->lock);
-    struct place place = find_locked(access, at);
-    enum status status = place_put(
-        &place, &(struct entry_content){.value = value, .type = ENTRY_STRING}, ENTRY_NO_EXPIRY);
+    enum status status = set_locked(access, at, value);
+    rwlock_write_unlock(&at->shard->lock);
+    return status;
+}
+
+static size_t committed_locked(const struct access_key *at) {
+    return at->shard->slabs.region.committed_bytes + database_of(at)->table.buckets.committed_bytes;
+}
+
+enum status access_set_timed(struct access *access, const struct access_key *at, struct bytes value,
+                             struct hold *hold) {
+    rwlock_write_lock(&at->shard->lock);
+    uint64_t begun = clock_ticks();
+    size_t committed_before = committed_locked(at);
+    enum status status = set_locked(access, at, value);
+    hold->has_committed = committed_locked(at) != committed_before;
+    hold->ticks = clock_ticks() - begun;
     rwlock_write_unlock(&at->shard->lock);
     return status;
 }

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bench/holds.h"
 #include "shards/base/bytes.h"
 #include "shards/shards.h"
 
@@ -32,5 +33,8 @@ bool access_get(struct access *access, const struct access_key *at);
 /* SET: anything but STATUS_OK is a full shard or memory refused. */
 must_use enum status access_set(struct access *access, const struct access_key *at,
                                 struct bytes value);
+/* The same, telling how long the shard was held. */
+must_use enum status access_set_timed(struct access *access, const struct access_key *at,
+                                      struct bytes value, struct hold *hold);
 /* DEL: false when absent. */
 bool access_remove(struct access *access, const struct access_key *at);

@@ -15,20 +15,26 @@
  *
  * Keys are inserted in a scattered order, so that the most frequent of Zipf's keys don't lie side by side.
  *
- * --grow inserts from nothing, and times every insert (two reads of the cycle counter, some 20 ns, are in
- * it). The longest is the longest time that the shard was held, and whatever else happened to the thread
- * meanwhile: `preempted` counts how often the scheduler took its processor away, which alone costs
- * milliseconds. p99.99 is beyond its reach. */
+ * --hot adds rows in which everybody uses one key: what the shard's lock and its cache line cost then.
+ *
+ * --grow inserts from nothing instead, with so many threads, and times every hold of a shard's lock from
+ * inside (some 10 ns of it are the cycle counter's). The row `spin` that follows has as many turns of the
+ * same length, which only look at the clock: what it shows is the machine's, whoever runs. To read:
+ *   p..., longest     of a hold, by the clock; `own` is what of it the thread had the processor, at most (holds.c).
+ *   over_1ms          holds that lasted more than a millisecond, which none of ours may.
+ *   slowest_met       s: times taken off the processor, f: page faults, c: commits of regions, in the sixteen holds around
+ *                     the longest; costliest_met: around the one with the most processor time.
+ *   stolen_ms         what the hypervisor says it took from all processors meanwhile. */
 #include <stdalign.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "bench/access.h"
 #include "bench/bench.h"
 #include "bench/histogram.h"
+#include "bench/holds.h"
 #include "bench/keys.h"
 #include "bench/options.h"
 #include "bench/report.h"
@@ -59,7 +65,6 @@ struct store_worker {
 struct store {
     const struct store_options *options;
     struct shards shards;
-    uint64_t key_count; /* to draw from: 1 when all use one key */
     uint64_t get_percent;
     char *value, *replies; /* `replies`: a value's room for each thread */
     struct store_worker workers[THREADS_MAX];
@@ -92,21 +97,27 @@ static void worker_init(struct store *store, uint32_t index, uint64_t key_count,
     random_init(&worker->coin, index + 1001);
 }
 
-/* The i-th key of those to insert. */
+/* Of the keys to insert, the name of the i-th. */
+static void write_name(const struct store *store, uint64_t i, char name[KEYS_NAME_BYTES]) {
+    keys_write_name(name, i * SCATTER % (uint64_t)store->options->keys);
+}
+
 static bool insert(struct store *store, uint64_t i) {
     char name[KEYS_NAME_BYTES];
-    keys_write_name(name, i * SCATTER % (uint64_t)store->options->keys);
+    write_name(store, i, name);
     struct access *access = &store->workers[0].access;
     struct access_key at = access_route(access, bytes_of(name, sizeof(name)));
     return access_set(access, &at, value_of(store)) == STATUS_OK;
 }
 
+static bool complain_full(void) {
+    fputs("sherd-bench: the store is full: fewer --keys or smaller values\n", stderr);
+    return false;
+}
+
 static bool fill(struct store *store) {
     for (uint64_t i = 0; i < (uint64_t)store->options->keys; i++) {
-        if (!insert(store, i)) {
-            fputs("sherd-bench: the store is full: fewer --keys or smaller values\n", stderr);
-            return false;
-        }
+        if (!insert(store, i)) return complain_full();
     }
     return true;
 }
@@ -197,6 +208,10 @@ static void reset_profiles(struct shards *shards) {
     }
 }
 
+static const char *mode_of(const struct store *store) {
+    return store->shards.count == 1 ? "global" : "sharded";
+}
+
 /* What a key costs over its name and its value. */
 static double over_content(const struct store *store, size_t before, size_t now) {
     double content = KEYS_NAME_BYTES + (double)store->options->value_bytes;
@@ -213,21 +228,23 @@ static struct footprint footprint_of(const struct store *store) {
                               over_content(store, store->used_before, memory_used())};
 }
 
-/* A row's place among the threads x get-percent x zipf. */
+/* A row's place among the threads x get-percent x distributions. */
 struct cell {
     uint32_t threads;
     double get_percent, zipf;
+    bool is_hot; /* all draw one key; then `zipf` means nothing */
 };
 
 /* Operations a second, or 0. */
 static double measure(struct store *store, struct cell cell, double first_rate,
                       struct footprint footprint, struct report *results) {
     store->get_percent = (uint64_t)cell.get_percent;
+    uint64_t key_count = cell.is_hot ? 1 : (uint64_t)store->options->keys;
     for (uint32_t i = 0; i < cell.threads; i++) {
-        worker_init(store, i, store->key_count, cell.zipf);
+        worker_init(store, i, key_count, cell.zipf);
     }
     reset_profiles(&store->shards);
-    const char *mode = store->shards.count == 1 ? "global" : "sharded";
+    const char *mode = mode_of(store);
     report_progress(results, mode);
     double took = threads_run(&(struct threads_plan){
         .count = cell.threads, .seconds = store->options->seconds, .body = work, .context = store});
@@ -241,6 +258,7 @@ static double measure(struct store *store, struct cell cell, double first_rate,
     const struct report_field fields[] = {
         {.name = "mode", .text = mode},
         {.name = "shards", .number = store->shards.count},
+        {.name = "keys", .number = (double)key_count},
         {.name = "zipf", .number = cell.zipf, .decimals = 2},
         {.name = "get_percent", .number = cell.get_percent},
         {.name = "threads", .number = cell.threads},
@@ -269,66 +287,201 @@ static bool measure_threads(struct store *store, struct cell cell, struct footpr
     return true;
 }
 
-static bool measure_filled(struct store *store, struct report *results) {
-    const struct store_options *options = store->options;
+/* All distributions for one share of GET, side by side; the single key last. */
+static bool measure_distributions(struct store *store, double get_percent,
+                                  struct footprint footprint, struct report *results) {
+    const struct option_list *zipf = &store->options->zipf;
+    for (size_t z = 0; z < zipf->count; z++) {
+        struct cell cell = {.get_percent = get_percent, .zipf = zipf->values[z]};
+        if (!measure_threads(store, cell, footprint, results)) return false;
+    }
+    struct cell hot = {.get_percent = get_percent, .is_hot = true};
+    return !store->options->is_hot || measure_threads(store, hot, footprint, results);
+}
+
+static bool measure_all(struct store *store, struct report *results) {
+    const struct option_list *get_percent = &store->options->get_percent;
     report_progress(results, "filling");
     if (!fill(store)) return false;
     struct footprint footprint = footprint_of(store);
-    store->key_count = options->is_hot ? 1 : (uint64_t)options->keys;
-    for (size_t z = 0; z < options->zipf.count; z++) {
-        for (size_t g = 0; g < options->get_percent.count; g++) {
-            struct cell cell = {.zipf = options->zipf.values[z],
-                                .get_percent = options->get_percent.values[g]};
-            if (!measure_threads(store, cell, footprint, results)) return false;
-        }
+    for (size_t i = 0; i < get_percent->count; i++) {
+        if (!measure_distributions(store, get_percent->values[i], footprint, results)) return false;
     }
     return true;
 }
 
+static bool measure_filled(const struct store_options *options, uint32_t shard_count,
+                           struct report *results) {
+    struct store *store = open_store(options, shard_count);
+    bool is_well = store != NULL && measure_all(store, results);
+    close_store(store);
+    return is_well;
+}
+
 /* ---- Growing from nothing -------------------------------------------------------------------- */
 
-static uint64_t times_preempted(void) {
-    struct rusage usage;
-    return getrusage(RUSAGE_THREAD, &usage) == 0 ? (uint64_t)usage.ru_nivcsw : 0;
+/* So many threads insert all keys, each its share. */
+struct growth {
+    struct store *store;
+    uint32_t threads;
+    struct holds *holds;     /* one a thread */
+    double spin_ns;          /* of the spinning: what a turn lasts */
+    _Atomic bool has_failed; /* atomic, relaxed: read after the threads have ended */
+};
+
+static uint64_t share_of(const struct growth *growth, uint32_t index) {
+    uint64_t keys = (uint64_t)growth->store->options->keys;
+    return keys / growth->threads + (index < keys % growth->threads);
 }
 
-/* Every insert's nanoseconds into `histogram`; returns all of them, or 0 when the store is full. */
-static double insert_all(struct store *store, struct histogram *histogram) {
-    double ns_per_tick = 1000 / clock_ticks_per_us();
-    int64_t begun_ns = clock_monotonic_ns();
-    for (uint64_t i = 0; i < (uint64_t)store->options->keys; i++) {
-        uint64_t begun = clock_ticks();
-        if (!insert(store, i)) return 0;
-        histogram_add(histogram, (uint64_t)((double)(clock_ticks() - begun) * ns_per_tick), 1);
+static void grow(void *context, uint32_t index, const _Atomic bool *is_over) {
+    (void)is_over;
+    struct growth *growth = context;
+    struct store *store = growth->store;
+    struct access *access = &store->workers[index].access;
+    struct holds *holds = &growth->holds[index];
+    holds_begin(holds);
+    for (uint64_t i = 0; i < share_of(growth, index); i++) {
+        char name[KEYS_NAME_BYTES];
+        write_name(store, index + i * growth->threads, name);
+        struct access_key at = access_route(access, bytes_of(name, sizeof(name)));
+        struct hold hold;
+        if (access_set_timed(access, &at, value_of(store), &hold) != STATUS_OK)
+            atomic_store_explicit(&growth->has_failed, true, memory_order_relaxed);
+        holds_add(holds, hold);
     }
-    return (double)(clock_monotonic_ns() - begun_ns);
+    holds_end(holds);
 }
 
-static bool measure_growing(struct store *store, struct report *results) {
-    struct histogram *histogram = calloc(1, sizeof(*histogram));
-    if (histogram == NULL) return false;
-    report_progress(results, "growing");
-    uint64_t preempted_before = times_preempted();
-    double all_ns = insert_all(store, histogram);
-    struct footprint footprint = footprint_of(store);
+/* As many turns, as long as the inserts were on average, of doing nothing. */
+static void spin(void *context, uint32_t index, const _Atomic bool *is_over) {
+    (void)is_over;
+    struct growth *growth = context;
+    struct holds *holds = &growth->holds[index];
+    holds_begin(holds);
+    uint64_t turn_ticks = (uint64_t)(growth->spin_ns / holds->ns_per_tick);
+    for (uint64_t i = 0; i < share_of(growth, index); i++) {
+        uint64_t begun = clock_ticks(), ticks;
+        do {
+            ticks = clock_ticks() - begun;
+        } while (ticks < turn_ticks);
+        holds_add(holds, (struct hold){.ticks = ticks});
+    }
+    holds_end(holds);
+}
+
+/* Milliseconds that the hypervisor says it took from all processors, since it started us; 0 where it says nothing. */
+static double stolen_ms(void) {
+    double ticks = 0;
+    FILE *file = fopen("/proc/stat", "r");
+    if (file == NULL) return 0;
+    if (fscanf(file, "cpu %*f %*f %*f %*f %*f %*f %*f %lf", &ticks) != 1) ticks = 0;
+    fclose(file);
+    return ticks * 1000 / (double)sysconf(_SC_CLK_TCK);
+}
+
+static double us_at(const struct histogram *histogram, double percent) {
+    return (double)histogram_percentile(histogram, percent) / 1e3;
+}
+
+/* What the rows of growing have beside the holds. */
+struct growth_row {
+    const char *mode;
+    uint32_t threads;
+    double seconds, stolen_ms;
+    struct rwlock_profile profile;
+};
+
+/* What the batch of a worst hold met, in few letters. */
+static void describe(const struct holds_worst *worst, char *text, size_t size) {
+    snprintf(text, size, "%us %uf %uc", (unsigned)worst->switches, (unsigned)worst->faults,
+             (unsigned)worst->commits);
+}
+
+static void report_growth(const struct growth_row *row, const struct holds *holds,
+                          struct report *results) {
+    enum { TEXT_BYTES = 48 };
+    char slowest[TEXT_BYTES], costliest[TEXT_BYTES];
+    describe(&holds->slowest, slowest, sizeof(slowest));
+    describe(&holds->costliest, costliest, sizeof(costliest));
+    double thread_ns = row->seconds * 1e9 * row->threads;
+    const struct histogram *wall = &holds->wall, *own = &holds->own;
     const struct report_field fields[] = {
-        {.name = "mode", .text = store->shards.count == 1 ? "global" : "sharded"},
-        {.name = "shards", .number = store->shards.count},
-        {.name = "keys", .number = (double)store->options->keys},
-        {.name = "ns_per_insert", .number = all_ns / (double)store->options->keys, .decimals = 1},
-        {.name = "p50_ns", .number = (double)histogram_percentile(histogram, 50)},
-        {.name = "p99_ns", .number = (double)histogram_percentile(histogram, 99)},
-        {.name = "p9999_us",
-         .number = (double)histogram_percentile(histogram, 99.99) / 1e3,
+        {.name = "mode", .text = row->mode},
+        {.name = "threads", .number = row->threads},
+        {.name = "ns_per_op", .number = thread_ns / (double)wall->total, .decimals = 1},
+        {.name = "p50_ns", .number = (double)histogram_percentile(wall, 50)},
+        {.name = "p99_us", .number = us_at(wall, 99), .decimals = 1},
+        {.name = "p9999_us", .number = us_at(wall, 99.99), .decimals = 1},
+        {.name = "p9999_own", .number = us_at(own, 99.99), .decimals = 1},
+        {.name = "p99999_us", .number = us_at(wall, 99.999), .decimals = 1},
+        {.name = "p99999_own", .number = us_at(own, 99.999), .decimals = 1},
+        {.name = "longest_us", .number = (double)wall->max / 1e3, .decimals = 1},
+        {.name = "longest_own", .number = (double)own->max / 1e3, .decimals = 1},
+        {.name = "over_1ms", .number = (double)holds->over_limit},
+        {.name = "over_own", .number = (double)holds->own_over_limit},
+        {.name = "slowest_met", .text = slowest},
+        {.name = "costliest_met", .text = costliest},
+        {.name = "switches", .number = (double)holds->in_all.switches},
+        {.name = "faults", .number = (double)holds->in_all.faults},
+        {.name = "stolen_ms", .number = row->stolen_ms},
+        {.name = "waits", .number = (double)row->profile.waits},
+        {.name = "longest_wait_us",
+         .number = (double)row->profile.longest_wait_ns / 1e3,
          .decimals = 1},
-        {.name = "longest_us", .number = (double)histogram->max / 1e3, .decimals = 1},
-        {.name = "preempted", .number = (double)(times_preempted() - preempted_before)},
-        {.name = "rss_over", .number = footprint.rss, .decimals = 1},
-        {.name = "accounted_over", .number = footprint.accounted, .decimals = 1},
     };
-    if (all_ns > 0) report_row(results, fields, sizeof(fields) / sizeof(fields[0]));
-    free(histogram);
-    return all_ns > 0;
+    report_row(results, fields, sizeof(fields) / sizeof(fields[0]));
+}
+
+/* Seconds, or 0. */
+static double measure_growth(struct growth *growth, const char *mode, threads_body *body,
+                             struct report *results) {
+    report_progress(results, mode);
+    reset_profiles(&growth->store->shards);
+    double stolen_before = stolen_ms();
+    double took = threads_run(
+        &(struct threads_plan){.count = growth->threads, .body = body, .context = growth});
+    if (took <= 0) return 0;
+    struct growth_row row = {.mode = mode,
+                             .threads = growth->threads,
+                             .seconds = took,
+                             .stolen_ms = stolen_ms() - stolen_before,
+                             .profile = sum_profiles(&growth->store->shards)};
+    for (uint32_t i = 1; i < growth->threads; i++) {
+        holds_merge(&growth->holds[0], &growth->holds[i]);
+    }
+    report_growth(&row, &growth->holds[0], results);
+    return took;
+}
+
+/* The growth, and then the machine's own noise in as long a time. */
+static bool measure_growing(struct store *store, uint32_t threads, struct report *results) {
+    struct growth growth = {.store = store, .threads = threads};
+    growth.holds = calloc(threads, sizeof(*growth.holds));
+    if (growth.holds == NULL) return false;
+    for (uint32_t i = 0; i < threads; i++) {
+        worker_init(store, i, 1, 0);
+    }
+    double took = measure_growth(&growth, mode_of(store), grow, results);
+    bool is_well = took > 0;
+    if (atomic_load_explicit(&growth.has_failed, memory_order_relaxed)) is_well = complain_full();
+    growth.spin_ns = took * 1e9 * threads / (double)store->options->keys;
+    is_well = is_well && measure_growth(&growth, "spin", spin, results) > 0;
+    free(growth.holds);
+    return is_well;
+}
+
+/* Each number of threads from nothing. */
+static bool measure_growths(const struct store_options *options, uint32_t shard_count,
+                            struct report *results) {
+    bool is_well = true;
+    for (size_t i = 0; is_well && i < options->threads.count; i++) {
+        struct store *store = open_store(options, shard_count);
+        is_well =
+            store != NULL && measure_growing(store, (uint32_t)options->threads.values[i], results);
+        close_store(store);
+    }
+    return is_well;
 }
 
 /* ---- The subcommand -------------------------------------------------------------------------- */
@@ -373,15 +526,18 @@ int store_run(int argc, char **argv) {
         return EXIT_FAILURE;
     }
     struct report results;
-    size_t cells = options.threads.count * options.get_percent.count * options.zipf.count;
-    report_init(&results, "store", options.prints_json,
-                options.shards.count * (options.grows ? 1 : cells));
+    size_t rows_expected = options.shards.count * options.threads.count;
+    if (options.grows) {
+        rows_expected *= 2; /* each beside its spinning */
+    } else {
+        rows_expected *= options.get_percent.count * (options.zipf.count + options.is_hot);
+    }
+    report_init(&results, "store", options.prints_json, rows_expected);
     bool is_well = true;
     for (size_t i = 0; is_well && i < options.shards.count; i++) {
-        struct store *store = open_store(&options, (uint32_t)options.shards.values[i]);
-        is_well = store != NULL && (options.grows ? measure_growing(store, &results)
-                                                  : measure_filled(store, &results));
-        close_store(store);
+        uint32_t shard_count = (uint32_t)options.shards.values[i];
+        is_well = options.grows ? measure_growths(&options, shard_count, &results)
+                                : measure_filled(&options, shard_count, &results);
     }
     return is_well ? EXIT_SUCCESS : EXIT_FAILURE;
 }
