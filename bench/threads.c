@@ -78,3 +78,9 @@ double threads_run(const struct threads_plan *plan) {
     if (ended_ns == 0) ended_ns = clock_monotonic_ns();
     return is_whole ? (double)(ended_ns - begun_ns) / 1e9 : 0;
 }
+
+__attribute__((noinline)) void threads_spin(uint64_t cycles) {
+    for (uint64_t i = 0; i < cycles; i++) {
+        __asm__ volatile("" : "+r"(i));
+    }
+}
