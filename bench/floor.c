@@ -1,7 +1,6 @@
-/* The floor: a server that parses nothing and stores nothing. It counts how many requests came by the
- * length of what sherd-bench load sends, and answers each with the same canned reply, over the very
- * engine and buffers that sherd uses: what is left between this and sherd is what parsing, locking,
- * looking up and copying cost. */
+/* The floor: a server that parses nothing and stores nothing. It knows the requests of sherd-bench load by
+ * their first byte, and answers each with the same canned reply, over the very engine and buffers that
+ * sherd uses: what is left between this and sherd is what parsing, locking, looking up and copying cost. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -81,7 +81,8 @@ static bool build_request(struct request_text *built, const struct protocol *pro
     built->text = malloc(REQUEST_HEAD_MAX + value_bytes + PROTOCOL_LINE_END.size);
     if (built->text == NULL) return false;
     built->size = protocol->write_head(built->text, &request);
-    built->key = (size_t)(strstr(built->text, "key:") - built->text);
+    const char *written = memmem(built->text, built->size, key, sizeof(key));
+    built->key = (size_t)(written - built->text);
     if (kind != REQUEST_SET) return true;
     for (size_t i = 0; i < value_bytes; i++) {
         built->text[built->size++] = (char)('a' + i % 26);
@@ -164,8 +165,7 @@ static void on_received(void *context, struct connection *connection, struct byt
 static void on_ended(void *context, struct connection *connection, int error) {
     struct load *load = context;
     (void)connection;
-    if (!load->has_failed)
-        fprintf(stderr, "sherd-bench: the server closed a connection: %s\n", strerror(error));
+    if (!load->has_failed) target_complain_ended(error);
     load->has_failed = true;
 }
 
@@ -187,11 +187,9 @@ static const struct engine_events events = {.received = on_received,
 static bool connect_all(struct load *load) {
     for (uint32_t i = 0; i < load->connection_count; i++) {
         struct load_connection *made = &load->connections[i];
-        int fd = target_connect(&load->options->target);
-        if (fd < 0) return false;
-        connection_init(&made->connection, fd, &load->buffers, 0);
         made->sent_ns = calloc(load->depth_max, sizeof(*made->sent_ns));
-        if (made->sent_ns == NULL || engine_attach(load->engine, &made->connection) != STATUS_OK)
+        if (made->sent_ns == NULL ||
+            !target_attach(&load->options->target, load->engine, &load->buffers, &made->connection))
             return false;
     }
     return true;
@@ -247,13 +245,8 @@ static void measure(struct load *load) {
 
 static void *run_thread(void *argument) {
     struct load *load = argument;
-    char text[ENGINE_TEXT_MAX];
-    struct engine_options options = {.events = &events,
-                                     .context = load,
-                                     .receive_buffer_count = 256,
-                                     .receive_buffer_bytes = 16 * 1024};
     buffer_pool_init(&load->buffers, 256);
-    load->engine = engine_create(ENGINE_AUTO, &options, text);
+    load->engine = target_engine(&events, load);
     if (load->engine == NULL || !build_requests(load) || !connect_all(load)) {
         load->has_failed = true;
         return NULL;

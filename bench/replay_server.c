@@ -127,8 +127,7 @@ static void on_received(void *context, struct connection *connection, struct byt
 static void on_ended(void *context, struct connection *connection, int error) {
     struct replay_server *server = context;
     (void)connection;
-    if (!server->has_failed)
-        fprintf(stderr, "sherd-bench: the server closed a connection: %s\n", strerror(error));
+    if (!server->has_failed) target_complain_ended(error);
     server->has_failed = true;
 }
 
@@ -181,13 +180,9 @@ bool replay_on_server(struct replay *replay, struct replay_server *server) {
 
 static bool connect_one(struct replay_server *server, struct replay_connection *made) {
     made->asked = calloc(server->asked_max, sizeof(*made->asked));
-    int fd = made->asked != NULL ? target_connect(&server->target) : -1;
-    if (fd < 0) return false;
-    connection_init(&made->connection, fd, &server->buffers, 0);
-    if (engine_attach(server->engine, &made->connection) != STATUS_OK) {
-        close(fd);
+    if (made->asked == NULL ||
+        !target_attach(&server->target, server->engine, &server->buffers, &made->connection))
         return false;
-    }
     server->open_count++;
     return true;
 }
@@ -211,13 +206,7 @@ struct replay_server *replay_server_create(const struct replay_server_options *o
     server->interval_ns = options->rate > 0 ? 1e9 / options->rate : 0;
     server->asked_max = 2 * server->window_size;
     buffer_pool_init(&server->buffers, BUFFERS_KEPT);
-    char text[ENGINE_TEXT_MAX];
-    struct engine_options engine = {.events = &events,
-                                    .context = server,
-                                    .receive_buffer_count = 256,
-                                    .receive_buffer_bytes = 16 * 1024};
-    server->engine = engine_create(ENGINE_AUTO, &engine, text);
-    if (server->engine == NULL) fprintf(stderr, "sherd-bench: %s\n", text);
+    server->engine = target_engine(&events, server);
     if (server->engine != NULL && connect_all(server)) return server;
     replay_server_destroy(server);
     return NULL;

@@ -160,14 +160,16 @@ static struct store *open_store(const struct store_options *options, uint32_t sh
 
 /* ---- A worker's turns ------------------------------------------------------------------------ */
 
-/* One turn: what dispatch.c does with a batch, in its three passes. */
+/* One turn: what dispatch.c does with a batch, in its four passes. */
 static void run_batch(struct store *store, struct store_worker *worker, uint32_t size) {
     char names[BATCH_MAX][KEYS_NAME_BYTES];
     struct access_key at[BATCH_MAX];
     for (uint32_t i = 0; i < size; i++) {
         keys_write_name(names[i], keys_next(&worker->keys));
         at[i] = access_route(&worker->access, bytes_of(names[i], KEYS_NAME_BYTES));
-        if (size > 1) access_prefetch_bucket(&at[i]);
+    }
+    for (uint32_t i = 0; size > 1 && i < size; i++) {
+        access_prefetch_bucket(&at[i]);
     }
     for (uint32_t i = 0; size > 1 && i < size; i++) {
         access_prefetch_entry(&at[i]);

@@ -44,11 +44,38 @@ static int connect_tcp(const char *host, long long port) {
     return -1;
 }
 
-int target_connect(const struct target *target) {
+/* A connected, non-blocking socket, or -1. */
+static int connect_to(const struct target *target) {
     int fd = target->unix_path != NULL ? connect_unix(target->unix_path)
                                        : connect_tcp(target->host, target->port);
     if (fd >= 0 && fcntl(fd, F_SETFL, O_NONBLOCK) == 0) return fd;
     fprintf(stderr, "sherd-bench: can't connect: %s\n", strerror(errno));
     if (fd >= 0) close(fd);
     return -1;
+}
+
+struct engine *target_engine(const struct engine_events *events, void *context) {
+    char text[ENGINE_TEXT_MAX];
+    struct engine_options options = {.events = events,
+                                     .context = context,
+                                     .receive_buffer_count = 256,
+                                     .receive_buffer_bytes = 16 * 1024};
+    struct engine *engine = engine_create(ENGINE_AUTO, &options, text);
+    if (engine == NULL) fprintf(stderr, "sherd-bench: %s\n", text);
+    return engine;
+}
+
+bool target_attach(const struct target *target, struct engine *engine, struct buffer_pool *pool,
+                   struct connection *connection) {
+    int fd = connect_to(target);
+    if (fd < 0) return false;
+    connection_init(connection, fd, pool, 0);
+    if (engine_attach(engine, connection) == STATUS_OK) return true;
+    fputs("sherd-bench: the engine takes no more connections\n", stderr);
+    close(fd);
+    return false;
+}
+
+void target_complain_ended(int error) {
+    fprintf(stderr, "sherd-bench: the server closed a connection: %s\n", strerror(error));
 }
