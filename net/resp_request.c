@@ -91,13 +91,6 @@ static enum resp_outcome arguments_reserve(struct resp_arguments *arguments, siz
 
 /* ---- The fast path --------------------------------------------------------------------------- */
 
-/* Eight bytes as a number whose lowest byte is the first: a header and its line end are then one comparison. */
-static inline uint64_t read_word(const char *at) {
-    uint64_t word;
-    memcpy(&word, at, sizeof word);
-    return le64toh(word);
-}
-
 /* The value of the digit that is byte `index` of a word; 10 or more when it is none. */
 static inline unsigned digit_at(uint64_t word, unsigned index) {
     return (unsigned)(word >> 8 * index & 0xff) - '0';
@@ -110,11 +103,12 @@ static inline size_t read_small_header(const char *at, const char *end, size_t *
     enum { SHORTEST = 6 };
     uint64_t word = 0;
     if (__builtin_expect((size_t)(end - at) >= sizeof word, 1)) {
-        word = read_word(at);
+        memcpy(&word, at, sizeof word);
     } else if (end - at >= SHORTEST) {
         memcpy(&word, at, SHORTEST);
-        word = le64toh(word);
     }
+    word = le64toh(
+        word); /* its lowest byte is the first: a header and its line end are one comparison */
     unsigned first = digit_at(word, 1), second = digit_at(word, 2), third = digit_at(word, 3);
     if ((word & 0xffff00ff) == 0x0a0d0024 && first <= 9) { /* "$?\r\n" */
         *length = first;

@@ -23,6 +23,7 @@
 enum {
     SUBMISSIONS = 256,     /* entries of the submission queue; more in a turn are submitted early */
     BUFFER_GROUP = 0,      /* the one buffer ring's number */
+    BUFFERS_MAX = 32768,   /* the kernel's limit */
     PROBE_COMPLETIONS = 4, /* more than any kernel posts for the self-test */
 };
 
@@ -200,7 +201,7 @@ static int open_all(struct uring *uring, uint32_t completion_entries) {
 
 bool uring_open(struct uring *uring, const struct engine_options *options, char *text) {
     uint32_t count = options->receive_buffer_count;
-    check(count > 0 && count <= URING_BUFFERS_MAX && (count & (count - 1)) == 0);
+    check(count > 0 && count <= BUFFERS_MAX && (count & (count - 1)) == 0);
     check(options->receive_buffer_bytes > 0);
     *uring = (struct uring){.buffer_count = count, .buffer_bytes = options->receive_buffer_bytes};
     int result = open_all(uring, options->completion_entries);

@@ -14,10 +14,7 @@
 
 #include "net/engine.h"
 
-enum {
-    URING_BUFFERS_MAX = 32768, /* the kernel's limit */
-    URING_PATIENCE_S = 1,      /* what should take microseconds has failed after it */
-};
+enum { URING_PATIENCE_S = 1 /* what should take microseconds has failed after it */ };
 
 struct uring {
     struct io_uring ring;

@@ -5,8 +5,8 @@
  * a prefetch waits for its address to be translated: with nothing but other prefetches behind it the processor
  * walks the page tables for several at once. Asking for the bucket as soon as a request was parsed cost 2 % more at
  * 16 requests deep and 7 % more at 64 (a million keys, 88 bytes each); asking for an entry four or eight requests before
- * its own runs, 15 to 20 % more. Huge pages for slabs and buckets gained
- * nothing on a virtual machine whose host has small ones.
+ * its own runs, 15 to 20 % more. Huge pages for slabs and buckets gained nothing on the virtual machine where all of this
+ * was measured.
  *
  * Locks: a command of one key takes its shard's lock; one of several takes all its shards' locks by
  * ascending index before its first effect (shards.h, THE LOCK ORDER). Replies are written under the lock,
@@ -50,13 +50,12 @@ void dispatch_prepare(struct worker *worker, struct request *request) {
     struct server *server = worker->server;
     const struct bytes *args = arguments_of(worker, request);
     struct command_found found = command_table_find(server->commands, args[0]);
-    const struct command *row = found.row;
-    if (__builtin_expect(row == NULL, 0)) return;
-    if (__builtin_expect(row->subcommand_count != 0, 0) && request->argument_count > 1) {
+    if (__builtin_expect(found.row == NULL, 0)) return;
+    if (__builtin_expect(found.row->subcommand_count != 0, 0) && request->argument_count > 1) {
         struct command_found sub = command_table_find_sub(server->commands, found, args[1]);
         if (sub.row != NULL) found = sub;
-        row = found.row;
     }
+    const struct command *row = found.row;
     request->row = row;
     request->id = found.id;
     request->is_sound = row->run != NULL && arity_fits(row, request->argument_count);

@@ -37,8 +37,9 @@
  * An insert took 400 ns of processor time on the way to one million (one run), 440 to 510 to three (three
  * runs), 670 to ten (one run), page faults included. The longest: 0.39 and 1.05 ms in two runs of five
  * million, those during which the thread was switched out left out (next to the 1.05, which saw no page
- * fault and is not explained, 0.30); with those, 3 of ten million passed 1 ms. So a millisecond is not
- * proved here: to be measured again on a quiet machine.
+ * fault, 0.30); with those, 3 of ten million passed 1 ms. Since then `sherd-bench store --grow` sets each
+ * hold beside a thread that only spins: what passes 1 ms is as frequent there, and what is ours up to half
+ * of that is the first touch of a page (base/region.c).
  *
  * Scanning. Read the low bits of a hash backwards, as the digits of a binary fraction in [0, 1). A bucket
  * whose number counts k bits of the hash is then an interval of length 2^-k, and the buckets of any table
