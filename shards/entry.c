@@ -266,8 +266,20 @@ uint32_t entry_reshape(struct slabs *slabs, uint32_t reference, bool has_expiry)
     return to;
 }
 
-size_t entry_footprint(const struct entry *entry) {
-    size_t bytes = slabs_slot_bytes(entry_bytes(entry));
+uint32_t entry_move(struct slabs *slabs, uint32_t reference) {
+    const struct entry *from = slabs_at(slabs, reference);
+    size_t bytes = entry_bytes(from);
+    uint32_t to = slabs_allocate(slabs, bytes);
+    if (to != 0) memcpy(slabs_at(slabs, to), from, bytes);
+    return to;
+}
+
+size_t entry_footprint_outside(const struct entry *entry) {
+    size_t bytes = 0;
     if (key_is_outside(entry)) bytes += memory_usable(read_pointer(entry, key_offset(entry)));
     return bytes + memory_usable(entry_blob(entry));
+}
+
+size_t entry_footprint(const struct entry *entry) {
+    return slabs_slot_bytes(entry_bytes(entry)) + entry_footprint_outside(entry);
 }

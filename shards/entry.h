@@ -89,8 +89,12 @@ bool entry_overwrite(struct entry *entry, struct bytes value, enum entry_encodin
  * The caller then gives the old slot back with `slabs_free`, not `entry_destroy`. Returns 0 when memory is
  * refused (then nothing changed). Lock: write. */
 must_use uint32_t entry_reshape(struct slabs *slabs, uint32_t reference, bool has_expiry);
+/* The same entry in a new slot; the rest as with `entry_reshape`, but a deadline's links are copied as they are. */
+must_use uint32_t entry_move(struct slabs *slabs, uint32_t reference);
 /* Bytes this entry costs: slot, outside key, blob; its share of the table not counted. Lock: read. */
 size_t entry_footprint(const struct entry *entry);
+/* The same without the slot: what lies on the heap. */
+size_t entry_footprint_outside(const struct entry *entry);
 
 static inline enum entry_type entry_type(const struct entry *entry) {
     return (enum entry_type)(entry->kind & 7);

@@ -154,6 +154,16 @@ void expiry_unlink(struct expiry *expiry, uint32_t reference) {
     count_add(expiry, -1);
 }
 
+void expiry_replace(struct expiry *expiry, uint32_t from, uint32_t to) {
+    const struct entry_expiry *link = link_at(expiry, to);
+    if (link->previous != 0) {
+        link_at(expiry, link->previous)->next = to;
+    } else {
+        head_replace(expiry, from, link->deadline_ms, to);
+    }
+    if (link->next != 0) link_at(expiry, link->next)->previous = to;
+}
+
 /* ---- Advancing ------------------------------------------------------------------------------- */
 
 /* The highest level above 0 whose slot at the wheel's digit waits to be emptied; 0 when none does. */
@@ -176,6 +186,32 @@ static uint64_t next_tick(const struct expiry *expiry) {
         return (expiry->tick >> shift >> DIGIT_BITS << DIGIT_BITS | slot) << shift;
     }
     return (expiry->tick | ERA_MASK) + 1;
+}
+
+/* The head of the slot that comes first: one that waits to be emptied, else the next of the lowest level that has one.
+ * 0 when nothing is linked. */
+static uint32_t first_head(const struct expiry *expiry) {
+    unsigned waiting = level_to_empty(expiry);
+    if (waiting > 0) return expiry->slots[waiting][digit_of(expiry->tick, waiting)];
+    for (unsigned level = 0; level < EXPIRY_LEVELS; level++) {
+        uint64_t ahead = expiry->occupied[level] >> digit_of(expiry->tick, level);
+        if (ahead == 0) continue;
+        unsigned slot = digit_of(expiry->tick, level) + (unsigned)__builtin_ctzll(ahead);
+        return expiry->slots[level][slot];
+    }
+    return 0;
+}
+
+uint32_t expiry_soonest(const struct expiry *expiry, uint32_t looks) {
+    if (atomic_load_explicit(&expiry->count, memory_order_relaxed) == 0) return 0;
+    uint32_t best = first_head(expiry);
+    uint32_t reference = best;
+    for (; reference != 0 && looks > 0; looks--) {
+        const struct entry_expiry *link = link_at(expiry, reference);
+        if (link->deadline_ms < link_at(expiry, best)->deadline_ms) best = reference;
+        reference = link->next;
+    }
+    return best;
 }
 
 static void move_down(struct expiry *expiry, unsigned level) {

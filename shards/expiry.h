@@ -40,6 +40,11 @@ must_use enum status expiry_open(struct expiry *expiry);
  * next tick. */
 void expiry_link(struct expiry *expiry, uint32_t reference, int64_t deadline_ms);
 void expiry_unlink(struct expiry *expiry, uint32_t reference);
+/* The entry at `from` was copied to `to`, links and all: whatever pointed to it now points there. */
+void expiry_replace(struct expiry *expiry, uint32_t from, uint32_t to);
+/* The entry that is due soonest, or one close to it: the first `looks` (at least 1) of its slot are compared. 0 when
+ * none is linked. Lock: read. */
+uint32_t expiry_soonest(const struct expiry *expiry, uint32_t looks);
 /* Advance towards `now_ms`, at most `*limit` steps (an entry handled, or a slot passed, is one), which are subtracted
  * from `*limit`. Returns one entry that is due, unlinked, or 0 when nothing (more) is due or the limit is used up. */
 uint32_t expiry_take_due(struct expiry *expiry, int64_t now_ms, uint32_t *limit);

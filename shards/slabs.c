@@ -17,12 +17,20 @@
  * which costs a bucket five of its twelve slots. What is lost here: the rest of a slab (64 of 65536 bytes
  * for slots of 88), and slots of slabs that became sparse, until they are empty or used again.
  *
+ * Draining. When sizes shift, slabs of the old size lose their objects here and there, and none becomes empty: their
+ * memory is of no use to the new size. So where a class has as many freed slots as a slab has slots, what is left in its
+ * sparsest slab fits into the holes of the others. That slab leaves its list, hands out nothing any more, and gives its
+ * objects one by one to whoever can move them (they know who points to them), a few a write; once it is empty it
+ * returns its pages. Nothing is evicted for the sake of a page. Which of its slots are in use is found once, by walking its
+ * chain of freed ones. Sparsest means: of the DRAIN_LOOKS_MAX first of the class's list. zsmalloc (Minchan Kim) does the
+ * same with pages of compressed memory.
+ *
  * Invariants (slabs_validate):
  *   1. A slab is in exactly one state: of a class and full (in no list); of a class with room (in partial[class]);
- *      spare; free. used = 0 only in the last two.
+ *      draining (in no list, not full); spare; free. used = 0 only in the last two.
  *   2. In a slab of a class: slots [0, fresh) were handed out at least once; of these, `used` are in use and the others
  *      are in the free chain, each once.
- *   3. used_bytes and resident_bytes are the sums over the slabs.
+ *   3. used_bytes, freed_bytes, freed[] and resident_bytes are the sums over the slabs.
  *
  * Under the address sanitizer whatever is not in use is poisoned, so a stale reference is caught at its first use. */
 #include "slabs.h"
@@ -30,6 +38,7 @@
 #include <assert.h>
 #include <stdalign.h>
 #include <stdbool.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "base/memory.h"
@@ -63,6 +72,8 @@ enum {
     PAGE_BYTES = 4096,  /* what touched memory is counted in, also where pages are larger */
     SPARES_MAX = 1,     /* empty slabs that keep their pages, a shard */
     GROUP_SLABS = 2048, /* the first holds the headers of the others */
+    DRAIN_LOOKS_MAX = 32,
+    DRAIN_WORDS = SLABS_SLAB_BYTES / SLABS_UNIT / 64, /* a bit a slot, of the smallest */
 };
 
 struct slab {
@@ -78,7 +89,7 @@ struct slab {
 };
 static_assert(sizeof(struct slab) * GROUP_SLABS == SLABS_SLAB_BYTES,
               "a group's headers fill one slab");
-static_assert((int)SLABS_CLASSES < (int)NO_CLASS, "a class fits its byte");
+static_assert((int)SLABS_CLASSES_ALL < (int)NO_CLASS, "a class fits its byte");
 
 /* ---- Sizes ----------------------------------------------------------------------------------- */
 
@@ -88,6 +99,7 @@ static uint32_t class_of(size_t size) {
 }
 
 static size_t class_bytes(uint32_t class) {
+    if (class == SLABS_CLASS_FIXED) return SLABS_FIXED_BYTES;
     if (class < FINE_CLASSES) return (size_t)(class + 1) * 8;
     return FINE_MAX + (size_t)(class - FINE_CLASSES + 1) * 64;
 }
@@ -212,9 +224,19 @@ static uint32_t slab_open(struct slabs *slabs, uint32_t class) {
     return number;
 }
 
+static void freed_add(struct slabs *slabs, const struct slab *slab, int32_t slots) {
+    slabs->freed[slab->class] += (uint32_t)slots;
+    slabs->freed_bytes += (uint64_t)((int64_t)slots * slab->slot_units * SLABS_UNIT);
+}
+
 /* The last slot was given back: the slab belongs to no class, and keeps its pages only if few others do. */
 static void slab_close(struct slabs *slabs, uint32_t number, struct slab *slab) {
-    partial_remove(slabs, slab);
+    if (number == slabs->draining) {
+        slabs->draining = 0;
+    } else {
+        partial_remove(slabs, slab);
+    }
+    freed_add(slabs, slab, -slab->fresh);
     slab->class = NO_CLASS;
     if (slabs->spare_count < SPARES_MAX) {
         list_push(slabs, &slabs->spare_slabs, number);
@@ -242,12 +264,99 @@ static uint32_t slab_take(struct slabs *slabs, uint32_t number, struct slab *sla
     uint32_t slot = slab->free_slot;
     if (slot != 0) {
         slab->free_slot = free_slot_next(slabs, slot);
+        freed_add(slabs, slab, -1);
     } else {
         slot = slab_take_fresh(slabs, number, slab);
     }
     slab->used++;
     if (slab->used == slab->capacity) partial_remove(slabs, slab);
     return slot;
+}
+
+/* ---- Draining -------------------------------------------------------------------------------- */
+
+static void drain_mark_free(struct slabs *slabs, uint32_t slot) {
+    slabs->drain_free[slot / 64] |= UINT64_C(1) << slot % 64;
+}
+
+static bool class_can_drain(const struct slabs *slabs, uint32_t class) {
+    return slabs->freed[class] >= SLABS_SLAB_BYTES / class_bytes(class);
+}
+
+/* A class that would gain most: that with the most bytes given back. SLABS_CLASSES for none. */
+static uint32_t class_to_drain(const struct slabs *slabs) {
+    uint32_t best = SLABS_CLASSES;
+    size_t best_bytes = 0;
+    for (uint32_t class = 0; class < SLABS_CLASSES; class ++) {
+        size_t bytes = slabs->freed[class] * class_bytes(class);
+        if (bytes <= best_bytes || !class_can_drain(slabs, class)) continue;
+        best = class;
+        best_bytes = bytes;
+    }
+    return best;
+}
+
+static uint32_t sparsest_of(const struct slabs *slabs, uint32_t class) {
+    uint32_t best = slabs->partial[class];
+    uint32_t number = best;
+    for (uint32_t looks = 0; number != 0 && looks < DRAIN_LOOKS_MAX; looks++) {
+        const struct slab *slab = slab_at(slabs, number);
+        if (slab->used < slab_at(slabs, best)->used) best = number;
+        number = slab->next;
+    }
+    return best;
+}
+
+/* Note which of its slots are free, those never handed out included. */
+static void drain_map(struct slabs *slabs, const struct slab *slab) {
+    memset(slabs->drain_free, 0, DRAIN_WORDS * sizeof(uint64_t));
+    for (uint32_t slot = slab->free_slot; slot != 0; slot = free_slot_next(slabs, slot)) {
+        drain_mark_free(slabs, slot % SLAB_UNITS / slab->slot_units);
+    }
+    for (uint32_t slot = slab->fresh; slot < slab->capacity; slot++) {
+        drain_mark_free(slabs, slot);
+    }
+}
+
+static bool drain_start(struct slabs *slabs) {
+    uint32_t class = class_to_drain(slabs);
+    if (class == SLABS_CLASSES) return false;
+    if (slabs->drain_free == NULL) {
+        slabs->drain_free = memory_allocate(DRAIN_WORDS * sizeof(uint64_t));
+        if (slabs->drain_free == NULL) return false;
+    }
+    uint32_t number = sparsest_of(slabs, class);
+    struct slab *slab = slab_at(slabs, number);
+    partial_remove(slabs, slab);
+    drain_map(slabs, slab);
+    slabs->draining = number;
+    slabs->drain_slot = 0;
+    return true;
+}
+
+bool slabs_can_drain(const struct slabs *slabs) {
+    return slabs->draining != 0 || class_to_drain(slabs) != SLABS_CLASSES;
+}
+
+uint32_t slabs_drain_next(struct slabs *slabs) {
+    if (slabs->draining == 0 && !drain_start(slabs)) return 0;
+    const struct slab *slab = slab_at(slabs, slabs->draining);
+    if (slabs->partial[slab->class] ==
+        0) { /* the holes were filled by others: it would open a new slab */
+        slabs_drain_stop(slabs);
+        return 0;
+    }
+    while ((slabs->drain_free[slabs->drain_slot / 64] >> slabs->drain_slot % 64 & 1) != 0) {
+        slabs->drain_slot++;
+        check(slabs->drain_slot < slab->capacity); /* an empty slab would have been closed */
+    }
+    return slabs->draining * SLAB_UNITS + slabs->drain_slot * slab->slot_units;
+}
+
+void slabs_drain_stop(struct slabs *slabs) {
+    if (slabs->draining == 0) return;
+    partial_push(slabs, slabs->draining, slab_at(slabs, slabs->draining));
+    slabs->draining = 0;
 }
 
 /* ---- The interface --------------------------------------------------------------------------- */
@@ -263,16 +372,15 @@ enum status slabs_init(struct slabs *slabs, size_t reserve_bytes) {
 
 void slabs_release(struct slabs *slabs) {
     memory_account(-(int64_t)slabs->resident_bytes);
+    memory_free(slabs->drain_free);
     /* The sanitizer would still hold the range for poisoned when something else is mapped there. */
     ASAN_UNPOISON_MEMORY_REGION(slabs->region.base, slabs->region.committed_bytes);
     region_release(&slabs->region);
     *slabs = (struct slabs){0};
 }
 
-uint32_t slabs_allocate(struct slabs *slabs, size_t size) {
-    check_debug(size > 0 && size <= SLABS_OBJECT_MAX);
+static inline uint32_t allocate(struct slabs *slabs, uint32_t class) {
     if (!is_slot_granted()) return 0;
-    uint32_t class = class_of(size);
     uint32_t number = slabs->partial[class];
     if (__builtin_expect(number == 0, 0)) {
         number = slab_open(slabs, class);
@@ -286,6 +394,15 @@ uint32_t slabs_allocate(struct slabs *slabs, size_t size) {
     return slot;
 }
 
+uint32_t slabs_allocate(struct slabs *slabs, size_t size) {
+    check_debug(size > 0 && size <= SLABS_OBJECT_MAX);
+    return allocate(slabs, class_of(size));
+}
+
+uint32_t slabs_allocate_fixed(struct slabs *slabs) {
+    return allocate(slabs, SLABS_CLASS_FIXED);
+}
+
 void slabs_free(struct slabs *slabs, uint32_t reference) {
     uint32_t number = reference / SLAB_UNITS;
     struct slab *slab = slab_at(slabs, number);
@@ -296,7 +413,12 @@ void slabs_free(struct slabs *slabs, uint32_t reference) {
     ASAN_POISON_MEMORY_REGION(slabs_at(slabs, reference), bytes);
     slab->free_slot = reference;
     slabs->used_bytes -= bytes;
-    if (slab->used == slab->capacity) partial_push(slabs, number, slab);
+    freed_add(slabs, slab, 1);
+    if (number == slabs->draining) {
+        drain_mark_free(slabs, reference % SLAB_UNITS / slab->slot_units);
+    } else if (slab->used == slab->capacity) {
+        partial_push(slabs, number, slab);
+    }
     slab->used--;
     if (slab->used == 0) slab_close(slabs, number, slab);
 }
@@ -306,7 +428,7 @@ void slabs_free(struct slabs *slabs, uint32_t reference) {
 static void slab_validate(const struct slabs *slabs, uint32_t number) {
     const struct slab *slab = slab_at(slabs, number);
     if (slab->class == NO_CLASS) return;
-    check(slab->class < SLABS_CLASSES);
+    check(slab->class < SLABS_CLASSES_ALL);
     check(slab->slot_units * SLABS_UNIT == class_bytes(slab->class));
     check(slab->capacity == SLABS_SLAB_BYTES / class_bytes(slab->class));
     check(slab->used > 0 && slab->used <= slab->fresh && slab->fresh <= slab->capacity);
@@ -349,7 +471,9 @@ static uint32_t empty_validate(const struct slabs *slabs, uint32_t head, bool ha
 
 void slabs_validate(const struct slabs *slabs) {
     uint64_t used_bytes = 0;
+    uint64_t freed_bytes = 0;
     uint64_t resident_bytes = 0;
+    uint32_t freed[SLABS_CLASSES_ALL] = {0};
     uint32_t with_room = 0;
     uint32_t empty = 0;
     for (uint32_t number = 1; number < slabs->slab_count; number++) {
@@ -363,14 +487,19 @@ void slabs_validate(const struct slabs *slabs) {
             continue;
         }
         used_bytes += (uint64_t)slab->used * slab->slot_units * SLABS_UNIT;
-        with_room += slab->used < slab->capacity;
+        freed[slab->class] += slab->fresh - slab->used;
+        freed_bytes += (uint64_t)(slab->fresh - slab->used) * slab->slot_units * SLABS_UNIT;
+        check(number != slabs->draining || slab->used < slab->capacity);
+        with_room += slab->used < slab->capacity && number != slabs->draining;
     }
-    for (uint32_t class = 0; class < SLABS_CLASSES; class ++) {
+    for (uint32_t class = 0; class < SLABS_CLASSES_ALL; class ++) {
+        check(freed[class] == slabs->freed[class]);
         with_room -= partial_validate(slabs, class);
     }
     uint32_t spares = empty_validate(slabs, slabs->spare_slabs, true);
     check(spares == slabs->spare_count && spares <= SPARES_MAX);
     check(empty == spares + empty_validate(slabs, slabs->free_slabs, false));
     check(with_room == 0);
-    check(used_bytes == slabs->used_bytes && resident_bytes == slabs->resident_bytes);
+    check(used_bytes == slabs->used_bytes && freed_bytes == slabs->freed_bytes);
+    check(resident_bytes == slabs->resident_bytes);
 }

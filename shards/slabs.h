@@ -7,11 +7,13 @@
  * a general allocator's size classes alone would lose 15 bytes a key.
  *
  * Memory that was once handed out stays mapped, so a stale reference never faults (prefetching without the
- * lock relies on that); an empty slab's pages go back to the system. Threads: all functions that change
+ * lock relies on that); an empty slab's pages go back to the system, and a sparse one can be drained: its owner moves
+ * what is left in it elsewhere (see compaction.h). Threads: all functions that change
  * need the shard's lock for writing; `slabs_at` needs none. Source of the idea: Bonwick's slab allocator
  * (1994); pogocache and the JVM's compressed pointers for small references. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,19 +24,28 @@ enum {
     SLABS_UNIT = 8, /* bytes a reference step */
     SLABS_SLAB_BYTES = 64 * 1024,
     SLABS_OBJECT_MAX = 2048, /* bytes the largest slot holds */
+    SLABS_FIXED_BYTES = 64,  /* of an object that never moves */
     SLABS_CLASSES = 512 / 8 + (SLABS_OBJECT_MAX - 512) / 64,
+    SLABS_CLASS_FIXED = SLABS_CLASSES, /* beside them: objects that never move */
+    SLABS_CLASSES_ALL,
 };
 
 /* Shard lock (write), but for `region.base`, which is immutable after init. Lists hold slab numbers, 0 ends them. */
 struct slabs {
     struct region region;
-    uint64_t used_bytes;             /* in slots that are handed out, rounding included */
-    uint64_t resident_bytes;         /* in pages that were touched and not given back */
-    uint32_t slab_count;             /* slabs ever cut from the region, headers' slabs included */
-    uint32_t free_slabs;             /* empty slabs whose pages were given back */
-    uint32_t spare_slabs;            /* empty slabs that kept their pages */
-    uint32_t spare_count;            /* how many of those */
-    uint32_t partial[SLABS_CLASSES]; /* slabs of a class with room */
+    uint64_t used_bytes;     /* in slots that are handed out, rounding included */
+    uint64_t resident_bytes; /* in pages that were touched and not given back */
+    uint64_t
+        freed_bytes;     /* in slots given back, which the next ones take without touching a page */
+    uint32_t slab_count; /* slabs ever cut from the region, headers' slabs included */
+    uint32_t free_slabs; /* empty slabs whose pages were given back */
+    uint32_t spare_slabs;                /* empty slabs that kept their pages */
+    uint32_t spare_count;                /* how many of those */
+    uint32_t partial[SLABS_CLASSES_ALL]; /* slabs of a class with room */
+    uint32_t freed[SLABS_CLASSES_ALL];   /* slots of a class given back, over its slabs */
+    uint32_t draining;    /* the slab that is being emptied and hands out nothing; 0 for none */
+    uint32_t drain_slot;  /* its slots before this one are done */
+    uint64_t *drain_free; /* a bit for each of its slots that isn't in use; made at need */
 };
 
 /* `reserve_bytes` is rounded down to whole slabs, at most 32 GiB; 0 asks for as much as references reach. */
@@ -44,10 +55,21 @@ void slabs_release(struct slabs *slabs);
 /* A slot of at least `size` bytes (1 … SLABS_OBJECT_MAX), uninitialised, aligned to 8 (and to 64 when the slot's size
  * is a multiple of 64). Returns 0 when memory or the reservation is exhausted. O(1). */
 must_use uint32_t slabs_allocate(struct slabs *slabs, size_t size);
-/* Give back what `slabs_allocate` gave. O(1). */
+/* The same for an object of SLABS_FIXED_BYTES that its owner can't move: it never lies in a slab that is drained. */
+must_use uint32_t slabs_allocate_fixed(struct slabs *slabs);
+/* Give back what either gave. O(1). */
 void slabs_free(struct slabs *slabs, uint32_t reference);
 /* The bytes a slot for `size` really has: what may be used without moving, and what it costs. */
 size_t slabs_slot_bytes(size_t size);
+
+/* Draining. Is there a class whose given back slots would hold all that is in one of its slabs? */
+bool slabs_can_drain(const struct slabs *slabs);
+/* An object in the slab that is being drained (a sparse one is chosen when none is), for the caller to move: allocate
+ * anew, copy, tell whoever points to it, free. 0 when there is nothing (more) to gain; then no slab is being drained.
+ * Cost: O(1), and a look at each slot of a slab when it is chosen. */
+uint32_t slabs_drain_next(struct slabs *slabs);
+/* The object that slabs_drain_next returned can't be moved: the slab is used like any other again. */
+void slabs_drain_stop(struct slabs *slabs);
 
 /* The address of a reference; any thread, any time. */
 static inline void *slabs_at(const struct slabs *slabs, uint32_t reference) {

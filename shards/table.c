@@ -91,6 +91,7 @@ struct table_bucket {
     uint32_t references[BUCKET_SLOTS];
 };
 static_assert(sizeof(struct table_bucket) == 64, "a bucket is a cache line");
+static_assert(sizeof(struct table_bucket) == SLABS_FIXED_BYTES, "an overflow bucket never moves");
 
 /* ---- Buckets --------------------------------------------------------------------------------- */
 
@@ -202,7 +203,7 @@ static struct place chain_place(const struct table *table, uint32_t reference, u
 
 /* An empty overflow bucket, in no chain; 0 when refused. */
 static uint32_t overflow_create(struct table *table) {
-    uint32_t reference = slabs_allocate(table->slabs, sizeof(struct table_bucket));
+    uint32_t reference = slabs_allocate_fixed(table->slabs);
     if (reference == 0) return 0;
     *(struct table_bucket *)slabs_at(table->slabs, reference) = (struct table_bucket){0};
     table->overflow_count++;
@@ -544,6 +545,32 @@ struct entry *table_random(const struct table *table, struct random *random) {
         return slot_entry(table, bucket, (unsigned)pick);
     }
     return random_by_walk(table, random, count);
+}
+
+/* ---- Sweeping -------------------------------------------------------------------------------- */
+
+uint32_t table_sweep(const struct table *table, uint32_t index, table_visitor visit,
+                     void *context) {
+    uint32_t count = count_of(table);
+    if (count == 0) return 0;
+    if (index >= count) index = 0;
+    uint32_t next = index + 1 < count ? index + 1 : 0;
+    chain_prefetch(table, bucket_at(table, next));
+    chain_visit(table, bucket_at(table, index), visit, context);
+    return next;
+}
+
+bool table_holds(const struct table *table, uint32_t reference, uint64_t hash) {
+    uint32_t count = count_of(table);
+    if (count == 0) return false;
+    uint8_t tag = tag_of(hash);
+    const struct table_bucket *bucket = bucket_at(table, bucket_index(hash, count));
+    for (; bucket != NULL; bucket = bucket_next(table, bucket)) {
+        for (unsigned m = bucket_matches(bucket, tag); m != 0; m &= m - 1) {
+            if (bucket->references[__builtin_ctz(m)] == reference) return true;
+        }
+    }
+    return false;
 }
 
 /* ---- Prefetching ----------------------------------------------------------------------------- */

@@ -61,6 +61,11 @@ uint32_t table_take_any(struct table *table);
  * table. Lock: read. */
 typedef void (*table_visitor)(void *context, struct entry *entry);
 uint64_t table_scan(const struct table *table, uint64_t cursor, table_visitor visit, void *context);
+/* Visit the entries of bucket `index` and ask for those of the next, whose index is returned; 0 after the last. For a
+ * hand that goes round and round: no guarantee while the table grows. Lock: read. */
+uint32_t table_sweep(const struct table *table, uint32_t index, table_visitor visit, void *context);
+/* Is there an entry at `reference`, with this hash? It need not be an entry at all. Lock: read. */
+bool table_holds(const struct table *table, uint32_t reference, uint64_t hash);
 /* Some entry, close to uniformly; NULL when empty. Lock: read. */
 struct entry *table_random(const struct table *table, struct random *random);
 
