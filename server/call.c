@@ -33,7 +33,8 @@ struct entry *call_read(struct call *call, uint32_t index) {
     counters_add(entry != NULL ? &counters->hits : &counters->misses, 1);
     if (entry != NULL && !(call->command->flags & COMMAND_TOUCHES_NOTHING) &&
         !call->client->no_touch) {
-        entry_touch(entry, call->now_ms);
+        const struct eviction_rules *rules = &call->server->shards.eviction;
+        eviction_touch(rules, entry, call->now_ms, &call->worker->random);
     }
     return entry;
 }

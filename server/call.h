@@ -29,6 +29,7 @@ struct call {
     int64_t now_ms;       /* Unix time; the same for the whole turn */
     struct key first_key; /* of a keyed command: hashed when the request was read */
     struct shard *first_shard;
+    bool is_refused; /* at the memory limit: it wasn't run */
 };
 
 /* The entry of the key in argument `index` for reading; NULL when absent. Counts a read and a hit or a miss. */

@@ -57,7 +57,8 @@ struct config {
     config_field receive_buffer_count, receive_buffer_size;
     /* Data */
     config_field databases;
-    config_field maxmemory, maxmemory_policy;
+    config_field maxmemory, maxmemory_policy, maxmemory_samples;
+    config_field lfu_log_factor, lfu_decay_time;
     config_field hz, active_expire_effort;
     config_field ttl_jitter_percent;
     config_field lazyfree_lazy_user_del, lazyfree_lazy_user_flush;
@@ -138,6 +139,7 @@ enum config_kind {
     CONFIG_BOOLEAN, /* yes, no */
     CONFIG_INTEGER,
     CONFIG_MEMORY, /* bytes, or with a unit: 64mb */
+    CONFIG_MEMORY_SHARE, /* the same, or a percentage of the memory there is; kept in bytes */
     CONFIG_OCTAL,
     CONFIG_ENUM, /* one of `choices` */
     CONFIG_STRING,

@@ -16,10 +16,10 @@ static const char *const lock_modes[] = {"sharded", "global", NULL};
 static const char *const io_engines[] = {"auto", "uring", "epoll", NULL};
 static const char *const debug_modes[] = {"no", "yes", "local", NULL};
 static const char *const supervisors[] = {"no", "auto", "systemd", NULL};
+/* As in enum eviction_policy (shards/eviction.h). */
 static const char *const eviction_policies[] = {
-    "noeviction",      "volatile-lru",   "volatile-lfu",
-    "volatile-random", "volatile-ttl",   "allkeys-lru",
-    "allkeys-lfu",     "allkeys-random", NULL,
+    "noeviction",  "volatile-lru", "volatile-lfu",   "volatile-random",  "volatile-ttl",
+    "allkeys-lru", "allkeys-lfu",  "allkeys-random", "allkeys-adaptive", NULL,
 };
 
 static const char network[] = "Network";
@@ -32,8 +32,6 @@ static const char insight[] = "Insight";
 
 static const char no_snapshots[] = "sherd has no snapshots yet, so it accepts only \"\"";
 static const char no_append_log[] = "sherd has no append log yet, so it accepts only no";
-static const char no_eviction[] = "sherd doesn't evict yet, so it accepts only noeviction";
-static const char no_memory_limit[] = "sherd has no memory limit yet, so it accepts only 0";
 static const char no_daemon[] =
     "sherd stays in the foreground: let systemd or the shell's & put it into the background";
 
@@ -105,13 +103,21 @@ const struct config_option config_options[] = {
     {.name = "databases", .kind = CONFIG_INTEGER, .field = FIELD(databases), .initial = "16",
      .min = 1, .max = INT_MAX, .flags = CONFIG_IMMUTABLE, .group = data,
      .help = "Databases that SELECT knows"},
-    {.name = "maxmemory", .kind = CONFIG_MEMORY, .field = FIELD(maxmemory), .initial = "0",
-     .max = LONG_MAX, .only_initial = no_memory_limit, .group = data, .unit = "bytes",
-     .help = "Memory the data may take; 0: no limit, and nothing else yet"},
+    {.name = "maxmemory", .kind = CONFIG_MEMORY_SHARE, .field = FIELD(maxmemory), .initial = "0",
+     .max = LONG_MAX, .group = data, .unit = "bytes",
+     .help = "Memory sherd may take, or 1% to 100% of what the cgroup or the machine has; 0: no limit"},
     {.name = "maxmemory-policy", .kind = CONFIG_ENUM, .field = FIELD(maxmemory_policy),
-     .initial = "noeviction", .choices = eviction_policies, .only_initial = no_eviction,
-     .group = data,
-     .help = "What to evict at the limit; nothing else than noeviction yet"},
+     .initial = "noeviction", .choices = eviction_policies, .group = data,
+     .help = "What to evict at the limit; allkeys-adaptive is the best for a cache"},
+    {.name = "maxmemory-samples", .kind = CONFIG_INTEGER, .field = FIELD(maxmemory_samples),
+     .initial = "5", .min = 1, .max = 64, .group = data, .unit = "keys",
+     .help = "Keys looked at for one that is evicted, at least"},
+    {.name = "lfu-log-factor", .kind = CONFIG_INTEGER, .field = FIELD(lfu_log_factor),
+     .initial = "10", .max = INT_MAX, .group = data,
+     .help = "How much more uses each further count takes, under an LFU policy"},
+    {.name = "lfu-decay-time", .kind = CONFIG_INTEGER, .field = FIELD(lfu_decay_time),
+     .initial = "1", .max = INT_MAX, .group = data, .unit = "minutes",
+     .help = "A count is lost after so long without use, under an LFU policy; 0: never"},
     {.name = "hz", .kind = CONFIG_INTEGER, .field = FIELD(hz), .initial = "10", .min = 1,
      .max = 500, .group = data, .unit = "times a second",
      .help = "Accepted; the pace of upkeep follows the work there is"},

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "server/machine_memory.h"
 #include "shards/base/check.h"
 #include "shards/base/number.h"
 
@@ -119,6 +120,20 @@ static enum status read_memory(const struct config_option *option, struct bytes 
     int64_t bytes;
     if (!read_memory_text(text, &bytes)) return refuse(error, "argument must be a memory value");
     return set_in_range(option, bytes, config, error);
+}
+
+/* "75%": of the memory there is, in bytes from then on. */
+static enum status read_memory_share(const struct config_option *option, struct bytes text,
+                                     struct config *config, char *error) {
+    bool is_share = text.size > 0 && text.data[text.size - 1] == '%';
+    if (!is_share) return read_memory(option, text, config, error);
+    int64_t percent;
+    if (!read_digits(bytes_of(text.data, text.size - 1), 10, &percent) || percent < 1 ||
+        percent > 100) {
+        return refuse(error, "argument must be a memory value, or a percentage from 1%% to 100%%");
+    }
+    struct machine_memory memory = machine_memory();
+    return set_in_range(option, (int64_t)(memory.bytes / 100) * percent, config, error);
 }
 
 static enum status read_octal(const struct config_option *option, struct bytes text,
@@ -312,6 +327,7 @@ static const struct {
     [CONFIG_BOOLEAN] = {read_boolean, write_boolean, false},
     [CONFIG_INTEGER] = {read_integer, write_integer, false},
     [CONFIG_MEMORY] = {read_memory, write_integer, false},
+    [CONFIG_MEMORY_SHARE] = {read_memory_share, write_integer, false},
     [CONFIG_OCTAL] = {read_octal, write_octal, false},
     [CONFIG_ENUM] = {read_enum, write_enum, false},
     [CONFIG_STRING] = {read_string, write_string, false},

@@ -20,6 +20,7 @@
 
 #include "call.h"
 #include "clock.h"
+#include "limit.h"
 #include "server.h"
 #include "shards/base/memory.h"
 
@@ -152,12 +153,23 @@ static bool is_paused(const struct server *server, const struct command *row, in
 
 /* ---- Running under locks --------------------------------------------------------------------- */
 
+/* At the memory limit a shard had nobody to evict: perhaps others have. */
+static void run_relieved(struct call *call, const uint32_t *indexes, uint32_t count) {
+    if (!limit_relieve(call, indexes[0])) return;
+    struct shards *shards = &call->server->shards;
+    shards_lock(shards, indexes, count, true);
+    call->command->run(call);
+    shards_unlock(shards, indexes, count, true);
+}
+
 static inline void run_single(struct call *call, const struct command *row) {
     struct rwlock *lock = &call->first_shard->lock;
     if (row->flags & COMMAND_WRITE) {
         rwlock_write_lock(lock);
-        row->run(call);
+        bool has_room = limit_admits(call, call->first_shard);
+        if (__builtin_expect(has_room, 1)) row->run(call);
         rwlock_write_unlock(lock);
+        if (__builtin_expect(!has_room, 0)) run_relieved(call, &call->first_shard->index, 1);
     } else {
         rwlock_read_lock(lock);
         row->run(call);
@@ -185,8 +197,13 @@ static void run_several(struct call *call, const struct command *row, uint32_t l
     count = shards_sort(worker->lock_indexes, count);
     bool for_writing = (row->flags & COMMAND_WRITE) != 0;
     shards_lock(shards, worker->lock_indexes, count, for_writing);
-    row->run(call);
+    bool has_room = true;
+    for (uint32_t i = 0; for_writing && i < count && has_room; i++) {
+        has_room = limit_admits(call, &shards->shards[worker->lock_indexes[i]]);
+    }
+    if (has_room) row->run(call);
     shards_unlock(shards, worker->lock_indexes, count, for_writing);
+    if (!has_room) run_relieved(call, worker->lock_indexes, count);
 }
 
 static inline void run_locked(struct call *call, const struct command *row, uint32_t last_key) {
@@ -224,7 +241,9 @@ static inline void run_accounted(struct call *call, const struct request *reques
     run_locked(call, row, request->last_key);
     if (is_timed) account_time(statistics, clock_ticks() - begun, is_fast ? COMMAND_SAMPLE : 1);
     if (__builtin_expect(call->reply->error_count != errors, 0)) {
-        counters_add(&statistics->failed, 1);
+        counters_add(call->is_refused ? &statistics->rejected : &statistics->failed, 1);
+        if (call->is_refused)
+            atomic_store_explicit(&statistics->calls, calls, memory_order_relaxed);
         errors_add(&call->worker->errors, call->reply->error_code);
     }
     if (call->worker->scratch_used > 16) call_scratch_reset(call->worker);

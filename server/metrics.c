@@ -56,16 +56,6 @@ uint64_t metrics_percentile_us(const struct command_sum *sum, double percent) {
 
 /* ---- Gathering ------------------------------------------------------------------------------- */
 
-/* Pages that the process has in memory; 0 where /proc is not to be had. */
-static int64_t resident_bytes(void) {
-    FILE *file = fopen("/proc/self/statm", "re");
-    if (file == NULL) return 0;
-    long total = 0, resident = 0;
-    int count = fscanf(file, "%ld %ld", &total, &resident);
-    fclose(file);
-    return count == 2 ? (int64_t)resident * sysconf(_SC_PAGESIZE) : 0;
-}
-
 static void gather_process(struct metrics *metrics, const struct server *server) {
     const struct config *config = server->config;
     metrics->process_id = getpid();
@@ -85,10 +75,12 @@ static void gather_process(struct metrics *metrics, const struct server *server)
 static void gather_memory(struct metrics *metrics, struct server *server) {
     metrics->used_bytes = (int64_t)memory_used();
     metrics->peak_bytes = (int64_t)memory_used_peak();
-    metrics->resident_bytes = resident_bytes();
+    metrics->resident_bytes = (int64_t)memory_resident();
     metrics->data_bytes = (int64_t)shards_footprint(&server->shards);
     metrics->system_bytes = (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
     metrics->memory_max = config_number(&server->config->maxmemory);
+    metrics->policy = config_number(&server->config->maxmemory_policy);
+    metrics->prefers_recent = LOAD(server->shards.eviction.prefers_recent);
 }
 
 static void gather_engine(struct metrics *metrics, const struct engine_statistics *statistics) {
@@ -138,6 +130,8 @@ static void gather_shards(struct metrics *metrics, const struct server *server) 
         const struct shard *shard = &server->shards.shards[i];
         struct rwlock_profile profile = rwlock_profile(&shard->lock);
         metrics->expired += (int64_t)LOAD(shard->expired);
+        metrics->evicted += (int64_t)LOAD(shard->eviction.evicted);
+        metrics->moved += (int64_t)LOAD(shard->eviction.moved);
         metrics->lock_waits += (int64_t)profile.waits;
         metrics->lock_waited_us += (int64_t)(profile.waited_ns / 1000);
         metrics->lock_longest_wait_us =
@@ -282,6 +276,8 @@ void metrics_reset(struct server *server, int64_t now_ms) {
     for (uint32_t i = 0; i < server->shards.count; i++) {
         rwlock_profile_reset(&server->shards.shards[i].lock);
         clear(&server->shards.shards[i].expired);
+        clear(&server->shards.shards[i].eviction.evicted);
+        clear(&server->shards.shards[i].eviction.moved);
     }
     clear(&server->connections_received);
     clear(&server->connections_rejected);

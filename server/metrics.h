@@ -32,10 +32,11 @@ struct metrics {
     int64_t statistics_s; /* since CONFIG RESETSTAT, or the start */
     int64_t clients, client_bytes, connections_received, connections_rejected;
     int64_t used_bytes, peak_bytes, resident_bytes, data_bytes, system_bytes, memory_max;
+    int64_t policy, prefers_recent;
     int64_t commands, errors, batches, received_bytes, sent_bytes;
     int64_t commands_per_s, received_per_s, sent_per_s; /* lately */
     int64_t query_limit_closed, output_limit_closed, idle_closed;
-    int64_t expired, hits, misses, reads, writes;
+    int64_t expired, evicted, moved, hits, misses, reads, writes;
     int64_t workers, shards;
     int64_t lock_waits, lock_waited_us, lock_longest_wait_us, lock_longest_hold_us;
     int64_t turns, receives, sends, starved, overflows, rearms;

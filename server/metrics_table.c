@@ -101,6 +101,13 @@ static void write_fragmentation_bytes(const struct metrics *metrics, struct text
     text_format(out, "%lld", (long long)(metrics->resident_bytes - metrics->used_bytes));
 }
 
+static void write_policy(const struct metrics *metrics, struct text *out) {
+    text_add(out, bytes_of_text(eviction_policy_name((enum eviction_policy)metrics->policy)));
+}
+static void write_preference(const struct metrics *metrics, struct text *out) {
+    text_add(out, bytes_of_text(metrics->prefers_recent ? "recency" : "frequency"));
+}
+
 /* ---- CPU ------------------------------------------------------------------------------------- */
 
 static void write_timeval(const struct timeval *time, struct text *out) {
@@ -267,7 +274,7 @@ const struct metric metrics_rows[] = {
     {METRICS_MEMORY, "total_system_memory_human", HUMAN(system_bytes)},
     {METRICS_MEMORY, "maxmemory", NUMBER(memory_max)},
     {METRICS_MEMORY, "maxmemory_human", HUMAN(memory_max)},
-    {METRICS_MEMORY, "maxmemory_policy", .fixed = "noeviction"},
+    {METRICS_MEMORY, "maxmemory_policy", .value = write_policy},
     {METRICS_MEMORY, "mem_fragmentation_ratio", .value = write_fragmentation},
     {METRICS_MEMORY, "mem_fragmentation_bytes", .value = write_fragmentation_bytes},
     {METRICS_MEMORY, "mem_clients_normal", NUMBER(client_bytes)},
@@ -299,7 +306,7 @@ const struct metric metrics_rows[] = {
     {METRICS_STATS, "sync_partial_ok", .fixed = "0"},
     {METRICS_STATS, "sync_partial_err", .fixed = "0"},
     {METRICS_STATS, "expired_keys", NUMBER(expired)},
-    {METRICS_STATS, "evicted_keys", .fixed = "0"},
+    {METRICS_STATS, "evicted_keys", NUMBER(evicted)},
     {METRICS_STATS, "evicted_clients", .fixed = "0"},
     {METRICS_STATS, "keyspace_hits", NUMBER(hits)},
     {METRICS_STATS, "keyspace_misses", NUMBER(misses)},
@@ -341,6 +348,8 @@ const struct metric metrics_rows[] = {
     {METRICS_SHERD, "misses", NUMBER(misses)},
     {METRICS_SHERD, "reads", NUMBER(reads)},
     {METRICS_SHERD, "writes", NUMBER(writes)},
+    {METRICS_SHERD, "compaction_moved_keys", NUMBER(moved)},
+    {METRICS_SHERD, "adaptive_prefers", .value = write_preference},
     {METRICS_SHERD, "lock_waits", NUMBER(lock_waits)},
     {METRICS_SHERD, "lock_waited_usec", NUMBER(lock_waited_us)},
     {METRICS_SHERD, "lock_longest_wait_usec", NUMBER(lock_longest_wait_us)},

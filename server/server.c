@@ -17,6 +17,7 @@
 #include "admission.h"
 #include "clock.h"
 #include "cpus.h"
+#include "limit.h"
 #include "log.h"
 #include "shards/base/memory.h"
 #include "shards/base/random.h"
@@ -97,7 +98,11 @@ static enum status apply_loglevel(void *context, struct config *config, char *er
     return STATUS_OK;
 }
 
-static const struct config_hook hooks[] = {{"loglevel", apply_loglevel}};
+static const struct config_hook hooks[] = {
+    {"loglevel", apply_loglevel},      {"maxmemory", limit_apply},
+    {"maxmemory-policy", limit_apply}, {"maxmemory-samples", limit_apply},
+    {"lfu-log-factor", limit_apply},   {"lfu-decay-time", limit_apply},
+};
 
 /* ---- Start and stop -------------------------------------------------------------------------- */
 
@@ -152,7 +157,9 @@ static void print_choices(const struct server *server) {
                                                                              : "lock mode sharded",
                (int)server->shards.database_count);
     log_notice("Engine: %s", server->engine_text);
-    log_notice("Memory: %zu KiB used at start, no limit (maxmemory is 0)", memory_used() / 1024);
+    char limit[CONFIG_ERROR_MAX];
+    limit_describe(server, limit, sizeof(limit));
+    log_notice("Memory: %zu KiB used at start; %s", server->base_bytes / 1024, limit);
     for (uint32_t i = 0; i < server->listener_count; i++) {
         log_notice("Listening on %s", server->listeners[i].text);
     }
@@ -224,6 +231,12 @@ int server_run(struct config *config) {
         config); /* the address is ours, and nobody is answered yet: who is, finds the file */
     server->workers = memory_allocate_zeroed(server->worker_count * sizeof(*server->workers));
     if (server->workers == NULL || start_workers(server) != STATUS_OK) goto no_workers;
+    char limit_error[CONFIG_ERROR_MAX];
+    if (limit_start(server, limit_error) != STATUS_OK) {
+        log_warning("%s", limit_error);
+        stop_workers_from(server, 0);
+        goto no_workers;
+    }
 
     print_choices(server);
     bool is_supervised = supervisor_is_wanted(config);

@@ -16,6 +16,7 @@
 #include "admission.h"
 #include "batch.h"
 #include "clock.h"
+#include "limit.h"
 #include "log.h"
 #include "server.h"
 #include "shards/base/check.h"
@@ -298,6 +299,8 @@ static void keep_up(struct worker *worker) {
     struct server *server = worker->server;
     worker->upkeep_is_due = false;
     for (uint32_t i = worker->index; i < server->shards.count; i += server->worker_count) {
+        if (shards_ease(&server->shards, i, worker->now_ms, LIMIT_VICTIMS_UPKEEP))
+            worker->upkeep_is_due = true;
         if (!shard_needs_upkeep(server, &server->shards.shards[i])) continue;
         if (shards_upkeep(&server->shards, i, worker->now_ms, UPKEEP_STEPS))
             worker->upkeep_is_due = true;
@@ -318,6 +321,7 @@ static void take_rates(struct worker *worker) {
 static void tick(struct worker *worker) {
     worker->next_tick_ms = worker->now_ms + TICK_MS;
     take_rates(worker);
+    limit_tick(worker);
     keep_up(worker);
     close_idle_clients(worker);
     int64_t until_ms = atomic_load_explicit(&worker->server->pause_until_ms, memory_order_relaxed);
@@ -349,6 +353,7 @@ static void turn(struct worker *worker, int timeout_ms) {
     }
     freshen(worker);
     batch_run(worker);
+    limit_turn(worker);
     if (worker->upkeep_is_due) keep_up(worker);
     if (worker->now_ms >= worker->next_tick_ms) tick(worker);
 }

@@ -164,6 +164,28 @@ struct entry *database_set_deadline(struct database *database, const struct key 
     return entry_at(database, to);
 }
 
+bool database_holds(const struct database *database, uint32_t reference, uint64_t hash) {
+    return table_holds(&database->table, reference, hash);
+}
+
+bool database_move(struct database *database, uint32_t reference, uint64_t hash) {
+    uint32_t to = entry_move(database->slabs, reference);
+    if (to == 0) return false;
+    if (entry_has_expiry(entry_at(database, to))) expiry_replace(&database->expiry, reference, to);
+    table_replace(&database->table, reference, to, hash);
+    slabs_free(database->slabs, reference);
+    if (database->eviction != NULL) eviction_follow(database->eviction, reference, to);
+    return true;
+}
+
+void database_greet(struct database *database, struct entry *entry, uint64_t hash, int64_t now_ms) {
+    if (database->eviction == NULL) {
+        entry_touch(entry, now_ms);
+    } else {
+        eviction_greet(database->eviction, entry, hash, now_ms);
+    }
+}
+
 uint64_t database_expire_some(struct database *database, int64_t now_ms, uint32_t limit, bool *more,
                               const struct reclaimer *reclaimer) {
     uint64_t removed = 0;

@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/status.h"
 #include "entry.h"
+#include "eviction.h"
 #include "expiry.h"
 #include "table.h"
 
@@ -18,6 +19,7 @@ struct database {
     struct table table;
     struct expiry expiry;
     struct slabs *slabs;
+    struct eviction *eviction; /* its shard's; NULL: a database on its own. Immutable after init */
     struct database
         *next_flushed; /* in its shard's chain of detached databases; shard lock (write) */
 };
@@ -59,6 +61,25 @@ void database_remove(struct database *database, const struct key *key, struct en
  * where it is now, or NULL on refused memory (then nothing changed). */
 must_use struct entry *database_set_deadline(struct database *database, const struct key *key,
                                              struct entry *entry, int64_t deadline_ms);
+
+/* Is there an entry at `reference`, with this hash? It need not be an entry at all. */
+bool database_holds(const struct database *database, uint32_t reference, uint64_t hash);
+/* Move the entry at `reference`, which is here, into another slot. False when memory is refused. Lock: write. */
+must_use bool database_move(struct database *database, uint32_t reference, uint64_t hash);
+/* Note a use of an entry here; or that it is new. Lock: write. */
+static inline void database_touch(struct database *database, struct entry *entry, int64_t now_ms) {
+    struct eviction *eviction = database->eviction;
+    if (eviction == NULL) {
+        entry_touch(entry, now_ms);
+    } else {
+        eviction_touch(eviction->rules, entry, now_ms, &eviction->random);
+    }
+}
+void database_greet(struct database *database, struct entry *entry, uint64_t hash, int64_t now_ms);
+/* Something large was put here: ask for the memory in use anew. */
+static inline void database_look(struct database *database) {
+    if (database->eviction != NULL) eviction_look(database->eviction->rules);
+}
 
 /* Remove what is due, at most about `limit` steps. Returns the number of keys removed; `*more` tells whether work is
  * left. */

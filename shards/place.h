@@ -9,6 +9,8 @@
 #include "base/status.h"
 #include "database.h"
 
+enum { PLACE_LARGE = 64 * 1024 /* from here on one value is worth a look at the memory in use */ };
+
 struct place {
     struct database *database;
     const struct reclaimer *reclaimer;
@@ -17,12 +19,19 @@ struct place {
     int64_t now_ms;
 };
 
-/* Put, keeping `place->entry` right: see database_put. */
+/* Put, keeping `place->entry` right: see database_put. It counts as a use of the key. */
 must_use static inline enum status
 place_put(struct place *place, const struct entry_content *content, int64_t deadline_ms) {
+    bool is_new = place->entry == NULL;
     enum status status = database_put(place->database, &place->key, &place->entry, content,
                                       deadline_ms, place->reclaimer);
-    if (status == STATUS_OK) entry_touch(place->entry, place->now_ms);
+    if (status != STATUS_OK) return status;
+    if (entry_value(place->entry).size >= PLACE_LARGE) database_look(place->database);
+    if (is_new) {
+        database_greet(place->database, place->entry, place->key.hash, place->now_ms);
+    } else {
+        database_touch(place->database, place->entry, place->now_ms);
+    }
     return status;
 }
 static inline void place_remove(struct place *place) {

@@ -24,9 +24,17 @@
 #include <stddef.h>
 
 #include "base/check.h"
+#include "base/hash.h"
 #include "base/memory.h"
 
-enum { FLUSH_AT_ONCE_MAX = 32 };
+enum {
+    FLUSH_AT_ONCE_MAX = 32,
+    MARGIN_DIVISOR = 128,   /* of the limit: where making room begins before it */
+    LOOK_EVERY = 16,        /* writes to a shard between two looks at the memory in use */
+    PAST_LIMIT_FACTOR = 16, /* more work for a write while memory is past its limit */
+    DEFERRED_MIN =
+        4 * 1024 * 1024, /* values from this size on are freed elsewhere: it takes a millisecond */
+};
 
 /* Acquire: pairs with the release in `database_set`, for those who look without the lock. */
 static struct database *database_get(const struct shard *shard, uint32_t index) {
@@ -50,7 +58,9 @@ static struct database *chain_pop(struct database **chain) {
 
 static struct database *database_create(struct shard *shard, int64_t now_ms) {
     struct database *database = memory_allocate(sizeof(*database));
-    if (database != NULL) database_init(database, &shard->slabs, shard->seed, now_ms);
+    if (database == NULL) return NULL;
+    database_init(database, &shard->slabs, shard->seed, now_ms);
+    database->eviction = &shard->eviction;
     return database;
 }
 
@@ -80,10 +90,11 @@ static enum status create_databases(struct shard *shard, int64_t now_ms) {
 }
 
 enum status shard_init(struct shard *shard, uint32_t index, uint32_t database_count, uint64_t seed,
-                       size_t reserve_bytes, int64_t now_ms) {
+                       size_t reserve_bytes, int64_t now_ms, struct eviction_rules *rules) {
     check(database_count > 0);
     *shard = (struct shard){.seed = seed, .database_count = database_count, .index = index};
     rwlock_init(&shard->lock, index);
+    eviction_init(&shard->eviction, rules, index, seed);
     enum status status = slabs_init(&shard->slabs, reserve_bytes);
     if (status != STATUS_OK) return status;
     status = create_databases(shard, now_ms);
@@ -99,6 +110,7 @@ void shard_release(struct shard *shard) {
     chain_destroy(&shard->cleared);
     memory_free(shard->databases);
     shard->databases = NULL;
+    eviction_release(&shard->eviction);
     slabs_release(&shard->slabs);
 }
 
@@ -192,6 +204,120 @@ uint64_t shard_expire_some(struct shard *shard, int64_t now_ms, uint32_t limit, 
     }
     atomic_fetch_add_explicit(&shard->expired, removed, memory_order_relaxed);
     return removed;
+}
+
+/* ---- The memory limit ------------------------------------------------------------------------ */
+
+static int64_t load(const _Atomic int64_t *field) {
+    return atomic_load_explicit(field, memory_order_relaxed);
+}
+
+/* From here on room is made: a little before the limit, so that what is seen late, and what is freed but not yet of
+ * use, stays below it. */
+static int64_t margin_of(int64_t limit) {
+    return limit / MARGIN_DIVISOR;
+}
+
+bool shard_is_pressed(const struct eviction_rules *rules) {
+    int64_t limit = load(&rules->limit_bytes);
+    return limit != 0 && load(&rules->used_bytes) > limit - margin_of(limit);
+}
+
+/* The total is a sum over all threads' counters; a write looks at it now and then. */
+static void look(struct shard *shard) {
+    if (--shard->eviction.look_in > 0) return;
+    shard->eviction.look_in = LOOK_EVERY;
+    eviction_look(shard->eviction.rules);
+}
+
+/* Remove one key, whom the policy wants; false when there is nobody. What that frees outside of the slabs is taken off
+ * the total at once, so that others don't evict for it, too. */
+static bool evict_one(struct shard *shard, int64_t now_ms, const struct reclaimer *reclaimer) {
+    struct eviction_candidate victim;
+    if (!eviction_choose(&shard->eviction, shard->databases, shard->database_count, now_ms,
+                         &victim)) {
+        return false;
+    }
+    struct database *database = database_get(shard, victim.database);
+    struct entry *entry = slabs_at(&shard->slabs, victim.reference);
+    eviction_dismiss(&shard->eviction, &victim, entry);
+    size_t outside = entry_footprint_outside(entry);
+    if (outside != 0) {
+        struct eviction_rules *rules = shard->eviction.rules;
+        atomic_fetch_sub_explicit(&rules->used_bytes, (int64_t)outside, memory_order_relaxed);
+        atomic_fetch_add_explicit(&rules->returned_bytes, (int64_t)outside, memory_order_relaxed);
+    }
+    struct key key = {entry_key(entry), victim.hash};
+    database_remove(database, &key, entry, outside >= DEFERRED_MIN ? reclaimer : NULL);
+    return true;
+}
+
+/* The database that an entry is in: nearly always the first. */
+static struct database *database_holding(struct shard *shard, uint32_t reference, uint64_t hash) {
+    for (uint32_t i = 0; i < shard->database_count; i++) {
+        struct database *database = database_get(shard, i);
+        if (database_holds(database, reference, hash)) return database;
+    }
+    struct database *database = shard->flushed;
+    while (database != NULL && !database_holds(database, reference, hash)) {
+        database = database->next_flushed;
+    }
+    check(database != NULL); /* between commands, every entry is in a table */
+    return database;
+}
+
+/* Move entries out of sparse slabs; a slab that became empty gives its memory back. */
+static void compact(struct shard *shard, uint32_t moves_max) {
+    struct slabs *slabs = &shard->slabs;
+    uint64_t resident_before = slabs->resident_bytes;
+    uint32_t moves = 0;
+    for (uint32_t reference; moves < moves_max && (reference = slabs_drain_next(slabs)) != 0;
+         moves++) {
+        uint64_t hash = hash_seeded(entry_key(slabs_at(slabs, reference)), shard->seed);
+        if (database_move(database_holding(shard, reference, hash), reference, hash)) continue;
+        slabs_drain_stop(slabs);
+        break;
+    }
+    atomic_fetch_add_explicit(&shard->eviction.moved, moves, memory_order_relaxed);
+    int64_t gained = (int64_t)(resident_before - slabs->resident_bytes);
+    atomic_fetch_sub_explicit(&shard->eviction.rules->used_bytes, gained, memory_order_relaxed);
+}
+
+/* Has this shard free slots enough for its share of what there is too much? */
+static bool has_room_of_its_own(const struct shard *shard, int64_t over) {
+    int64_t share = over / shard->eviction.rules->shard_count + SLABS_OBJECT_MAX;
+    return (int64_t)shard->slabs.freed_bytes >= share;
+}
+
+/* Evict until the shard has room of its own, and, where memory is past the limit, a slab to drain. False when there is
+ * nobody left who may go. */
+static bool evict_some(struct shard *shard, int64_t now_ms, uint32_t victims_max,
+                       const struct reclaimer *reclaimer) {
+    const struct eviction_rules *rules = shard->eviction.rules;
+    for (; victims_max > 0; victims_max--) {
+        int64_t limit = load(&rules->limit_bytes);
+        int64_t over = load(&rules->used_bytes) - (limit - margin_of(limit));
+        if (over <= 0) break;
+        bool is_past = over > margin_of(limit);
+        if (has_room_of_its_own(shard, over) && (!is_past || slabs_can_drain(&shard->slabs))) break;
+        if (!evict_one(shard, now_ms, reclaimer)) return false;
+    }
+    return true;
+}
+
+bool shard_make_room(struct shard *shard, int64_t now_ms, uint32_t victims_max,
+                     const struct reclaimer *reclaimer) {
+    const struct eviction_rules *rules = shard->eviction.rules;
+    int64_t limit = load(&rules->limit_bytes);
+    if (limit == 0) return true;
+    look(shard);
+    if (!shard_is_pressed(rules)) return true;
+    int64_t margin = margin_of(limit);
+    if (load(&rules->used_bytes) > limit) victims_max *= PAST_LIMIT_FACTOR;
+    bool is_evicting = evict_some(shard, now_ms, victims_max, reclaimer);
+    if (load(&rules->used_bytes) > limit - margin / 2) compact(shard, victims_max);
+    int64_t past = load(&rules->used_bytes) - limit;
+    return past <= 0 || is_evicting || (int64_t)shard->slabs.freed_bytes >= past;
 }
 
 /* ---- Accounting and validation --------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 #include "base/rwlock.h"
 #include "base/status.h"
 #include "database.h"
+#include "eviction.h"
 #include "slabs.h"
 
 struct shard {
@@ -18,8 +19,9 @@ struct shard {
     struct database *_Atomic *databases;
     struct database *flushed; /* chain: detached, not cleared yet; shard lock (write) */
     struct database
-        *cleared;  /* chain: empty, to be put in place of flushed ones; shard lock (write) */
-    uint64_t seed; /* immutable after init */
+        *cleared; /* chain: empty, to be put in place of flushed ones; shard lock (write) */
+    struct eviction eviction; /* shard lock (write), but for its statistics */
+    uint64_t seed;            /* immutable after init */
     uint32_t database_count;  /* immutable after init */
     uint32_t index;           /* immutable after init: its number, and its lock's rank */
     _Atomic uint64_t expired; /* atomic, relaxed: keys removed at their deadline, a statistic */
@@ -27,7 +29,8 @@ struct shard {
 };
 
 must_use enum status shard_init(struct shard *shard, uint32_t index, uint32_t database_count,
-                                uint64_t seed, size_t reserve_bytes, int64_t now_ms);
+                                uint64_t seed, size_t reserve_bytes, int64_t now_ms,
+                                struct eviction_rules *rules);
 void shard_release(struct shard *shard);
 
 /* Make sure that shard_flush of each of the databases [first, end) finds an empty one to put in place.
@@ -46,6 +49,13 @@ uint64_t shard_expire_some(struct shard *shard, int64_t now_ms, uint32_t limit, 
 bool shard_has_deadlines(const struct shard *shard);
 /* Would shard_expire_some find something to do? Lock: read. */
 bool shard_has_due(const struct shard *shard, int64_t now_ms);
+/* Is there more memory in use than the limit wants? Cheap: looks at what somebody else saw. Any thread, no lock. */
+bool shard_is_pressed(const struct eviction_rules *rules);
+/* Before something is added: make room in the limit, if it can be found here, by about so much work: evicting
+ * `victims_max` keys and moving as many. False: memory is at its limit, nobody here may go, and adding would take more. With
+ * no limit set: true at once. Lock: write. */
+bool shard_make_room(struct shard *shard, int64_t now_ms, uint32_t victims_max,
+                     const struct reclaimer *reclaimer);
 /* Bytes of slabs and buckets that have memory behind them. Lock: read. */
 size_t shard_footprint(const struct shard *shard);
 void shard_validate(const struct shard *shard);

@@ -46,8 +46,9 @@ static enum status create_shards(struct shards *shards, const struct shards_opti
         memory_allocate_aligned(_Alignof(struct shard), shards->count * sizeof(struct shard));
     if (shards->shards == NULL) return STATUS_NO_MEMORY;
     for (uint32_t i = 0; i < shards->count; i++) {
-        enum status status = shard_init(&shards->shards[i], i, options->database_count,
-                                        options->seed, reserve_of(options), options->now_ms);
+        enum status status =
+            shard_init(&shards->shards[i], i, options->database_count, options->seed,
+                       reserve_of(options), options->now_ms, &shards->eviction);
         if (status != STATUS_OK) {
             release_first(shards, i);
             return status;
@@ -65,6 +66,7 @@ enum status shards_init(struct shards *shards, const struct shards_options *opti
         .seed = options->seed,
         .reclaimer = options->reclaimer,
     };
+    eviction_rules_init(&shards->eviction, options->shard_count);
     enum status status =
         counters_init(&shards->counters, options->worker_count, options->shard_count);
     if (status != STATUS_OK) return status;
@@ -242,6 +244,51 @@ bool shards_upkeep(struct shards *shards, uint32_t index, int64_t now_ms, uint32
     rwlock_time_hold(&shard->lock, started_ns);
     unlock_one(shard, true);
     return more || !is_reclaimed;
+}
+
+/* Keys that were evicted or moved: a sum that grows as long as something is achieved. */
+static uint64_t work_done(const struct shard *shard) {
+    return atomic_load_explicit(&shard->eviction.evicted, memory_order_relaxed) +
+           atomic_load_explicit(&shard->eviction.moved, memory_order_relaxed);
+}
+
+bool shards_ease(struct shards *shards, uint32_t index, int64_t now_ms, uint32_t limit) {
+    if (!shard_is_pressed(&shards->eviction)) return false;
+    struct shard *shard = &shards->shards[index];
+    lock_one(shard, true);
+    uint64_t started_ns = rwlock_stopwatch_ns();
+    uint64_t before = work_done(shard);
+    shard_make_room(shard, now_ms, limit, &shards->reclaimer);
+    bool is_useful = work_done(shard) != before;
+    rwlock_time_hold(&shard->lock, started_ns);
+    unlock_one(shard, true);
+    return is_useful && shard_is_pressed(&shards->eviction);
+}
+
+bool shards_relieve(struct shards *shards, uint32_t index, int64_t now_ms, uint32_t limit) {
+    struct eviction_rules *rules = &shards->eviction;
+    if (!eviction_policy_evicts(atomic_load_explicit(&rules->policy, memory_order_relaxed)))
+        return false;
+    eviction_look(rules);
+    for (uint32_t i = 1; i < shards->count && shard_is_pressed(rules); i++) {
+        uint32_t other = (index + i) % shards->count;
+        uint64_t before = work_done(&shards->shards[other]);
+        shards_ease(shards, other, now_ms, limit);
+        if (work_done(&shards->shards[other]) != before) return true;
+    }
+    return !shard_is_pressed(rules);
+}
+
+void shards_judge_duel(struct shards *shards) {
+    uint64_t misses[] = {[EVICTION_LEADS_BY_RECENCY] = 0, [EVICTION_LEADS_BY_FREQUENCY] = 0};
+    for (uint32_t i = 0; i < shards->count; i++) {
+        enum eviction_role role = shards->shards[i].eviction.role;
+        if (role != EVICTION_FOLLOWS)
+            misses[role] += counters_sum_shard(&shards->counters, i).misses;
+    }
+    bool prefers_recent = duel_judge(&shards->duel, misses[EVICTION_LEADS_BY_RECENCY],
+                                     misses[EVICTION_LEADS_BY_FREQUENCY]);
+    atomic_store_explicit(&shards->eviction.prefers_recent, prefers_recent, memory_order_relaxed);
 }
 
 /* ---- Visiting -------------------------------------------------------------------------------- */

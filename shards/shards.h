@@ -16,6 +16,8 @@
 #include "base/status.h"
 #include "counters.h"
 #include "database.h"
+#include "duel.h"
+#include "eviction.h"
 #include "router.h"
 #include "shard.h"
 
@@ -39,6 +41,8 @@ struct shards {
     uint64_t seed;           /* immutable after init */
     struct reclaimer reclaimer;
     struct counters_matrix counters;
+    struct eviction_rules eviction; /* atomics; see there */
+    struct duel duel;               /* of whoever calls shards_judge_duel: one thread */
 };
 
 must_use enum status shards_init(struct shards *shards, const struct shards_options *options);
@@ -72,6 +76,15 @@ void shards_swap(struct shards *shards, uint32_t a, uint32_t b);
 /* Upkeep of one shard in bounded holds: free what was flushed, remove what is due. About `limit` steps;
  * takes the lock only when there is work. True when more is left. */
 bool shards_upkeep(struct shards *shards, uint32_t index, int64_t now_ms, uint32_t limit);
+
+/* The memory limit in one shard, beforehand: evict and compact where there is too much in use, by up to `limit` keys.
+ * Takes the lock only when there is work. True when more is left. */
+bool shards_ease(struct shards *shards, uint32_t index, int64_t now_ms, uint32_t limit);
+/* Shard `index` can't find room: look for it in all others. True when somebody went for it, or memory is within its limit
+ * meanwhile. No lock may be held. O(shards). */
+bool shards_relieve(struct shards *shards, uint32_t index, int64_t now_ms, uint32_t limit);
+/* Let the shards that lead decide which way the others lean (allkeys-adaptive). One thread; now and then. */
+void shards_judge_duel(struct shards *shards);
 
 /* SCAN over the whole store with one cursor: the shard in its low bits, the table's cursor above. Visits one bucket
  * chain under that shard's read lock; expired entries are skipped. 0 starts, 0 ends. The guarantee is

@@ -1,5 +1,6 @@
 /* OBJECT: a value seen from outside. */
 #include "server/call.h"
+#include "server/server.h"
 #include "shards/types/string.h"
 
 static struct entry *object_of(struct call *call) {
@@ -13,8 +14,19 @@ static void object_encoding(struct call *call) {
     if (entry != NULL) reply_bulk_text(call->reply, string_encoding_name(entry));
 }
 
+static bool is_lfu(const struct call *call) {
+    const struct eviction_rules *rules = &call->server->shards.eviction;
+    return eviction_policy_is_lfu(atomic_load_explicit(&rules->policy, memory_order_relaxed));
+}
+
 static void object_frequency(struct call *call) {
-    if (object_of(call) == NULL) return;
+    const struct entry *entry = object_of(call);
+    if (entry == NULL) return;
+    if (is_lfu(call)) {
+        const struct eviction_rules *rules = &call->server->shards.eviction;
+        reply_integer(call->reply, eviction_frequency(rules, entry, call->now_ms));
+        return;
+    }
     reply_error(call->reply, "ERR An LFU maxmemory policy is not selected, access frequency not "
                              "tracked. Please note that "
                              "when switching between policies at runtime LRU and LFU data will "
@@ -24,6 +36,12 @@ static void object_frequency(struct call *call) {
 static void object_idle_time(struct call *call) {
     const struct entry *entry = object_of(call);
     if (entry == NULL) return;
+    if (is_lfu(call)) {
+        reply_error(call->reply, "ERR An LFU maxmemory policy is selected, idle time not tracked. "
+                                 "Please note that when switching between policies at runtime LRU "
+                                 "and LFU data will take some time to adjust.");
+        return;
+    }
     uint32_t accessed_s = atomic_load_explicit(&entry->access, memory_order_relaxed) >> 8;
     uint32_t now_s = (uint32_t)(call->now_ms / 1000) & 0xffffff;
     reply_integer(call->reply, (int64_t)((now_s - accessed_s) & 0xffffff));

@@ -21,9 +21,17 @@
 #include <malloc.h>
 #include <stdalign.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
+#ifdef SHERD_JEMALLOC
+#include <jemalloc/jemalloc.h>
+#endif
 
 #include "check.h"
+
+#define STRINGIFY_NOW(x) #x
+#define STRINGIFY(x)     STRINGIFY_NOW(x)
 
 enum {
     STRIPES = 64,
@@ -58,6 +66,23 @@ void memory_account(int64_t bytes) {
 
 void memory_refuse_after(int64_t count) {
     allowed = count;
+}
+
+size_t memory_resident(void) {
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (file == NULL) return 0;
+    unsigned long total = 0, resident = 0;
+    int count = fscanf(file, "%lu %lu", &total, &resident);
+    fclose(file);
+    return count == 2 ? resident * (size_t)sysconf(_SC_PAGESIZE) : 0;
+}
+
+void memory_trim(void) {
+#ifdef SHERD_JEMALLOC
+    mallctl("arena." STRINGIFY(MALLCTL_ARENAS_ALL) ".purge", NULL, NULL, NULL, 0);
+#else
+    malloc_trim(0);
+#endif
 }
 
 static bool is_refused(void) {
@@ -127,7 +152,8 @@ static void raise_peak(size_t used) {
 
 size_t memory_used(void) {
     int64_t sum = 0;
-    for (size_t i = 0; i < STRIPES; i++) {
+    unsigned threads = atomic_load_explicit(&threads_seen, memory_order_relaxed);
+    for (size_t i = 0; i < STRIPES && i < threads; i++) {
         sum += atomic_load_explicit(&stripes[i].bytes, memory_order_relaxed);
     }
     size_t used =

@@ -34,5 +34,10 @@ size_t memory_used_peak(void);
 /* Regions that are mapped rather than allocated (slabs, buckets) report their committed bytes here. */
 void memory_account(int64_t bytes);
 
+/* What the process has in memory, in bytes, as the system counts it; 0 where /proc is not to be had. A system call. */
+size_t memory_resident(void);
+/* Have the allocator give freed pages that it keeps back to the system. Takes a millisecond for ten megabytes. */
+void memory_trim(void);
+
 /* Tests: the next `count` allocations of this thread succeed, all later ones are refused; negative: refuse none. */
 void memory_refuse_after(int64_t count);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "server/config.h"
+#include "shards/eviction.h"
 #include "server/config_value.h"
 #include "shards/base/memory.h"
 
@@ -215,8 +216,7 @@ static void what_is_wrong_in_a_file_is_told_with_its_place(void **state) {
 
 static void what_we_cannot_do_is_refused_not_ignored(void **state) {
     struct fixture *fixture = *state;
-    static const char *const lines[] = {"save 3600 1\n", "appendonly yes\n", "maxmemory 1gb\n",
-                                        "maxmemory-policy allkeys-lru\n", "daemonize yes\n"};
+    static const char *const lines[] = {"save 3600 1\n", "appendonly yes\n", "daemonize yes\n"};
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
         assert_int_equal(load(fixture, lines[i]), STATUS_REFUSED);
         assert_non_null(strstr(fixture->error, "sherd"));
@@ -225,6 +225,33 @@ static void what_we_cannot_do_is_refused_not_ignored(void **state) {
         load(fixture,
              "save \"\"\nappendonly no\nmaxmemory 0\nmaxmemory-policy noeviction\ndaemonize no\n"),
         STATUS_OK);
+}
+
+static void the_memory_limit_may_be_a_share_of_what_there_is(void **state) {
+    struct fixture *fixture = *state;
+    assert_int_equal(load(fixture, "maxmemory 100%\n"), STATUS_OK);
+    int64_t whole = config_number(&fixture->config->maxmemory);
+    assert_true(whole > 1024 * 1024);
+    assert_int_equal(load(fixture, "maxmemory 25%\n"), STATUS_OK);
+    assert_in_range(config_number(&fixture->config->maxmemory), whole / 4 - 100, whole / 4);
+    static const char *const lines[] = {"maxmemory 101%\n", "maxmemory 0%\n", "maxmemory %\n",
+                                        "maxmemory -5%\n", "maxmemory 1.5%\n"};
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        assert_int_equal(load(fixture, lines[i]), STATUS_REFUSED);
+        assert_non_null(strstr(fixture->error, "a percentage from 1% to 100%"));
+    }
+}
+
+static void every_eviction_policy_has_its_name(void **state) {
+    struct fixture *fixture = *state;
+    for (int i = 0; i < EVICTION_POLICIES; i++) {
+        char line[128];
+        snprintf(line, sizeof line, "maxmemory-policy %s\n",
+                 eviction_policy_name((enum eviction_policy)i));
+        assert_int_equal(load(fixture, line), STATUS_OK);
+        assert_int_equal(config_number(&fixture->config->maxmemory_policy), i);
+    }
+    assert_int_equal(load(fixture, "maxmemory-policy allkeys-lucky\n"), STATUS_REFUSED);
 }
 
 static void a_file_may_include_another_but_not_itself(void **state) {
@@ -499,6 +526,8 @@ int main(void) {
         TEST(a_file_sets_options_in_every_notation),
         TEST(what_is_wrong_in_a_file_is_told_with_its_place),
         TEST(what_we_cannot_do_is_refused_not_ignored),
+        TEST(the_memory_limit_may_be_a_share_of_what_there_is),
+        TEST(every_eviction_policy_has_its_name),
         TEST(a_file_may_include_another_but_not_itself),
         TEST(a_value_has_a_longest_length),
         TEST(flags_take_one_value_or_several),

@@ -1,0 +1,145 @@
+/* Memory that sherd takes without a single key (workers, buffers, empty shards) is measured at start. A limit below that
+ * can't be kept by evicting: at start it is an error, and so it is later where it would cost all keys. With noeviction
+ * nothing is lost by it, writes are refused: then it is allowed, as in Redis. */
+#include "limit.h"
+
+#include <stdio.h>
+
+#include "machine_memory.h"
+#include "server.h"
+#include "shards/base/memory.h"
+
+enum {
+    TRIM_DIVISOR = 64,                /* a part of the limit, and */
+    TRIM_BYTES_MIN = 4 * 1024 * 1024, /* are tolerated beyond what is counted */
+    TRIM_LOOK_BYTES_MIN = 2 * 1024 * 1024,
+    HIDDEN_DIVISOR = 4,
+};
+
+static void set(_Atomic uint32_t *rule, const config_field *field) {
+    atomic_store_explicit(rule, (uint32_t)config_number(field), memory_order_relaxed);
+}
+
+static void hand_over(struct server *server) {
+    const struct config *config = server->config;
+    struct eviction_rules *rules = &server->shards.eviction;
+    set(&rules->policy, &config->maxmemory_policy);
+    set(&rules->samples, &config->maxmemory_samples);
+    set(&rules->lfu_log_factor, &config->lfu_log_factor);
+    set(&rules->lfu_decay_minutes, &config->lfu_decay_time);
+    atomic_store_explicit(&rules->limit_bytes, config_number(&config->maxmemory),
+                          memory_order_relaxed);
+    eviction_look(rules);
+}
+
+static enum status refuse_too_little(const struct server *server, char *error) {
+    snprintf(error, CONFIG_ERROR_MAX,
+             "maxmemory %lld is less than the %zu bytes that sherd takes without any key "
+             "(%u workers, %u shards): raise it, or take fewer workers",
+             (long long)config_number(&server->config->maxmemory), server->base_bytes,
+             server->worker_count, server->shards.count);
+    return STATUS_REFUSED;
+}
+
+static bool is_too_little(const struct server *server) {
+    int64_t limit = config_number(&server->config->maxmemory);
+    return limit != 0 && limit < (int64_t)server->base_bytes;
+}
+
+enum status limit_start(struct server *server, char *error) {
+    server->base_bytes = memory_used();
+    server->base_beyond_bytes = (int64_t)memory_resident() - (int64_t)server->base_bytes;
+    if (is_too_little(server)) return refuse_too_little(server, error);
+    hand_over(server);
+    return STATUS_OK;
+}
+
+enum status limit_apply(void *context, struct config *config, char *error) {
+    struct server *server = context;
+    if (is_too_little(server) &&
+        eviction_policy_evicts((enum eviction_policy)config_number(&config->maxmemory_policy))) {
+        return refuse_too_little(server, error);
+    }
+    hand_over(server);
+    return STATUS_OK;
+}
+
+/* What the process has in memory beyond what is counted, and beyond what it had so at start. */
+static int64_t beyond_counted(const struct server *server) {
+    return (int64_t)memory_resident() - (int64_t)memory_used() - server->base_beyond_bytes;
+}
+
+static void trim(void *context, void *subject) {
+    (void)subject;
+    struct server *server = context;
+    memory_trim();
+    atomic_store_explicit(&server->trimmed_to, beyond_counted(server), memory_order_relaxed);
+    atomic_store_explicit(&server->is_trimming, false, memory_order_relaxed);
+}
+
+/* Allocators keep freed pages for some seconds, in the hope of more work of the kind. Where what comes is of another kind
+ * (small values, which lie in slabs), these pages are beyond the limit: have them given back, by a job, since it takes a
+ * while. What a trimming leaves is pages that are in use in part: no use for other sizes. It counts as used, up to a quarter of
+ * the limit: more could only be a mistake of ours, for which nobody's keys should go. */
+static void trim_if_needed(struct server *server) {
+    int64_t limit = config_number(&server->config->maxmemory);
+    int64_t beyond = beyond_counted(server);
+    int64_t left = atomic_load_explicit(&server->trimmed_to, memory_order_relaxed);
+    if (beyond < left) {
+        left = beyond;
+        atomic_store_explicit(&server->trimmed_to, left, memory_order_relaxed);
+    }
+    int64_t tolerated = limit / TRIM_DIVISOR + TRIM_BYTES_MIN;
+    int64_t hidden = left > tolerated ? left - tolerated : 0;
+    if (hidden > limit / HIDDEN_DIVISOR) hidden = limit / HIDDEN_DIVISOR;
+    atomic_store_explicit(&server->shards.eviction.hidden_bytes, hidden, memory_order_relaxed);
+    if (beyond < left + tolerated) return;
+    if (atomic_exchange_explicit(&server->is_trimming, true, memory_order_relaxed)) return;
+    struct job job = {.run = trim, .context = server};
+    if (!jobs_try(server->jobs, job))
+        atomic_store_explicit(&server->is_trimming, false, memory_order_relaxed);
+}
+
+void limit_turn(struct worker *worker) {
+    struct server *server = worker->server;
+    const struct eviction_rules *rules = &server->shards.eviction;
+    int64_t limit = atomic_load_explicit(&rules->limit_bytes, memory_order_relaxed);
+    if (limit == 0 || worker->index != 0) return;
+    int64_t returned = atomic_load_explicit(&rules->returned_bytes, memory_order_relaxed);
+    if (returned - server->returned_seen < limit / TRIM_DIVISOR + TRIM_LOOK_BYTES_MIN) return;
+    server->returned_seen = returned;
+    trim_if_needed(server);
+}
+
+void limit_tick(struct worker *worker) {
+    struct server *server = worker->server;
+    struct shards *shards = &server->shards;
+    if (atomic_load_explicit(&shards->eviction.limit_bytes, memory_order_relaxed) == 0) return;
+    eviction_look(&shards->eviction);
+    if (worker->index != 0) return;
+    shards_judge_duel(shards);
+    trim_if_needed(server);
+}
+
+void limit_describe(const struct server *server, char *out, size_t size) {
+    const struct config *config = server->config;
+    int64_t limit = config_number(&config->maxmemory);
+    if (limit == 0) {
+        snprintf(out, size, "no limit (maxmemory is 0)");
+        return;
+    }
+    struct machine_memory memory = machine_memory();
+    snprintf(out, size, "limit %lld KiB, %.0f %% of the %llu MiB %s; %s", (long long)limit / 1024,
+             (double)limit * 100 / (double)memory.bytes,
+             (unsigned long long)memory.bytes / (1024 * 1024),
+             memory.is_limited ? "that the cgroup allows" : "of this machine",
+             eviction_policy_name((enum eviction_policy)config_number(&config->maxmemory_policy)));
+}
+
+bool limit_relieve(struct call *call, uint32_t shard_index) {
+    if (shards_relieve(&call->server->shards, shard_index, call->now_ms, LIMIT_VICTIMS))
+        return true;
+    call->is_refused = true;
+    reply_error(call->reply, "OOM command not allowed when used memory > 'maxmemory'.");
+    return false;
+}
