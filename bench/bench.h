@@ -16,3 +16,4 @@ int locks_run(int argc, char **argv);
 int queues_run(int argc, char **argv);
 int pool_run(int argc, char **argv);
 int trace_run(int argc, char **argv);
+int hits_run(int argc, char **argv);

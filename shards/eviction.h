@@ -45,6 +45,8 @@ struct eviction_rules {
     _Atomic int64_t used_bytes;         /* when somebody last looked, less what was freed since */
     _Atomic int64_t hidden_bytes;       /* not in memory_used(), but counted as used: see limit.c */
     _Atomic int64_t returned_bytes;     /* that evictions gave back to the heap, ever */
+    _Atomic int64_t slab_bytes;         /* resident in the slabs of all shards, as they last told */
+    _Atomic uint32_t drainers;          /* shards that evict to empty a slab: see shard.c */
     _Atomic bool prefers_recent;        /* which way allkeys-adaptive leans: duel.h */
     uint32_t shard_count;               /* immutable after init */
 };
@@ -69,9 +71,11 @@ struct eviction {
     uint32_t pool_policy;   /* under which it was filled */
     uint32_t hand_database; /* where the hand is */
     uint32_t hand_bucket;
-    uint64_t turnover;  /* evictions since counts were last halved */
-    bool is_halving;    /* in this round the hand halves the counts it meets */
-    uint32_t look_in;   /* writes until memory_used() is asked again */
+    uint64_t turnover; /* evictions since counts were last halved */
+    bool is_halving;   /* in this round the hand halves the counts it meets */
+    uint32_t look_in;  /* writes until memory_used() is asked again */
+    int64_t slab_bytes_told;
+    bool is_draining;   /* one of the drainers */
     struct ghost ghost; /* allkeys-adaptive's */
     struct random random;
     _Atomic uint64_t evicted; /* atomic, relaxed: keys, a statistic */

@@ -266,6 +266,35 @@ static struct database *database_holding(struct shard *shard, uint32_t reference
     return database;
 }
 
+/* Tell what our slabs take. Are they larger than those of the average shard? */
+static bool is_large(struct shard *shard) {
+    struct eviction *eviction = &shard->eviction;
+    int64_t bytes = (int64_t)shard->slabs.resident_bytes;
+    int64_t change = bytes - eviction->slab_bytes_told;
+    eviction->slab_bytes_told = bytes;
+    int64_t all =
+        atomic_fetch_add_explicit(&eviction->rules->slab_bytes, change, memory_order_relaxed);
+    return bytes * eviction->rules->shard_count >= all + change;
+}
+
+/* Memory is past its limit. A slab has to be emptied: as long as no class has holes enough, that means to evict a slab's
+ * worth of keys, which is much for a small shard. So no more shards set out to than there are slabs to be gained; and the
+ * large ones do it, or else chance would let one shard grow at the expense of another until that is empty. */
+static void join_drainers(struct shard *shard, int64_t past) {
+    struct eviction *eviction = &shard->eviction;
+    uint32_t drainers = atomic_load_explicit(&eviction->rules->drainers, memory_order_relaxed);
+    if (eviction->is_draining || drainers > past / SLABS_SLAB_BYTES) return;
+    if (!is_large(shard) && past < margin_of(load(&eviction->rules->limit_bytes))) return;
+    atomic_fetch_add_explicit(&eviction->rules->drainers, 1, memory_order_relaxed);
+    eviction->is_draining = true;
+}
+
+static void leave_drainers(struct shard *shard) {
+    if (!shard->eviction.is_draining) return;
+    atomic_fetch_sub_explicit(&shard->eviction.rules->drainers, 1, memory_order_relaxed);
+    shard->eviction.is_draining = false;
+}
+
 /* Move entries out of sparse slabs; a slab that became empty gives its memory back. */
 static void compact(struct shard *shard, uint32_t moves_max) {
     struct slabs *slabs = &shard->slabs;
@@ -278,7 +307,9 @@ static void compact(struct shard *shard, uint32_t moves_max) {
         slabs_drain_stop(slabs);
         break;
     }
+    slabs_trim(slabs);
     atomic_fetch_add_explicit(&shard->eviction.moved, moves, memory_order_relaxed);
+    if (slabs->resident_bytes < resident_before) leave_drainers(shard);
     int64_t gained = (int64_t)(resident_before - slabs->resident_bytes);
     atomic_fetch_sub_explicit(&shard->eviction.rules->used_bytes, gained, memory_order_relaxed);
 }
@@ -289,8 +320,8 @@ static bool has_room_of_its_own(const struct shard *shard, int64_t over) {
     return (int64_t)shard->slabs.freed_bytes >= share;
 }
 
-/* Evict until the shard has room of its own, and, where memory is past the limit, a slab to drain. False when there is
- * nobody left who may go. */
+/* Evict until the shard has room of its own and, if it is a drainer, a slab to drain. False when there is nobody left who
+ * may go. */
 static bool evict_some(struct shard *shard, int64_t now_ms, uint32_t victims_max,
                        const struct reclaimer *reclaimer) {
     const struct eviction_rules *rules = shard->eviction.rules;
@@ -298,8 +329,8 @@ static bool evict_some(struct shard *shard, int64_t now_ms, uint32_t victims_max
         int64_t limit = load(&rules->limit_bytes);
         int64_t over = load(&rules->used_bytes) - (limit - margin_of(limit));
         if (over <= 0) break;
-        bool is_past = over > margin_of(limit);
-        if (has_room_of_its_own(shard, over) && (!is_past || slabs_can_drain(&shard->slabs))) break;
+        bool has_slab = !shard->eviction.is_draining || slabs_can_drain(&shard->slabs);
+        if (has_slab && has_room_of_its_own(shard, over)) break;
         if (!evict_one(shard, now_ms, reclaimer)) return false;
     }
     return true;
@@ -311,12 +342,17 @@ bool shard_make_room(struct shard *shard, int64_t now_ms, uint32_t victims_max,
     int64_t limit = load(&rules->limit_bytes);
     if (limit == 0) return true;
     look(shard);
-    if (!shard_is_pressed(rules)) return true;
-    int64_t margin = margin_of(limit);
-    if (load(&rules->used_bytes) > limit) victims_max *= PAST_LIMIT_FACTOR;
-    bool is_evicting = evict_some(shard, now_ms, victims_max, reclaimer);
-    if (load(&rules->used_bytes) > limit - margin / 2) compact(shard, victims_max);
     int64_t past = load(&rules->used_bytes) - limit;
+    if (past <= 0) leave_drainers(shard);
+    if (!shard_is_pressed(rules)) return true;
+    if (past > 0) {
+        join_drainers(shard, past);
+        victims_max *= PAST_LIMIT_FACTOR;
+    }
+    bool is_evicting = evict_some(shard, now_ms, victims_max, reclaimer);
+    if (!is_evicting) leave_drainers(shard);
+    if (past > -margin_of(limit) / 2) compact(shard, victims_max);
+    past = load(&rules->used_bytes) - limit;
     return past <= 0 || is_evicting || (int64_t)shard->slabs.freed_bytes >= past;
 }
 

@@ -229,6 +229,14 @@ static void freed_add(struct slabs *slabs, const struct slab *slab, int32_t slot
     slabs->freed_bytes += (uint64_t)((int64_t)slots * slab->slot_units * SLABS_UNIT);
 }
 
+static void slab_discard(struct slabs *slabs, uint32_t number, struct slab *slab) {
+    region_discard(&slabs->region, (size_t)number * SLABS_SLAB_BYTES,
+                   (size_t)slab->touched_pages * PAGE_BYTES);
+    account(slabs, -(int64_t)slab->touched_pages * PAGE_BYTES);
+    slab->touched_pages = 0;
+    list_push(slabs, &slabs->free_slabs, number);
+}
+
 /* The last slot was given back: the slab belongs to no class, and keeps its pages only if few others do. */
 static void slab_close(struct slabs *slabs, uint32_t number, struct slab *slab) {
     if (number == slabs->draining) {
@@ -243,11 +251,7 @@ static void slab_close(struct slabs *slabs, uint32_t number, struct slab *slab) 
         slabs->spare_count++;
         return;
     }
-    region_discard(&slabs->region, (size_t)number * SLABS_SLAB_BYTES,
-                   (size_t)slab->touched_pages * PAGE_BYTES);
-    account(slabs, -(int64_t)slab->touched_pages * PAGE_BYTES);
-    slab->touched_pages = 0;
-    list_push(slabs, &slabs->free_slabs, number);
+    slab_discard(slabs, number, slab);
 }
 
 static uint32_t slab_take_fresh(struct slabs *slabs, uint32_t number, struct slab *slab) {
@@ -271,6 +275,14 @@ static uint32_t slab_take(struct slabs *slabs, uint32_t number, struct slab *sla
     slab->used++;
     if (slab->used == slab->capacity) partial_remove(slabs, slab);
     return slot;
+}
+
+void slabs_trim(struct slabs *slabs) {
+    while (slabs->spare_slabs != 0) {
+        uint32_t number = list_pop(slabs, &slabs->spare_slabs);
+        slabs->spare_count--;
+        slab_discard(slabs, number, slab_at(slabs, number));
+    }
 }
 
 /* ---- Draining -------------------------------------------------------------------------------- */

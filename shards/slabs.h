@@ -62,6 +62,9 @@ void slabs_free(struct slabs *slabs, uint32_t reference);
 /* The bytes a slot for `size` really has: what may be used without moving, and what it costs. */
 size_t slabs_slot_bytes(size_t size);
 
+/* Empty slabs that keep their pages for the next need give them back, too. */
+void slabs_trim(struct slabs *slabs);
+
 /* Draining. Is there a class whose given back slots would hold all that is in one of its slabs? */
 bool slabs_can_drain(const struct slabs *slabs);
 /* An object in the slab that is being drained (a sparse one is chosen when none is), for the caller to move: allocate
