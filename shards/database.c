@@ -186,6 +186,11 @@ void database_greet(struct database *database, struct entry *entry, uint64_t has
     }
 }
 
+void database_charge(struct database *database, const struct entry *entry) {
+    if (database->eviction == NULL) return;
+    eviction_charge(database->eviction->rules, (int64_t)entry_footprint_outside(entry));
+}
+
 uint64_t database_expire_some(struct database *database, int64_t now_ms, uint32_t limit, bool *more,
                               const struct reclaimer *reclaimer) {
     uint64_t removed = 0;

@@ -76,10 +76,8 @@ static inline void database_touch(struct database *database, struct entry *entry
     }
 }
 void database_greet(struct database *database, struct entry *entry, uint64_t hash, int64_t now_ms);
-/* Something large was put here: ask for the memory in use anew. */
-static inline void database_look(struct database *database) {
-    if (database->eviction != NULL) eviction_look(database->eviction->rules);
-}
+/* What was put here lies on the heap: too much to wait until the memory in use is looked at again. */
+void database_charge(struct database *database, const struct entry *entry);
 
 /* Remove what is due, at most about `limit` steps. Returns the number of keys removed; `*more` tells whether work is
  * left. */

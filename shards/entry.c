@@ -170,12 +170,14 @@ uint32_t entry_create(struct slabs *slabs, const struct entry_content *content) 
         return 0;
     }
     entry_fill(slabs_at(slabs, reference), content, &parts);
+    slabs->outside_bytes += memory_usable(parts.key) + memory_usable(parts.blob);
     return reference;
 }
 
 void entry_destroy(struct slabs *slabs, uint32_t reference, struct blob **orphan) {
     struct entry *entry = slabs_at(slabs, reference);
     struct blob *blob = entry_blob(entry);
+    slabs->outside_bytes -= entry_footprint_outside(entry);
     if (orphan != NULL) {
         *orphan = blob;
     } else if (blob != NULL) {
@@ -252,6 +254,7 @@ static uint32_t reshape_into_blob(struct slabs *slabs, const struct entry *from)
     *entry_expiry(to) = (struct entry_expiry){.deadline_ms = ENTRY_NO_EXPIRY};
     memcpy(to->body + key_offset(to), from->body + key_offset(from), key);
     write_pointer(to, value_offset(to), blob);
+    slabs->outside_bytes += memory_usable(blob);
     return reference;
 }
 

@@ -7,8 +7,8 @@
  * other than with random samples, no key is overlooked for longer than a round. Candidates are named by hash and
  * reference, and looked up again before they go: whatever happened to them in between, nothing points astray.
  *
- * allkeys-lru, -lfu, -random and volatile-* mean what they mean in Redis. volatile-ttl asks the timing wheel who is due
- * soonest, instead of sampling. Where keys with a deadline are so rare that the hand finds none in SWEEP_BUCKETS_MAX
+ * allkeys-lru, -lfu, -random and volatile-* mean what they mean in Redis. volatile-ttl also asks the timing wheel who is
+ * due soonest, which knows at once where deadlines are near, and to a 64th of the time ahead where they are far. Where keys with a deadline are so rare that the hand finds none in SWEEP_BUCKETS_MAX
  * buckets, the other volatile policies ask it, too.
  *
  * allkeys-adaptive. A shard that decides by frequency evicts whoever has the fewest uses, and among equals the one that
@@ -78,9 +78,10 @@ static uint32_t use_recent(const struct eviction_rules *rules, uint32_t access, 
     return stamp_of(now_ms);
 }
 
-static uint64_t score_recent(const struct eviction *eviction, uint32_t access, int64_t now_ms) {
+static uint64_t score_recent(const struct eviction *eviction, const struct entry *entry,
+                             int64_t now_ms) {
     (void)eviction;
-    return stamp_of(now_ms) - access;
+    return stamp_of(now_ms) - load(&entry->access);
 }
 
 /* A count is lost at each decay time's worth of minutes that began since the last use. */
@@ -105,8 +106,9 @@ static uint32_t use_logarithmic(const struct eviction_rules *rules, uint32_t acc
     return (stamp_of(now_ms) & ~UINT32_C(0xff)) | count;
 }
 
-static uint64_t score_logarithmic(const struct eviction *eviction, uint32_t access,
+static uint64_t score_logarithmic(const struct eviction *eviction, const struct entry *entry,
                                   int64_t now_ms) {
+    uint32_t access = load(&entry->access);
     uint64_t missing = LFU_MAX - decayed_count(eviction->rules, access, now_ms);
     return missing << 32 | (stamp_of(now_ms) - (access & ~UINT32_C(0xff)));
 }
@@ -124,10 +126,19 @@ static bool leans_to_recency(const struct eviction *eviction) {
     return atomic_load_explicit(&eviction->rules->prefers_recent, memory_order_relaxed);
 }
 
-static uint64_t score_adaptive(const struct eviction *eviction, uint32_t access, int64_t now_ms) {
+static uint64_t score_adaptive(const struct eviction *eviction, const struct entry *entry,
+                               int64_t now_ms) {
+    uint32_t access = load(&entry->access);
     uint32_t idle = stamp_of(now_ms) - (access & ~(uint32_t)USES_MASK);
     if (leans_to_recency(eviction)) return idle;
     return (uint64_t)(GHOST_USES_MAX - (access & USES_MASK)) << 32 | (UINT32_MAX - idle);
+}
+
+/* The sooner, the higher. Only of entries with a deadline. */
+static uint64_t score_soonest(const struct eviction *eviction, const struct entry *entry,
+                              int64_t now_ms) {
+    (void)eviction, (void)now_ms;
+    return UINT64_MAX / 2 - (uint64_t)entry_deadline_ms(entry);
 }
 
 /* ---- Policies -------------------------------------------------------------------------------- */
@@ -139,8 +150,8 @@ static const struct policy {
     uint32_t (*use)(const struct eviction_rules *rules, uint32_t access, int64_t now_ms,
                     struct random *random);
     /* How gladly it is seen to go. NULL: all the same. */
-    uint64_t (*score)(const struct eviction *eviction, uint32_t access, int64_t now_ms);
-    bool asks_the_wheel; /* the one that is due soonest goes */
+    uint64_t (*score)(const struct eviction *eviction, const struct entry *entry, int64_t now_ms);
+    bool asks_the_wheel; /* it may know of somebody better */
 } policies[EVICTION_POLICIES] = {
     [EVICTION_NONE] = {.name = "noeviction", .use = use_recent},
     [EVICTION_VOLATILE_LRU] = {.name = "volatile-lru",
@@ -162,6 +173,7 @@ static const struct policy {
                                .evicts = true,
                                .is_volatile = true,
                                .use = use_recent,
+                               .score = score_soonest,
                                .asks_the_wheel = true},
     [EVICTION_ALLKEYS_LRU] = {.name = "allkeys-lru",
                               .evicts = true,
@@ -212,6 +224,11 @@ void eviction_look(struct eviction_rules *rules) {
     int64_t hidden = atomic_load_explicit(&rules->hidden_bytes, memory_order_relaxed);
     atomic_store_explicit(&rules->used_bytes, (int64_t)memory_used() + hidden,
                           memory_order_relaxed);
+}
+
+void eviction_charge(struct eviction_rules *rules, int64_t bytes) {
+    if (atomic_load_explicit(&rules->limit_bytes, memory_order_relaxed) == 0) return;
+    atomic_fetch_add_explicit(&rules->used_bytes, bytes, memory_order_relaxed);
 }
 
 static enum eviction_role role_of(uint32_t index, uint32_t shard_count) {
@@ -308,7 +325,7 @@ struct sweep {
 
 static uint64_t score_of(const struct policy *policy, const struct eviction *eviction,
                          const struct entry *entry, int64_t now_ms) {
-    return policy->score != NULL ? policy->score(eviction, load(&entry->access), now_ms) : 0;
+    return policy->score != NULL ? policy->score(eviction, entry, now_ms) : 0;
 }
 
 static void halve_uses(struct entry *entry) {
@@ -432,6 +449,7 @@ static bool take_soonest(const struct eviction *eviction, struct database *_Atom
     const struct database *database = database_at(databases, victim->database);
     const struct entry *entry = slabs_at(database->slabs, victim->reference);
     victim->hash = hash_seeded(entry_key(entry), database->table.seed);
+    victim->score = score_soonest(eviction, entry, 0);
     return true;
 }
 
@@ -440,17 +458,19 @@ bool eviction_choose(struct eviction *eviction, struct database *_Atomic *databa
     const struct policy *policy = policy_of(eviction->rules);
     if (!policy->evicts) return false;
     if (policy->is_volatile && !has_deadlines(databases, database_count)) return false;
-    if (policy->asks_the_wheel) {
-        return take_soonest(eviction, databases, database_count, victim);
-    }
     pool_check_policy(eviction);
     bool is_served = policy->score == NULL && eviction->pool_count > 0;
     if (!is_served) sweep(eviction, databases, database_count, now_ms);
-    if (take_from_pool(eviction, databases, now_ms, victim)) return true;
-    /* They were all gone, and had kept others out: now the pool is empty. */
-    sweep(eviction, databases, database_count, now_ms);
-    if (take_from_pool(eviction, databases, now_ms, victim)) return true;
-    return policy->is_volatile && take_soonest(eviction, databases, database_count, victim);
+    bool is_found = take_from_pool(eviction, databases, now_ms, victim);
+    if (!is_found) { /* they were all gone, and had kept others out: now the pool is empty */
+        sweep(eviction, databases, database_count, now_ms);
+        is_found = take_from_pool(eviction, databases, now_ms, victim);
+    }
+    if (!policy->is_volatile || (is_found && !policy->asks_the_wheel)) return is_found;
+    struct eviction_candidate soonest;
+    if (!take_soonest(eviction, databases, database_count, &soonest)) return is_found;
+    if (!is_found || soonest.score > victim->score) *victim = soonest;
+    return true;
 }
 
 void eviction_follow(struct eviction *eviction, uint32_t from, uint32_t to) {

@@ -45,7 +45,7 @@ struct eviction_rules {
     _Atomic int64_t used_bytes;         /* when somebody last looked, less what was freed since */
     _Atomic int64_t hidden_bytes;       /* not in memory_used(), but counted as used: see limit.c */
     _Atomic int64_t returned_bytes;     /* that evictions gave back to the heap, ever */
-    _Atomic int64_t slab_bytes;         /* resident in the slabs of all shards, as they last told */
+    _Atomic int64_t told_bytes;         /* what all shards take, as they last told */
     _Atomic uint32_t drainers;          /* shards that evict to empty a slab: see shard.c */
     _Atomic bool prefers_recent;        /* which way allkeys-adaptive leans: duel.h */
     uint32_t shard_count;               /* immutable after init */
@@ -71,10 +71,12 @@ struct eviction {
     uint32_t pool_policy;   /* under which it was filled */
     uint32_t hand_database; /* where the hand is */
     uint32_t hand_bucket;
-    uint64_t turnover; /* evictions since counts were last halved */
-    bool is_halving;   /* in this round the hand halves the counts it meets */
-    uint32_t look_in;  /* writes until memory_used() is asked again */
-    int64_t slab_bytes_told;
+    uint64_t turnover;  /* evictions since counts were last halved */
+    bool is_halving;    /* in this round the hand halves the counts it meets */
+    uint32_t look_in;   /* writes until memory_used() is asked again */
+    int64_t bytes_told; /* what of told_bytes is this shard's */
+    int64_t debt_bytes; /* to be evicted: see shard.c */
+    bool is_charged;    /* memory was short when room was last made: growth counts */
     bool is_draining;   /* one of the drainers */
     struct ghost ghost; /* allkeys-adaptive's */
     struct random random;
@@ -87,6 +89,8 @@ struct database;
 void eviction_rules_init(struct eviction_rules *rules, uint32_t shard_count);
 /* Look at the memory in use. Any thread. */
 void eviction_look(struct eviction_rules *rules);
+/* So much was added: count it until somebody looks again. Any thread. */
+void eviction_charge(struct eviction_rules *rules, int64_t bytes);
 /* A name as in maxmemory-policy. */
 const char *eviction_policy_name(enum eviction_policy policy);
 /* Does it ever evict? Does it count uses as *-lfu do (OBJECT FREQ)? */

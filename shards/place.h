@@ -9,8 +9,6 @@
 #include "base/status.h"
 #include "database.h"
 
-enum { PLACE_LARGE = 64 * 1024 /* from here on one value is worth a look at the memory in use */ };
-
 struct place {
     struct database *database;
     const struct reclaimer *reclaimer;
@@ -26,7 +24,7 @@ place_put(struct place *place, const struct entry_content *content, int64_t dead
     enum status status = database_put(place->database, &place->key, &place->entry, content,
                                       deadline_ms, place->reclaimer);
     if (status != STATUS_OK) return status;
-    if (entry_value(place->entry).size >= PLACE_LARGE) database_look(place->database);
+    if (entry_encoding(place->entry) == ENTRY_BLOB) database_charge(place->database, place->entry);
     if (is_new) {
         database_greet(place->database, place->entry, place->key.hash, place->now_ms);
     } else {

@@ -15,6 +15,7 @@ struct bytes router_tag(struct bytes key);
 
 /* The shard of `key` among `shard_count`, a power of two, at most 65536. */
 static inline uint32_t router_shard(struct bytes key, uint32_t shard_count) {
-    if (__builtin_expect(key.size != 0 && memchr(key.data, '{', key.size) != NULL, 0)) key = router_tag(key);
+    if (__builtin_expect(key.size != 0 && memchr(key.data, '{', key.size) != NULL, 0))
+        key = router_tag(key);
     return hash_fold(hash_fnv1a(key)) & (shard_count - 1);
 }

@@ -31,7 +31,8 @@ enum {
     FLUSH_AT_ONCE_MAX = 32,
     MARGIN_DIVISOR = 128,   /* of the limit: where making room begins before it */
     LOOK_EVERY = 16,        /* writes to a shard between two looks at the memory in use */
-    PAST_LIMIT_FACTOR = 16, /* more work for a write while memory is past its limit */
+    PAST_LIMIT_FACTOR = 16, /* more work for a write while memory is past its limit, */
+    URGENCY_MAX = 4,        /* and up to so many times that, the further it is past */
     DEFERRED_MIN =
         4 * 1024 * 1024, /* values from this size on are freed elsewhere: it takes a millisecond */
 };
@@ -230,26 +231,27 @@ static void look(struct shard *shard) {
     eviction_look(shard->eviction.rules);
 }
 
-/* Remove one key, whom the policy wants; false when there is nobody. What that frees outside of the slabs is taken off
- * the total at once, so that others don't evict for it, too. */
-static bool evict_one(struct shard *shard, int64_t now_ms, const struct reclaimer *reclaimer) {
+/* Remove one key, whom the policy wants, and return its bytes; 0 when there is nobody. What that frees outside of the slabs
+ * is taken off the total at once, so that others don't evict for it, too. */
+static size_t evict_one(struct shard *shard, int64_t now_ms, const struct reclaimer *reclaimer) {
     struct eviction_candidate victim;
     if (!eviction_choose(&shard->eviction, shard->databases, shard->database_count, now_ms,
                          &victim)) {
-        return false;
+        return 0;
     }
-    struct database *database = database_get(shard, victim.database);
     struct entry *entry = slabs_at(&shard->slabs, victim.reference);
-    eviction_dismiss(&shard->eviction, &victim, entry);
+    size_t bytes = entry_footprint(entry);
     size_t outside = entry_footprint_outside(entry);
+    eviction_dismiss(&shard->eviction, &victim, entry);
     if (outside != 0) {
         struct eviction_rules *rules = shard->eviction.rules;
         atomic_fetch_sub_explicit(&rules->used_bytes, (int64_t)outside, memory_order_relaxed);
         atomic_fetch_add_explicit(&rules->returned_bytes, (int64_t)outside, memory_order_relaxed);
     }
     struct key key = {entry_key(entry), victim.hash};
-    database_remove(database, &key, entry, outside >= DEFERRED_MIN ? reclaimer : NULL);
-    return true;
+    database_remove(database_get(shard, victim.database), &key, entry,
+                    outside >= DEFERRED_MIN ? reclaimer : NULL);
+    return bytes;
 }
 
 /* The database that an entry is in: nearly always the first. */
@@ -266,27 +268,44 @@ static struct database *database_holding(struct shard *shard, uint32_t reference
     return database;
 }
 
-/* Tell what our slabs take. Are they larger than those of the average shard? */
-static bool is_large(struct shard *shard) {
+static int64_t bytes_of_shard(const struct shard *shard) {
+    return (int64_t)(shard->slabs.resident_bytes + shard->slabs.outside_bytes);
+}
+
+/* Tell what this shard takes, and return by how much that has changed. */
+static int64_t tell(struct shard *shard) {
     struct eviction *eviction = &shard->eviction;
-    int64_t bytes = (int64_t)shard->slabs.resident_bytes;
-    int64_t change = bytes - eviction->slab_bytes_told;
-    eviction->slab_bytes_told = bytes;
-    int64_t all =
-        atomic_fetch_add_explicit(&eviction->rules->slab_bytes, change, memory_order_relaxed);
-    return bytes * eviction->rules->shard_count >= all + change;
+    int64_t change = bytes_of_shard(shard) - eviction->bytes_told;
+    eviction->bytes_told += change;
+    if (change != 0)
+        atomic_fetch_add_explicit(&eviction->rules->told_bytes, change, memory_order_relaxed);
+    return change;
+}
+
+/* Does it take more than the average shard? */
+static bool is_large(const struct shard *shard) {
+    const struct eviction_rules *rules = shard->eviction.rules;
+    return shard->eviction.bytes_told * rules->shard_count >= load(&rules->told_bytes);
+}
+
+/* What the shard has grown by since there is too much in use is its debt: so many bytes it has to evict. Free slots are no
+ * excuse, they may be of the wrong size. */
+static void charge(struct shard *shard, int64_t grown) {
+    struct eviction *eviction = &shard->eviction;
+    eviction->debt_bytes = eviction->is_charged ? eviction->debt_bytes + grown : 0;
+    if (eviction->debt_bytes < 0) eviction->debt_bytes = 0;
+    eviction->is_charged = true;
 }
 
 /* Memory is past its limit. A slab has to be emptied: as long as no class has holes enough, that means to evict a slab's
- * worth of keys, which is much for a small shard. So no more shards set out to than there are slabs to be gained; and the
- * large ones do it, or else chance would let one shard grow at the expense of another until that is empty. */
+ * worth of keys, which is much for a small shard. So no more shards set out to than there are slabs to be gained. */
 static void join_drainers(struct shard *shard, int64_t past) {
     struct eviction *eviction = &shard->eviction;
     uint32_t drainers = atomic_load_explicit(&eviction->rules->drainers, memory_order_relaxed);
     if (eviction->is_draining || drainers > past / SLABS_SLAB_BYTES) return;
-    if (!is_large(shard) && past < margin_of(load(&eviction->rules->limit_bytes))) return;
     atomic_fetch_add_explicit(&eviction->rules->drainers, 1, memory_order_relaxed);
     eviction->is_draining = true;
+    eviction->debt_bytes += SLABS_SLAB_BYTES;
 }
 
 static void leave_drainers(struct shard *shard) {
@@ -314,28 +333,38 @@ static void compact(struct shard *shard, uint32_t moves_max) {
     atomic_fetch_sub_explicit(&shard->eviction.rules->used_bytes, gained, memory_order_relaxed);
 }
 
-/* Has this shard free slots enough for its share of what there is too much? */
-static bool has_room_of_its_own(const struct shard *shard, int64_t over) {
-    int64_t share = over / shard->eviction.rules->shard_count + SLABS_OBJECT_MAX;
-    return (int64_t)shard->slabs.freed_bytes >= share;
-}
-
-/* Evict until the shard has room of its own and, if it is a drainer, a slab to drain. False when there is nobody left who
- * may go. */
-static bool evict_some(struct shard *shard, int64_t now_ms, uint32_t victims_max,
+/* Evict as long as more than `target` is in use, until there are free slots for this shard's share of what there is too
+ * much (or as much went from the heap), and its debt is paid, or there is a slab to drain instead. False when there is
+ * nobody left who may go. */
+static bool evict_some(struct shard *shard, int64_t target, int64_t now_ms, uint32_t victims_max,
                        const struct reclaimer *reclaimer) {
-    const struct eviction_rules *rules = shard->eviction.rules;
+    struct eviction *eviction = &shard->eviction;
+    int64_t evicted = 0;
     for (; victims_max > 0; victims_max--) {
-        int64_t limit = load(&rules->limit_bytes);
-        int64_t over = load(&rules->used_bytes) - (limit - margin_of(limit));
-        if (over <= 0) break;
-        bool has_slab = !shard->eviction.is_draining || slabs_can_drain(&shard->slabs);
-        if (has_slab && has_room_of_its_own(shard, over)) break;
-        if (!evict_one(shard, now_ms, reclaimer)) return false;
+        int64_t over = load(&eviction->rules->used_bytes) - target;
+        int64_t share = over / eviction->rules->shard_count + SLABS_OBJECT_MAX;
+        int64_t free_bytes = (int64_t)shard->slabs.freed_bytes;
+        bool has_share = free_bytes >= share || evicted >= share;
+        bool is_paid = eviction->debt_bytes <= 0 || slabs_can_drain(&shard->slabs);
+        if (over <= 0 || (has_share && is_paid)) break;
+        size_t bytes = evict_one(shard, now_ms, reclaimer);
+        if (bytes == 0) return false;
+        evicted += (int64_t)bytes;
+        eviction->debt_bytes -= (int64_t)bytes;
     }
+    if (eviction->debt_bytes <= 0) leave_drainers(shard);
     return true;
 }
 
+/* How much more work a write has to do that far past the limit: where small entries give way to large values, a slab's
+ * worth of them for each few writes. */
+static uint32_t urgency_of(int64_t past, int64_t margin) {
+    int64_t margins = margin != 0 ? past / margin : URGENCY_MAX;
+    return margins < URGENCY_MAX ? 1 + (uint32_t)margins : URGENCY_MAX;
+}
+
+/* Shards that are larger than others make room from the margin on, and drain slabs; the small ones leave it to them a
+ * little longer. Otherwise chance would let one shard grow at the expense of another until that is empty. */
 bool shard_make_room(struct shard *shard, int64_t now_ms, uint32_t victims_max,
                      const struct reclaimer *reclaimer) {
     const struct eviction_rules *rules = shard->eviction.rules;
@@ -344,14 +373,21 @@ bool shard_make_room(struct shard *shard, int64_t now_ms, uint32_t victims_max,
     look(shard);
     int64_t past = load(&rules->used_bytes) - limit;
     if (past <= 0) leave_drainers(shard);
-    if (!shard_is_pressed(rules)) return true;
-    if (past > 0) {
-        join_drainers(shard, past);
-        victims_max *= PAST_LIMIT_FACTOR;
+    if (!shard_is_pressed(rules)) {
+        shard->eviction.is_charged = false;
+        return true;
     }
-    bool is_evicting = evict_some(shard, now_ms, victims_max, reclaimer);
+    charge(shard, tell(shard));
+    bool is_larger = is_large(shard);
+    if (past > 0) {
+        if (is_larger || past > margin_of(limit)) join_drainers(shard, past);
+        victims_max *= PAST_LIMIT_FACTOR * urgency_of(past, margin_of(limit));
+    }
+    int64_t target = limit - (is_larger ? margin_of(limit) : margin_of(limit) / 2);
+    bool is_evicting = evict_some(shard, target, now_ms, victims_max, reclaimer);
     if (!is_evicting) leave_drainers(shard);
     if (past > -margin_of(limit) / 2) compact(shard, victims_max);
+    tell(shard);
     past = load(&rules->used_bytes) - limit;
     return past <= 0 || is_evicting || (int64_t)shard->slabs.freed_bytes >= past;
 }

@@ -36,11 +36,12 @@ struct slabs {
     uint64_t used_bytes;     /* in slots that are handed out, rounding included */
     uint64_t resident_bytes; /* in pages that were touched and not given back */
     uint64_t
-        freed_bytes;     /* in slots given back, which the next ones take without touching a page */
-    uint32_t slab_count; /* slabs ever cut from the region, headers' slabs included */
-    uint32_t free_slabs; /* empty slabs whose pages were given back */
-    uint32_t spare_slabs;                /* empty slabs that kept their pages */
-    uint32_t spare_count;                /* how many of those */
+        freed_bytes; /* in slots given back, which the next ones take without touching a page */
+    uint64_t outside_bytes; /* that the objects hold on the heap: counted by their owner, entry.c */
+    uint32_t slab_count;    /* slabs ever cut from the region, headers' slabs included */
+    uint32_t free_slabs;    /* empty slabs whose pages were given back */
+    uint32_t spare_slabs;   /* empty slabs that kept their pages */
+    uint32_t spare_count;   /* how many of those */
     uint32_t partial[SLABS_CLASSES_ALL]; /* slabs of a class with room */
     uint32_t freed[SLABS_CLASSES_ALL];   /* slots of a class given back, over its slabs */
     uint32_t draining;    /* the slab that is being emptied and hands out nothing; 0 for none */

@@ -1,0 +1,321 @@
+/* The memory limit as clients meet it: what goes, what stays, what is refused, and how much the process takes. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "tests/support/client.h"
+#include "tests/support/crowd.h"
+#include "tests/support/server.h"
+#include "tests/support/wire.h"
+
+enum {
+    LIMIT = 12 * 1024 * 1024, /* as in `limited` */
+    PIPELINE = 200,
+    VALUE_MAX = 16 * 1024,
+    WRITERS = 4,
+};
+#define OOM "-OOM command not allowed when used memory > 'maxmemory'."
+
+static const char *const limited[] = {"--maxmemory", "12mb", NULL};
+
+struct load {
+    const char *prefix;
+    int keys;
+    size_t size;
+    const char *expiry; /* "", or " EX 1000" */
+};
+
+/* Set the keys, a pipeline at a time; returns how many were refused. */
+static int set_keys(redisContext *context, const struct load *load) {
+    static char value[VALUE_MAX];
+    memset(value, 'v', sizeof(value));
+    int refused = 0;
+    for (int i = 0; i < load->keys; i += PIPELINE) {
+        for (int j = i; j < i + PIPELINE; j++) {
+            char format[64];
+            snprintf(format, sizeof(format), "SET %s:%%d %%b%s", load->prefix, load->expiry);
+            redisAppendCommand(context, format, j, value, load->size);
+        }
+        for (int j = i; j < i + PIPELINE; j++) {
+            redisReply *reply = NULL;
+            assert_int_equal(redisGetReply(context, (void **)&reply), REDIS_OK);
+            if (reply->type == REDIS_REPLY_ERROR) {
+                assert_string_equal(reply->str, OOM + 1);
+                refused++;
+            }
+            freeReplyObject(reply);
+        }
+    }
+    return refused;
+}
+
+static void use_policy(struct wire *wire, const char *policy) {
+    char line[128];
+    snprintf(line, sizeof(line), "CONFIG SET maxmemory-policy %s", policy);
+    wire_expect(wire, line, "+OK");
+}
+
+static void expect_within_limit(struct wire *wire) {
+    assert_in_range(wire_ask_field(wire, "INFO memory", "used_memory"), 1, LIMIT + LIMIT / 20);
+}
+
+/* Ask until so much or less is in use, for ten seconds at most. */
+static void await_used(struct wire *wire, long long most) {
+    time_t begun = time(NULL);
+    while (wire_ask_field(wire, "INFO memory", "used_memory") > most) {
+        assert_true(time(NULL) - begun <= 10);
+    }
+}
+
+static void every_policy_that_may_evict_all_keeps_the_limit(void **state) {
+    static const char *const policies[] = {"allkeys-lru", "allkeys-lfu", "allkeys-random",
+                                           "allkeys-adaptive"};
+    redisContext *context = hiredis_expect_open(*state);
+    struct wire *wire = wire_connect(*state);
+    for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
+        use_policy(wire, policies[i]);
+        long long before = wire_ask_field(wire, "INFO stats", "evicted_keys");
+        struct load load = {policies[i], 200000, 64, ""};
+        assert_int_equal(set_keys(context, &load), 0);
+        expect_within_limit(wire);
+        long long evicted = wire_ask_field(wire, "INFO stats", "evicted_keys") - before;
+        long long keys = wire_ask_integer(wire, "DBSIZE");
+        assert_in_range(evicted, 50000, 400000);
+        assert_in_range(keys, 20000, 150000);
+    }
+    wire_close(wire);
+    redisFree(context);
+}
+
+static void every_policy_that_may_evict_the_volatile_spares_the_others(void **state) {
+    static const char *const policies[] = {"volatile-lru", "volatile-lfu", "volatile-random",
+                                           "volatile-ttl"};
+    redisContext *context = hiredis_expect_open(*state);
+    struct wire *wire = wire_connect(*state);
+    for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
+        wire_expect(wire, "FLUSHALL", "+OK");
+        use_policy(wire, policies[i]);
+        struct load lasting = {"lasting", 20000, 64, ""};
+        assert_int_equal(set_keys(context, &lasting), 0);
+        struct load passing = {"passing", 150000, 64, " EX 1000"};
+        assert_int_equal(set_keys(context, &passing), 0);
+        expect_within_limit(wire);
+        for (int j = 0; j < 20000; j += 97) {
+            hiredis_expect_integer(context, 1, "EXISTS lasting:%d", j);
+        }
+    }
+    wire_close(wire);
+    redisFree(context);
+}
+
+static void with_nothing_to_evict_writes_are_refused_and_the_rest_goes_on(void **state) {
+    static const char *const policies[] = {"noeviction", "volatile-lru", "volatile-ttl"};
+    redisContext *context = hiredis_expect_open(*state);
+    struct wire *wire = wire_connect(*state);
+    for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
+        wire_expect(wire, "FLUSHALL", "+OK");
+        use_policy(wire, policies[i]);
+        long long before = wire_ask_field(wire, "INFO stats", "evicted_keys");
+        struct load load = {"key", 200000, 64, ""};
+        assert_in_range(set_keys(context, &load), 50000, 180000);
+        expect_within_limit(wire);
+        assert_int_equal(wire_ask_field(wire, "INFO stats", "evicted_keys"), before);
+        long long keys = wire_ask_integer(wire, "DBSIZE");
+        assert_in_range(keys, 20000, 150000);
+        wire_expect(wire, "STRLEN key:0", ":64");
+        wire_expect(wire, "EXPIRE key:0 100000", ":1");
+        wire_expect(wire, "PERSIST key:0", ":1");
+        wire_expect(wire, "DEL key:0", ":1");
+        assert_int_equal(wire_ask_integer(wire, "DBSIZE"), keys - 1);
+    }
+    wire_close(wire);
+    redisFree(context);
+}
+
+static void a_refused_command_counts_as_rejected_and_does_nothing(void **state) {
+    redisContext *context = hiredis_expect_open(*state);
+    struct wire *wire = wire_connect(*state);
+    use_policy(wire, "noeviction");
+    struct load load = {"key", 200000, 64, ""};
+    set_keys(context, &load);
+    wire_expect(wire, "CONFIG SET maxmemory 1mb", "+OK");
+    wire_expect(wire, "CONFIG RESETSTAT", "+OK");
+    wire_expect(wire, "SET new value", OOM);
+    wire_expect(wire, "APPEND key:1 value", OOM);
+    wire_expect(wire, "MSET a 1 b 2 c 3 d 4", OOM);
+    wire_expect(wire, "INCR counter", OOM);
+    wire_expect(wire, "EXISTS new counter a b c d", ":0");
+    wire_expect(wire, "STRLEN key:1", ":64");
+    wire_send_command(wire, "INFO commandstats");
+    char *text = wire_read_reply(wire);
+    assert_non_null(strstr(text, "cmdstat_set:calls=0,"));
+    assert_non_null(strstr(text, "rejected_calls=1,failed_calls=0"));
+    free(text);
+    wire_expect(wire, "CONFIG SET maxmemory 0", "+OK");
+    wire_expect(wire, "SET new value", "+OK");
+    wire_close(wire);
+    redisFree(context);
+}
+
+static void a_lowered_limit_is_reached_without_a_write(void **state) {
+    redisContext *context = hiredis_expect_open(*state);
+    struct wire *wire = wire_connect(*state);
+    use_policy(wire, "allkeys-lru");
+    wire_expect(wire, "CONFIG SET maxmemory 64mb", "+OK");
+    struct load load = {"key", 200000, 64, ""};
+    assert_int_equal(set_keys(context, &load), 0);
+    assert_int_equal(wire_ask_integer(wire, "DBSIZE"), 200000);
+    wire_expect(wire, "CONFIG SET maxmemory 12mb", "+OK");
+    await_used(wire, LIMIT);
+    assert_in_range(wire_ask_integer(wire, "DBSIZE"), 50000, 150000);
+    wire_close(wire);
+    redisFree(context);
+}
+
+static void the_limit_holds_when_sizes_shift(void **state) {
+    static const struct load loads[] = {{"small", 200000, 64, ""}, {"large", 5000, 8192, ""},
+                                        {"small", 200000, 64, ""}, {"middle", 30000, 1000, ""},
+                                        {"odd", 20000, 3000, ""},  {"large", 5000, 8192, ""},
+                                        {"small", 200000, 64, ""}};
+    redisContext *context = hiredis_expect_open(*state);
+    struct wire *wire = wire_connect(*state);
+    use_policy(wire, "allkeys-adaptive");
+    for (size_t i = 0; i < sizeof(loads) / sizeof(loads[0]); i++) {
+        assert_int_equal(set_keys(context, &loads[i]), 0);
+        expect_within_limit(wire);
+    }
+    wire_close(wire);
+    redisFree(context);
+}
+
+/* Writes, reads, deletes and overwrites by several at once. */
+static bool mix(void *context, size_t index) {
+    redisContext *client = hiredis_open(context);
+    if (client == NULL) return false;
+    static const char *const commands[] = {"SET k:%d %b", "GET k:%d",       "SET k:%d %b EX 1",
+                                           "DEL k:%d",    "APPEND k:%d %b", "GET k:%d"};
+    char value[3000] = {0};
+    bool is_good = true;
+    unsigned seed = (unsigned)index + 1;
+    for (int i = 0; is_good && i < 300; i++) {
+        for (int j = 0; j < PIPELINE; j++) {
+            seed = seed * 1103515245 + 12345;
+            unsigned kind = seed >> 16 & 7;
+            int key = (int)(seed >> 8 & 0xffff);
+            size_t size = 20 + (seed >> 20) % (i % 3 == 0 ? 3000 - 20 : 100);
+            if (kind < 6) {
+                redisAppendCommand(client, commands[kind], key, value, size);
+            } else {
+                redisAppendCommand(client, "SET k:%d %b", key, value, size);
+            }
+        }
+        for (int j = 0; is_good && j < PIPELINE; j++) {
+            redisReply *reply = NULL;
+            is_good = redisGetReply(client, (void **)&reply) == REDIS_OK &&
+                      reply->type != REDIS_REPLY_ERROR;
+            freeReplyObject(reply);
+        }
+        if (index == 0 && i % 100 == 50)
+            is_good = is_good && hiredis_ask_status(client, "OK", "FLUSHALL");
+    }
+    redisFree(client);
+    return is_good;
+}
+
+static void many_clients_at_the_limit_do_no_harm(void **state) {
+    struct wire *wire = wire_connect(*state);
+    static const char *const policies[] = {"allkeys-adaptive", "allkeys-lfu"};
+    for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
+        use_policy(wire, policies[i]);
+        assert_true(crowd_run(WRITERS, mix, *state));
+        expect_within_limit(wire);
+    }
+    wire_close(wire);
+}
+
+static void object_tells_what_the_policy_tracks(void **state) {
+    struct wire *wire = wire_connect(*state);
+    use_policy(wire, "allkeys-lru");
+    wire_expect(wire, "SET key value", "+OK");
+    wire_expect(wire, "OBJECT IDLETIME key", ":0");
+    wire_expect(wire, "OBJECT FREQ key",
+                "-ERR An LFU maxmemory policy is not selected, access frequency not tracked. "
+                "Please note that when switching between policies at runtime LRU and LFU data will "
+                "take some time to adjust.");
+    use_policy(wire, "allkeys-lfu");
+    wire_expect(wire, "SET other value", "+OK");
+    wire_expect(wire, "OBJECT FREQ other", ":5");
+    wire_expect(wire, "GET other", "\"value\"");
+    wire_expect(wire, "OBJECT FREQ other", ":6");
+    wire_expect(wire, "OBJECT FREQ absent", "$-1");
+    wire_expect(wire, "OBJECT IDLETIME other",
+                "-ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that "
+                "when switching between policies at runtime LRU and LFU data will take some time "
+                "to adjust.");
+    wire_close(wire);
+}
+
+static void a_limit_below_what_is_needed_is_refused_where_it_would_cost_all_keys(void **state) {
+    struct wire *wire = wire_connect(*state);
+    use_policy(wire, "noeviction");
+    wire_expect(wire, "CONFIG SET maxmemory 1", "+OK");
+    wire_send_command(wire, "CONFIG SET maxmemory-policy allkeys-lru");
+    char *text = wire_read_reply(wire);
+    assert_non_null(strstr(text, "maxmemory 1 is less than"));
+    free(text);
+    wire_expect(wire, "CONFIG GET maxmemory-policy", "[\"maxmemory-policy\", \"noeviction\"]");
+    wire_expect(wire, "CONFIG SET maxmemory 12mb maxmemory-policy allkeys-lru", "+OK");
+    wire_send_command(wire, "CONFIG SET maxmemory 1");
+    text = wire_read_reply(wire);
+    assert_non_null(strstr(text, "maxmemory 1 is less than"));
+    free(text);
+    wire_expect(wire, "CONFIG GET maxmemory", "[\"maxmemory\", \"12582912\"]");
+    wire_expect(wire, "CONFIG SET maxmemory 101%",
+                "-ERR CONFIG SET failed (possibly related to argument 'maxmemory') - argument must "
+                "be a memory value, or a percentage from 1% to 100%");
+    wire_close(wire);
+}
+
+/* A value that is larger than the limit leaves room for nothing else; the next writes bring memory back. */
+static void a_value_larger_than_the_limit_is_evicted_again(void **state) {
+    redisContext *context = hiredis_expect_open(*state);
+    struct wire *wire = wire_connect(*state);
+    use_policy(wire, "allkeys-lru");
+    static char value[LIMIT + LIMIT / 2];
+    redisReply *reply = redisCommand(context, "SET huge %b", value, sizeof(value));
+    assert_non_null(reply);
+    freeReplyObject(reply);
+    redisFree(context);
+    context = hiredis_expect_open(*state);
+    struct load load = {"key", 20000, 64, ""};
+    set_keys(context, &load);
+    await_used(wire, LIMIT + LIMIT / 20);
+    assert_int_equal(set_keys(context, &load), 0);
+    wire_close(wire);
+    redisFree(context);
+}
+
+int main(void) {
+    test_server_require();
+    const struct CMUnitTest tests[] = {
+        TEST_WITH_SERVER(every_policy_that_may_evict_all_keeps_the_limit, limited),
+        TEST_WITH_SERVER(every_policy_that_may_evict_the_volatile_spares_the_others, limited),
+        TEST_WITH_SERVER(with_nothing_to_evict_writes_are_refused_and_the_rest_goes_on, limited),
+        TEST_WITH_SERVER(a_refused_command_counts_as_rejected_and_does_nothing, limited),
+        TEST_WITH_SERVER(a_lowered_limit_is_reached_without_a_write, limited),
+        TEST_WITH_SERVER(the_limit_holds_when_sizes_shift, limited),
+        TEST_WITH_SERVER(many_clients_at_the_limit_do_no_harm, limited),
+        TEST_WITH_SERVER(object_tells_what_the_policy_tracks, NULL),
+        TEST_WITH_SERVER(a_limit_below_what_is_needed_is_refused_where_it_would_cost_all_keys,
+                         limited),
+        TEST_WITH_SERVER(a_value_larger_than_the_limit_is_evicted_again, limited),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
