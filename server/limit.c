@@ -13,7 +13,6 @@ enum {
     TRIM_DIVISOR = 64,                /* a part of the limit, and */
     TRIM_BYTES_MIN = 4 * 1024 * 1024, /* are tolerated beyond what is counted */
     TRIM_LOOK_BYTES_MIN = 2 * 1024 * 1024,
-    HIDDEN_DIVISOR = 4,
 };
 
 static void set(_Atomic uint32_t *rule, const config_field *field) {
@@ -32,23 +31,29 @@ static void hand_over(struct server *server) {
     eviction_look(rules);
 }
 
+static int64_t base_bytes(const struct server *server) {
+    return atomic_load_explicit(&server->base_bytes, memory_order_relaxed);
+}
+
 static enum status refuse_too_little(const struct server *server, char *error) {
     snprintf(error, CONFIG_ERROR_MAX,
-             "maxmemory %lld is less than the %zu bytes that sherd takes without any key "
+             "maxmemory %lld is less than the %lld bytes that sherd takes without any key "
              "(%u workers, %u shards): raise it, or take fewer workers",
-             (long long)config_number(&server->config->maxmemory), server->base_bytes,
+             (long long)config_number(&server->config->maxmemory), (long long)base_bytes(server),
              server->worker_count, server->shards.count);
     return STATUS_REFUSED;
 }
 
 static bool is_too_little(const struct server *server) {
     int64_t limit = config_number(&server->config->maxmemory);
-    return limit != 0 && limit < (int64_t)server->base_bytes;
+    return limit != 0 && limit < base_bytes(server);
 }
 
 enum status limit_start(struct server *server, char *error) {
-    server->base_bytes = memory_used();
-    server->base_beyond_bytes = (int64_t)memory_resident() - (int64_t)server->base_bytes;
+    int64_t used = (int64_t)memory_used();
+    int64_t beyond = (int64_t)memory_resident() - used;
+    atomic_store_explicit(&server->base_bytes, used, memory_order_relaxed);
+    atomic_store_explicit(&server->base_beyond_bytes, beyond, memory_order_relaxed);
     if (is_too_little(server)) return refuse_too_little(server, error);
     hand_over(server);
     return STATUS_OK;
@@ -66,7 +71,8 @@ enum status limit_apply(void *context, struct config *config, char *error) {
 
 /* What the process has in memory beyond what is counted, and beyond what it had so at start. */
 static int64_t beyond_counted(const struct server *server) {
-    return (int64_t)memory_resident() - (int64_t)memory_used() - server->base_beyond_bytes;
+    int64_t base = atomic_load_explicit(&server->base_beyond_bytes, memory_order_relaxed);
+    return (int64_t)memory_resident() - (int64_t)memory_used() - base;
 }
 
 static void trim(void *context, void *subject) {
@@ -79,8 +85,8 @@ static void trim(void *context, void *subject) {
 
 /* Allocators keep freed pages for some seconds, in the hope of more work of the kind. Where what comes is of another kind
  * (small values, which lie in slabs), these pages are beyond the limit: have them given back, by a job, since it takes a
- * while. What a trimming leaves is pages that are in use in part: no use for other sizes. It counts as used, up to a quarter of
- * the limit: more could only be a mistake of ours, for which nobody's keys should go. */
+ * while. What a trimming leaves is pages that are in use in part: no use for other sizes. It counts as used
+ * (up to a quarter of the limit, says eviction_look: more could only be a mistake of ours, for which no keys should go). */
 static void trim_if_needed(struct server *server) {
     int64_t limit = config_number(&server->config->maxmemory);
     int64_t beyond = beyond_counted(server);
@@ -91,7 +97,6 @@ static void trim_if_needed(struct server *server) {
     }
     int64_t tolerated = limit / TRIM_DIVISOR + TRIM_BYTES_MIN;
     int64_t hidden = left > tolerated ? left - tolerated : 0;
-    if (hidden > limit / HIDDEN_DIVISOR) hidden = limit / HIDDEN_DIVISOR;
     atomic_store_explicit(&server->shards.eviction.hidden_bytes, hidden, memory_order_relaxed);
     if (beyond < left + tolerated) return;
     if (atomic_exchange_explicit(&server->is_trimming, true, memory_order_relaxed)) return;

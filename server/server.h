@@ -31,8 +31,8 @@ struct server {
     _Atomic bool is_trimming;                        /* a job is at it: see limit.c */
     _Atomic int64_t trimmed_to;                      /* what is left beyond what is counted */
     int64_t returned_seen;                           /* worker 0: see limit_turn */
-    int64_t base_beyond_bytes; /* resident beyond that; immutable after start */
-    size_t base_bytes;         /* memory used without a key; immutable after start */
+    _Atomic int64_t base_beyond_bytes;               /* resident beyond that */
+    _Atomic int64_t base_bytes; /* memory used without a key, measured once all is started */
     char engine_text[ENGINE_TEXT_MAX];
     int spare_fd; /* given up for a moment to refuse politely when descriptors run out; worker 0 */
     uint32_t

@@ -48,6 +48,7 @@ enum {
     SWEEP_BUCKETS_MAX = 32, /* buckets the hand passes for one victim */
     HALVING_TURNS = 8,      /* evictions a key between two rounds that halve the counts */
     ROLE_EVERY = 16,        /* of so many shards one leads by recency and one by frequency */
+    HIDDEN_DIVISOR = 4,     /* hidden bytes count up to this part of the limit */
     SAMPLES_DEFAULT = 5,
     LFU_BEGIN = 5, /* a new key's logarithmic count, so that it isn't the first to go */
     LFU_MAX = 255,
@@ -222,6 +223,8 @@ void eviction_rules_init(struct eviction_rules *rules, uint32_t shard_count) {
 
 void eviction_look(struct eviction_rules *rules) {
     int64_t hidden = atomic_load_explicit(&rules->hidden_bytes, memory_order_relaxed);
+    int64_t most = atomic_load_explicit(&rules->limit_bytes, memory_order_relaxed) / HIDDEN_DIVISOR;
+    if (hidden > most) hidden = most;
     atomic_store_explicit(&rules->used_bytes, (int64_t)memory_used() + hidden,
                           memory_order_relaxed);
 }

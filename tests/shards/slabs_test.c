@@ -163,6 +163,126 @@ static void slots_go_on_behind_the_headers_of_the_next_group(void **state) {
     slabs_validate(slabs);
 }
 
+/* ---- Draining -------------------------------------------------------------------------------- */
+
+enum { SIZE = 88, CAPACITY = SLABS_SLAB_BYTES / SIZE, SLABS_FILLED = 10 };
+
+/* Fill some slabs, and free all but each `keep`-th object; returns how many are left, in `references`. */
+static size_t make_sparse(struct slabs *slabs, size_t keep, uint32_t *references) {
+    size_t left = 0;
+    static uint32_t all[CAPACITY * SLABS_FILLED];
+    for (size_t i = 0; i < CAPACITY * SLABS_FILLED; i++) {
+        all[i] = slabs_allocate(slabs, SIZE);
+        assert_int_not_equal(all[i], 0);
+        memcpy(slabs_at(slabs, all[i]), &i, sizeof(i));
+    }
+    for (size_t i = 0; i < CAPACITY * SLABS_FILLED; i++) {
+        if (i % keep == 0) {
+            references[left++] = all[i];
+        } else {
+            slabs_free(slabs, all[i]);
+        }
+    }
+    return left;
+}
+
+/* Move what slabs_drain_next gives until there is no more; returns how many were moved. */
+static size_t drain_all(struct slabs *slabs, uint32_t *references, size_t count) {
+    size_t moved = 0;
+    for (uint32_t from; (from = slabs_drain_next(slabs)) != 0; moved++) {
+        size_t at = 0;
+        while (at < count && references[at] != from) {
+            at++;
+        }
+        assert_true(at < count); /* it is one of those in use */
+        uint32_t to = slabs_allocate(slabs, SIZE);
+        memcpy(slabs_at(slabs, to), slabs_at(slabs, from), SIZE);
+        references[at] = to;
+        slabs_free(slabs, from);
+        if (moved % 100 == 0) slabs_validate(slabs);
+    }
+    return moved;
+}
+
+static void draining_returns_the_memory_of_sparse_slabs_and_loses_nothing(void **state) {
+    struct slabs *slabs = *state;
+    static uint32_t references[CAPACITY * SLABS_FILLED];
+    size_t left = make_sparse(slabs, 4, references);
+    uint64_t resident_before = slabs->resident_bytes;
+    assert_true(slabs_can_drain(slabs));
+    assert_in_range(drain_all(slabs, references, left), left / 2, left);
+    slabs_trim(slabs);
+    slabs_validate(slabs);
+    assert_false(slabs_can_drain(slabs));
+    assert_true(slabs->resident_bytes < resident_before * 4 / 10);
+    assert_int_equal(slabs->used_bytes, left * SIZE);
+    for (size_t i = 0; i < left; i++) {
+        size_t number;
+        memcpy(&number, slabs_at(slabs, references[i]), sizeof(number));
+        assert_int_equal(number, i * 4);
+    }
+}
+
+static void a_class_without_a_slab_of_holes_is_left_alone(void **state) {
+    struct slabs *slabs = *state;
+    static uint32_t references[CAPACITY * SLABS_FILLED];
+    for (size_t i = 0; i < CAPACITY * 2; i++) {
+        references[i] = slabs_allocate(slabs, SIZE);
+    }
+    for (size_t i = 0; i < CAPACITY - 1; i++) {
+        slabs_free(slabs, references[i * 2]);
+    }
+    assert_false(slabs_can_drain(slabs));
+    assert_int_equal(slabs_drain_next(slabs), 0);
+}
+
+static void a_slab_being_drained_hands_out_nothing_and_may_lose_objects(void **state) {
+    struct slabs *slabs = *state;
+    static uint32_t references[CAPACITY * SLABS_FILLED];
+    size_t left = make_sparse(slabs, 4, references);
+    uint32_t first = slabs_drain_next(slabs);
+    uint32_t units = SLABS_SLAB_BYTES / SLABS_UNIT;
+    for (int i = 0; i < 100; i++) {
+        assert_int_not_equal(slabs_allocate(slabs, SIZE) / units, first / units);
+    }
+    assert_int_equal(slabs_drain_next(slabs), first); /* until it is freed */
+    size_t gone = 0;
+    for (size_t i = 0; i < left; i++) {
+        if (references[i] / units != first / units) continue;
+        slabs_free(slabs, references[i]);
+        gone++;
+        slabs_validate(slabs);
+    }
+    assert_true(gone > 100);
+    assert_int_equal(slabs->draining, 0);
+}
+
+static void a_drain_may_be_given_up(void **state) {
+    struct slabs *slabs = *state;
+    static uint32_t references[CAPACITY * SLABS_FILLED];
+    make_sparse(slabs, 2, references);
+    assert_int_not_equal(slabs_drain_next(slabs), 0);
+    slabs_drain_stop(slabs);
+    slabs_validate(slabs);
+    assert_int_equal(slabs->draining, 0);
+    assert_true(slabs_can_drain(slabs));
+}
+
+static void fixed_objects_are_never_drained(void **state) {
+    struct slabs *slabs = *state;
+    enum { FIXED = SLABS_SLAB_BYTES / SLABS_FIXED_BYTES * 4 };
+    static uint32_t references[FIXED];
+    for (size_t i = 0; i < FIXED; i++) {
+        references[i] = slabs_allocate_fixed(slabs);
+        assert_int_equal((uintptr_t)slabs_at(slabs, references[i]) % 64, 0);
+    }
+    for (size_t i = 0; i < FIXED; i++) {
+        if (i % 8 != 0) slabs_free(slabs, references[i]);
+    }
+    assert_false(slabs_can_drain(slabs));
+    slabs_validate(slabs);
+}
+
 int main(void) {
 #define SLABS_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
@@ -175,6 +295,11 @@ int main(void) {
         cmocka_unit_test(a_full_reservation_is_an_ordinary_refusal),
         SLABS_TEST(refused_memory_changes_nothing),
         SLABS_TEST(slots_go_on_behind_the_headers_of_the_next_group),
+        SLABS_TEST(draining_returns_the_memory_of_sparse_slabs_and_loses_nothing),
+        SLABS_TEST(a_class_without_a_slab_of_holes_is_left_alone),
+        SLABS_TEST(a_slab_being_drained_hands_out_nothing_and_may_lose_objects),
+        SLABS_TEST(a_drain_may_be_given_up),
+        SLABS_TEST(fixed_objects_are_never_drained),
         cmocka_unit_test(what_was_counted_is_taken_off_at_the_release),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
