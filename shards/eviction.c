@@ -20,7 +20,7 @@
  * changing sides costs nothing.
  *
  * Hit ratio in percent, a tenth of the keys fit, after warming up; exact LRU, SIEVE and S3-FIFO are given the same number of
- * keys. (A simulation; the tree's own is bench/eviction.c.)
+ * keys. (A simulation of 20,000 keys; `sherd-bench hits` replays such traces through the shards themselves.)
  *
  *                      Zipf 0.7   0.99    1.2   0.99 and scans   shifting 0.99   loop of 1.1   Zipf and loop
  *     by frequency         45.0   78.8   93.8             57.4            68.1          87.0            58.8

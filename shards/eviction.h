@@ -5,7 +5,7 @@
  * When to evict, and how much, is shard.c's business (shard_make_room); here it is decided whom.
  *
  * An entry pays nothing beyond the 32 bits of `access`, which policies read in their own ways:
- *      recency (all policies but the following)   32 bits: 1/256ths of a second since ..., of the last use
+ *      all policies but the following             32 bits: 1/256ths of a second, of the last use
  *      *-lfu                                      24 bits: seconds, of the last use; 8: logarithmic count, as in Redis
  *      allkeys-adaptive                           28 bits: 1/16ths of a second;      4: uses, up to 15
  * In all of them the upper 24 bits are seconds. Readers change it under the read lock: one relaxed store at most. */

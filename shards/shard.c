@@ -17,6 +17,21 @@
  * flushes, again and again in one pipeline, would leave a chain of thousands before upkeep has its turn, each with a
  * mapping of its own, of which a process may have 65530.
  *
+ * The memory limit. How much is in use is a sum over all threads, known to all a little late (`used_bytes`); who makes room is
+ * whoever writes, in the shard it holds. Three rules make of this a limit that is kept, with shards that stay alike:
+ *
+ *   1. From a margin before the limit on, a shard has to have free slots for its share of what there is too much. In the usual
+ *      case, values of one size, this is all: a write evicts about one key, and takes its slot.
+ *   2. What a shard grows by in pages or on the heap is its debt, and it evicts as many bytes. Without this one, free slots of a
+ *      size that nobody asks for any more let a shard grow, while others evicted for it.
+ *   3. Past half the margin entries move out of sparse slabs, and past the limit larger shards ("drainers") evict until there is a slab to
+ *      empty. Were it any shard, chance would let one grow at the expense of another: at 8 MiB and 32 shards one was
+ *      empty after three million writes.
+ *
+ * All of it is bounded for a write: `victims_max` keys evicted and as many moved, more of both the further memory is past its
+ * limit. It goes over the limit by what one command adds, and by what is not seen yet: LOOK_EVERY writes a shard, of slab pages only, since
+ * what lies on the heap is counted at once.
+ *
  * Invariants (shard_validate): every database's own; `cleared` ones are empty; has_flushed tells whether `flushed`
  * isn't. */
 #include "shard.h"
