@@ -47,7 +47,7 @@ static int set_keys(redisContext *context, const struct load *load) {
             redisReply *reply = NULL;
             assert_int_equal(redisGetReply(context, (void **)&reply), REDIS_OK);
             if (reply->type == REDIS_REPLY_ERROR) {
-                assert_string_equal(reply->str, OOM + 1);
+                assert_string_equal(reply->str, &OOM[1]);
                 refused++;
             }
             freeReplyObject(reply);
