@@ -1,8 +1,8 @@
-/* What each eviction policy keeps: the shards in process, as a cache (GET; on a miss SET), at a memory limit, over made-up
- * traces, against an exact LRU that may keep as many keys.
+/* What each eviction policy keeps: the shards in process, as a cache (GET; on a miss SET), at a memory limit,
+ * over made-up traces, against an exact LRU that may keep as many keys.
  *
- * Time goes by a millisecond a request, so that policies that count minutes see some. The first third of a trace warms
- * up, the rest is counted. A key space is ten times what fits; the traces:
+ * Time goes by a millisecond a request, so that policies that count minutes see some. The first third of a
+ * trace warms up, the rest is counted. A key space is ten times what fits; the traces:
  *
  *     zipf      by Zipf's law, with each of the exponents
  *     scan      by Zipf's law, but each fourth stretch, as long as what fits, are keys that are never asked for again
@@ -19,6 +19,7 @@
 #include "bench/report.h"
 #include "shards/base/check.h"
 #include "shards/place.h"
+#include "shards/room.h"
 #include "shards/shards.h"
 
 struct hits_options {
@@ -84,7 +85,7 @@ struct score {
 
 static void set(struct shards *shards, struct shard *shard, const struct key *key,
                 struct bytes value, int64_t now_ms) {
-    check(shard_make_room(shard, now_ms, VICTIMS, NULL));
+    check(room_make(shard, now_ms, VICTIMS, NULL));
     struct place place = {
         .database = shard->databases[0], .reclaimer = NULL, .key = *key, .now_ms = now_ms};
     struct entry_content content = {.value = value, .type = ENTRY_STRING};

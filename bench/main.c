@@ -42,7 +42,8 @@ static const struct bench benches[] = {
      "(16)\n"
      "  --seconds S            a measurement (1)\n"
      "  --hot                  more rows: all threads use one key\n"
-     "  --grow                 instead: insert from nothing to --keys, and time each hold of a lock\n"
+     "  --grow                 instead: insert from nothing to --keys, and time each hold of a "
+     "lock\n"
      "  --json                 one JSON object a row\n",
      store_run},
     {"locks", "our readers-writer lock against pthread_rwlock_t and pthread_mutex_t",

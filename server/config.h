@@ -138,7 +138,7 @@ must_use enum status config_rewrite(struct config *config, char *error);
 enum config_kind {
     CONFIG_BOOLEAN, /* yes, no */
     CONFIG_INTEGER,
-    CONFIG_MEMORY, /* bytes, or with a unit: 64mb */
+    CONFIG_MEMORY,       /* bytes, or with a unit: 64mb */
     CONFIG_MEMORY_SHARE, /* the same, or a percentage of the memory there is; kept in bytes */
     CONFIG_OCTAL,
     CONFIG_ENUM, /* one of `choices` */

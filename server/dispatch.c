@@ -1,12 +1,12 @@
 /* From a parsed request to its reply.
  *
- * Four passes over a batch make one memory round trip of many: prepare (while the request's bytes are hot: command,
- * route, hash), then ask for all buckets, then (they are here) for all entries, then run. Asking is a loop of its own, for
- * a prefetch waits for its address to be translated: with nothing but other prefetches behind it the processor
- * walks the page tables for several at once. Asking for the bucket as soon as a request was parsed cost 2 % more at
- * 16 requests deep and 7 % more at 64 (a million keys, 88 bytes each); asking for an entry four or eight requests before
- * its own runs, 15 to 20 % more. Huge pages for slabs and buckets gained nothing on the virtual machine where all of this
- * was measured.
+ * Four passes over a batch make one memory round trip of many: prepare (while the request's bytes are hot:
+ * command, route, hash), then ask for all buckets, then (they are here) for all entries, then run. Asking is a
+ * loop of its own, for a prefetch waits for its address to be translated: with nothing but other prefetches
+ * behind it the processor walks the page tables for several at once. Asking for the bucket as soon as a request
+ * was parsed cost 2 % more at 16 requests deep and 7 % more at 64 (a million keys, 88 bytes each); asking for
+ * an entry four or eight requests before its own runs, 15 to 20 % more. Huge pages for slabs and buckets gained
+ * nothing on the virtual machine where all of this was measured.
  *
  * Locks: a command of one key takes its shard's lock; one of several takes all its shards' locks by
  * ascending index before its first effect (shards.h, THE LOCK ORDER). Replies are written under the lock,
@@ -40,8 +40,8 @@ static uint32_t last_key_of(const struct command *row, uint32_t argument_count) 
     return last < argument_count ? last : argument_count - 1;
 }
 
-/* Where the first key is looked for. The databases' array is immutable; a pointer in it may be exchanged at this moment,
- * but no database is freed while the server runs (shard.c), so a hint may look at either. */
+/* Where the first key is looked for. The databases' array is immutable; a pointer in it may be exchanged at
+ * this moment, but no database is freed while the server runs (shard.c), so a hint may look at either. */
 static const struct table *table_hint(const struct request *request) {
     uint32_t database = atomic_load_explicit(&request->client->database, memory_order_relaxed);
     return &request->shard->databases[database]->table;
@@ -153,6 +153,14 @@ static bool is_paused(const struct server *server, const struct command *row, in
 
 /* ---- Running under locks --------------------------------------------------------------------- */
 
+/* With the shard locked for writing, before the command runs: is there memory for it? Makes room where it can. */
+static inline bool is_admitted(const struct call *call, struct shard *shard) {
+    const struct shards *shards = &call->server->shards;
+    int64_t limit = atomic_load_explicit(&shards->eviction.limit_bytes, memory_order_relaxed);
+    if (__builtin_expect(limit == 0, 1) || !(call->command->flags & COMMAND_DENY_OOM)) return true;
+    return room_make(shard, call->now_ms, LIMIT_VICTIMS, &shards->reclaimer);
+}
+
 /* At the memory limit a shard had nobody to evict: perhaps others have. */
 static void run_relieved(struct call *call, const uint32_t *indexes, uint32_t count) {
     if (!limit_relieve(call, indexes[0])) return;
@@ -166,7 +174,7 @@ static inline void run_single(struct call *call, const struct command *row) {
     struct rwlock *lock = &call->first_shard->lock;
     if (row->flags & COMMAND_WRITE) {
         rwlock_write_lock(lock);
-        bool has_room = limit_admits(call, call->first_shard);
+        bool has_room = is_admitted(call, call->first_shard);
         if (__builtin_expect(has_room, 1)) row->run(call);
         rwlock_write_unlock(lock);
         if (__builtin_expect(!has_room, 0)) run_relieved(call, &call->first_shard->index, 1);
@@ -199,7 +207,7 @@ static void run_several(struct call *call, const struct command *row, uint32_t l
     shards_lock(shards, worker->lock_indexes, count, for_writing);
     bool has_room = true;
     for (uint32_t i = 0; for_writing && i < count && has_room; i++) {
-        has_room = limit_admits(call, &shards->shards[worker->lock_indexes[i]]);
+        has_room = is_admitted(call, &shards->shards[worker->lock_indexes[i]]);
     }
     if (has_room) row->run(call);
     shards_unlock(shards, worker->lock_indexes, count, for_writing);

@@ -1,10 +1,11 @@
-/* Memory that sherd takes without a single key (workers, buffers, empty shards) is measured at start. A limit below that
- * can't be kept by evicting: at start it is an error, and so it is later where it would cost all keys. With noeviction
- * nothing is lost by it, writes are refused: then it is allowed, as in Redis. */
+/* Memory that sherd takes without a single key (workers, buffers, empty shards) is measured at start. A limit
+ * below that can't be kept by evicting: at start it is an error, and so it is later where it would cost all
+ * keys. With noeviction nothing is lost by it, writes are refused: then it is allowed, as in Redis. */
 #include "limit.h"
 
 #include <stdio.h>
 
+#include "call.h"
 #include "machine_memory.h"
 #include "server.h"
 #include "shards/base/memory.h"
@@ -32,7 +33,7 @@ static void hand_over(struct server *server) {
 }
 
 static int64_t base_bytes(const struct server *server) {
-    return atomic_load_explicit(&server->base_bytes, memory_order_relaxed);
+    return atomic_load_explicit(&server->limit.base_bytes, memory_order_relaxed);
 }
 
 static enum status refuse_too_little(const struct server *server, char *error) {
@@ -52,8 +53,8 @@ static bool is_too_little(const struct server *server) {
 enum status limit_start(struct server *server, char *error) {
     int64_t used = (int64_t)memory_used();
     int64_t beyond = (int64_t)memory_resident() - used;
-    atomic_store_explicit(&server->base_bytes, used, memory_order_relaxed);
-    atomic_store_explicit(&server->base_beyond_bytes, beyond, memory_order_relaxed);
+    atomic_store_explicit(&server->limit.base_bytes, used, memory_order_relaxed);
+    atomic_store_explicit(&server->limit.base_beyond_bytes, beyond, memory_order_relaxed);
     if (is_too_little(server)) return refuse_too_little(server, error);
     hand_over(server);
     return STATUS_OK;
@@ -71,7 +72,7 @@ enum status limit_apply(void *context, struct config *config, char *error) {
 
 /* What the process has in memory beyond what is counted, and beyond what it had so at start. */
 static int64_t beyond_counted(const struct server *server) {
-    int64_t base = atomic_load_explicit(&server->base_beyond_bytes, memory_order_relaxed);
+    int64_t base = atomic_load_explicit(&server->limit.base_beyond_bytes, memory_order_relaxed);
     return (int64_t)memory_resident() - (int64_t)memory_used() - base;
 }
 
@@ -79,30 +80,31 @@ static void trim(void *context, void *subject) {
     (void)subject;
     struct server *server = context;
     memory_trim();
-    atomic_store_explicit(&server->trimmed_to, beyond_counted(server), memory_order_relaxed);
-    atomic_store_explicit(&server->is_trimming, false, memory_order_relaxed);
+    atomic_store_explicit(&server->limit.trimmed_to, beyond_counted(server), memory_order_relaxed);
+    atomic_store_explicit(&server->limit.is_trimming, false, memory_order_relaxed);
 }
 
-/* Allocators keep freed pages for some seconds, in the hope of more work of the kind. Where what comes is of another kind
- * (small values, which lie in slabs), these pages are beyond the limit: have them given back, by a job, since it takes a
- * while. What a trimming leaves is pages that are in use in part: no use for other sizes. It counts as used
- * (up to a quarter of the limit, says eviction_look: more could only be a mistake of ours, for which no keys should go). */
+/* Allocators keep freed pages for some seconds, in the hope of more work of the kind. Where what comes is of
+ * another kind (small values, which lie in slabs), these pages are beyond the limit: have them given back, by a
+ * job, since it takes a while. What a trimming leaves is pages that are in use in part: no use for other sizes.
+ * It counts as used (up to a quarter of the limit, says eviction_look: more could only be a mistake of ours,
+ * for which no keys should go). */
 static void trim_if_needed(struct server *server) {
     int64_t limit = config_number(&server->config->maxmemory);
     int64_t beyond = beyond_counted(server);
-    int64_t left = atomic_load_explicit(&server->trimmed_to, memory_order_relaxed);
+    int64_t left = atomic_load_explicit(&server->limit.trimmed_to, memory_order_relaxed);
     if (beyond < left) {
         left = beyond;
-        atomic_store_explicit(&server->trimmed_to, left, memory_order_relaxed);
+        atomic_store_explicit(&server->limit.trimmed_to, left, memory_order_relaxed);
     }
     int64_t tolerated = limit / TRIM_DIVISOR + TRIM_BYTES_MIN;
     int64_t hidden = left > tolerated ? left - tolerated : 0;
     atomic_store_explicit(&server->shards.eviction.hidden_bytes, hidden, memory_order_relaxed);
     if (beyond < left + tolerated) return;
-    if (atomic_exchange_explicit(&server->is_trimming, true, memory_order_relaxed)) return;
+    if (atomic_exchange_explicit(&server->limit.is_trimming, true, memory_order_relaxed)) return;
     struct job job = {.run = trim, .context = server};
     if (!jobs_try(server->jobs, job))
-        atomic_store_explicit(&server->is_trimming, false, memory_order_relaxed);
+        atomic_store_explicit(&server->limit.is_trimming, false, memory_order_relaxed);
 }
 
 void limit_turn(struct worker *worker) {
@@ -111,8 +113,8 @@ void limit_turn(struct worker *worker) {
     int64_t limit = atomic_load_explicit(&rules->limit_bytes, memory_order_relaxed);
     if (limit == 0 || worker->index != 0) return;
     int64_t returned = atomic_load_explicit(&rules->returned_bytes, memory_order_relaxed);
-    if (returned - server->returned_seen < limit / TRIM_DIVISOR + TRIM_LOOK_BYTES_MIN) return;
-    server->returned_seen = returned;
+    if (returned - server->limit.returned_seen < limit / TRIM_DIVISOR + TRIM_LOOK_BYTES_MIN) return;
+    server->limit.returned_seen = returned;
     trim_if_needed(server);
 }
 

@@ -2,15 +2,29 @@
  * needs memory is told. */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
-#include "call.h"
 #include "config.h"
-#include "server.h"
+#include "shards/base/status.h"
+
+struct call;
+struct server;
+struct worker;
 
 /* Work for one write at the limit, for one shard between two turns. */
 enum { LIMIT_VICTIMS = 8, LIMIT_VICTIMS_UPKEEP = 256 };
+
+/* The server's part of it. Measured once all is started, before the first key: `base_bytes`, memory_used();
+ * `base_beyond_bytes`, resident beyond that. */
+struct limit {
+    _Atomic int64_t base_bytes, base_beyond_bytes;
+    _Atomic bool is_trimming;   /* a job is at it */
+    _Atomic int64_t trimmed_to; /* bytes that a trimming left resident beyond what is counted */
+    int64_t returned_seen;      /* worker 0: eviction_rules.returned_bytes when it last looked */
+};
 
 /* At start, when all that is needed without a key is there: hand the options to the shards. STATUS_REFUSED when the
  * limit is below that; why is in `error` (CONFIG_ERROR_MAX). */
@@ -25,15 +39,6 @@ void limit_turn(struct worker *worker);
 /* Between turns, now and then: look at the memory in use, and worker 0 at which way allkeys-adaptive should lean. */
 void limit_tick(struct worker *worker);
 
-/* Under the shard's lock for writing, before the command runs: is there memory for it? Makes room where it can. */
-static inline bool limit_admits(const struct call *call, struct shard *shard) {
-    const struct shards *shards = &call->server->shards;
-    if (__builtin_expect(
-            atomic_load_explicit(&shards->eviction.limit_bytes, memory_order_relaxed) == 0, 1))
-        return true;
-    if (!(call->command->flags & COMMAND_DENY_OOM)) return true;
-    return shard_make_room(shard, call->now_ms, LIMIT_VICTIMS, &shards->reclaimer);
-}
 /* It was not admitted in that shard; no lock is held. Look for room in the others; false: there is none, and the error is
  * replied. */
 bool limit_relieve(struct call *call, uint32_t shard_index);

@@ -1,6 +1,7 @@
-/* A container sees the whole machine's memory and is killed at its own limit, so that counts: memory.max of cgroup v2,
- * memory.limit_in_bytes of v1. Inside a container its cgroup is the root of /sys/fs/cgroup; outside of one it is found by
- * /proc/self/cgroup, and the groups above it may be tighter: the least of all is taken. */
+/* A container sees the whole machine's memory and is killed at its own limit, so that counts: memory.max of
+ * cgroup v2, memory.limit_in_bytes of v1. Inside a container its cgroup is the root of /sys/fs/cgroup; outside
+ * of one it is found by /proc/self/cgroup, and the groups above it may be tighter: the least of all is taken.
+ * */
 #include "machine_memory.h"
 
 #include <stdio.h>

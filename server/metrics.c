@@ -131,7 +131,7 @@ static void gather_shards(struct metrics *metrics, const struct server *server) 
         struct rwlock_profile profile = rwlock_profile(&shard->lock);
         metrics->expired += (int64_t)LOAD(shard->expired);
         metrics->evicted += (int64_t)LOAD(shard->eviction.evicted);
-        metrics->moved += (int64_t)LOAD(shard->eviction.moved);
+        metrics->moved += (int64_t)LOAD(shard->room.moved);
         metrics->lock_waits += (int64_t)profile.waits;
         metrics->lock_waited_us += (int64_t)(profile.waited_ns / 1000);
         metrics->lock_longest_wait_us =
@@ -277,7 +277,7 @@ void metrics_reset(struct server *server, int64_t now_ms) {
         rwlock_profile_reset(&server->shards.shards[i].lock);
         clear(&server->shards.shards[i].expired);
         clear(&server->shards.shards[i].eviction.evicted);
-        clear(&server->shards.shards[i].eviction.moved);
+        clear(&server->shards.shards[i].room.moved);
     }
     clear(&server->connections_received);
     clear(&server->connections_rejected);

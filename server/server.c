@@ -160,7 +160,8 @@ static void print_choices(const struct server *server) {
     char limit[CONFIG_ERROR_MAX];
     limit_describe(server, limit, sizeof(limit));
     log_notice("Memory: %lld KiB used at start; %s",
-               (long long)atomic_load_explicit(&server->base_bytes, memory_order_relaxed) / 1024,
+               (long long)atomic_load_explicit(&server->limit.base_bytes, memory_order_relaxed) /
+                   1024,
                limit);
     for (uint32_t i = 0; i < server->listener_count; i++) {
         log_notice("Listening on %s", server->listeners[i].text);

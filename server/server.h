@@ -8,6 +8,7 @@
 #include "command_table.h"
 #include "config.h"
 #include "jobs.h"
+#include "limit.h"
 #include "net/listener.h"
 #include "shards/shards.h"
 #include "worker.h"
@@ -28,11 +29,7 @@ struct server {
     uint32_t listener_count;                         /* immutable after start */
     char run_id[SERVER_ID_TEXT];                     /* immutable: 40 hexadecimal digits */
     int64_t started_ms;                              /* immutable */
-    _Atomic bool is_trimming;                        /* a job is at it: see limit.c */
-    _Atomic int64_t trimmed_to;                      /* what is left beyond what is counted */
-    int64_t returned_seen;                           /* worker 0: see limit_turn */
-    _Atomic int64_t base_beyond_bytes;               /* resident beyond that */
-    _Atomic int64_t base_bytes; /* memory used without a key, measured once all is started */
+    struct limit limit;
     char engine_text[ENGINE_TEXT_MAX];
     int spare_fd; /* given up for a moment to refuse politely when descriptors run out; worker 0 */
     uint32_t

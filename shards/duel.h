@@ -1,8 +1,8 @@
-/* allkeys-adaptive's judge: does recency or frequency miss less? Both are tried all the time, by shards that always decide
- * one way (eviction.h); whoever misses more loses.
+/* allkeys-adaptive's judge: does recency or frequency miss less? Both are tried all the time, by shards that
+ * always decide one way (eviction.h); whoever misses more loses.
  *
- * Misses are compared, not hit ratios: a key that is asked for all the time makes its shard's ratio look good, and never
- * misses. One thread. */
+ * Misses are compared, not hit ratios: a key that is asked for all the time makes its shard's ratio look good,
+ * and never misses. One thread. */
 #pragma once
 
 #include <stdbool.h>

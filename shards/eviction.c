@@ -1,26 +1,29 @@
 /* A hand, a pool, and a row a policy.
  *
- * The hand goes round the buckets of a shard's tables, which is to say through its keys in an order that has nothing to do
- * with their age. For each victim it meets `maxmemory-samples` entries or more, whole buckets at a time (a bucket costs one
- * cache miss, and the entries of the next are asked for meanwhile); those that score highest stay in a pool of sixteen, as in
- * Redis, and the best of the pool goes. So a victim is picked among many more than were looked at for it, and,
- * other than with random samples, no key is overlooked for longer than a round. Candidates are named by hash and
- * reference, and looked up again before they go: whatever happened to them in between, nothing points astray.
+ * The hand goes round the buckets of a shard's tables, which is to say through its keys in an order that has
+ * nothing to do with their age. For each victim it meets `maxmemory-samples` entries or more, whole buckets at
+ * a time (a bucket costs one cache miss, and the entries of the next are asked for meanwhile); those that score
+ * highest stay in a pool of sixteen, as in Redis, and the best of the pool goes. So a victim is picked among
+ * many more than were looked at for it, and, other than with random samples, no key is overlooked for longer
+ * than a round. Candidates are named by hash and reference, and looked up again before they go: whatever
+ * happened to them in between, nothing points astray.
  *
- * allkeys-lru, -lfu, -random and volatile-* mean what they mean in Redis. volatile-ttl also asks the timing wheel who is
- * due soonest, which knows at once where deadlines are near, and to a 64th of the time ahead where they are far. Where keys with a deadline are so rare that the hand finds none in SWEEP_BUCKETS_MAX
- * buckets, the other volatile policies ask it, too.
+ * allkeys-lru, -lfu, -random and volatile-* mean what they mean in Redis. volatile-ttl also asks the timing
+ * wheel who is due soonest, which knows at once where deadlines are near, and to a 64th of the time ahead where
+ * they are far. Where keys with a deadline are so rare that the hand finds none in SWEEP_BUCKETS_MAX buckets,
+ * the other volatile policies ask it, too.
  *
- * allkeys-adaptive. A shard that decides by frequency evicts whoever has the fewest uses, and among equals the one that
- * came or was used last: those that have been there long with as few are worth more than a stranger, which is what keeps
- * scans and loops from emptying the cache. Uses are counted up to 15, halved in one round of the hand after HALVING_TURNS
- * evictions a key, and kept by a ghost (ghost.h) when the key goes, so that one that comes back again and again gets in. Where
- * what is asked for changes altogether, recency decides better: so one shard in sixteen decides by it always, one
- * always by frequency, and the others follow whichever of these two misses less (duel.h). Both read the same 32 bits, so
- * changing sides costs nothing.
+ * allkeys-adaptive. A shard that decides by frequency evicts whoever has the fewest uses, and among equals the
+ * one that came or was used last: those that have been there long with as few are worth more than a stranger,
+ * which is what keeps scans and loops from emptying the cache. Uses are counted up to 15, halved in one round
+ * of the hand after HALVING_TURNS evictions a key, and kept by a ghost (ghost.h) when the key goes, so that one
+ * that comes back again and again gets in. Where what is asked for changes altogether, recency decides better:
+ * so one shard in sixteen decides by it always, one always by frequency, and the others follow whichever of
+ * these two misses less (duel.h). Both read the same 32 bits, so changing sides costs nothing.
  *
- * Hit ratio in percent, a tenth of the keys fit, after warming up; exact LRU, SIEVE and S3-FIFO are given the same number of
- * keys. (A simulation of 20,000 keys; `sherd-bench hits` replays such traces through the shards themselves.)
+ * Hit ratio in percent, a tenth of the keys fit, after warming up; exact LRU, SIEVE and S3-FIFO are given the
+ * same number of keys. (A simulation of 20,000 keys; `sherd-bench hits` replays such traces through the shards
+ * themselves.)
  *
  *                      Zipf 0.7   0.99    1.2   0.99 and scans   shifting 0.99   loop of 1.1   Zipf and loop
  *     by frequency         45.0   78.8   93.8             57.4            68.1          87.0            58.8
@@ -29,11 +32,12 @@
  *     SIEVE                42.6   77.9   93.7             56.9            67.2           0.0            36.0
  *     S3-FIFO              44.0   78.3   93.6             55.9            67.8          83.1            36.0
  *
- * What lost: evicting the oldest among equals (loop: 21); no ghost (Zipf 0.7: 42.0); halving after 5 evictions a key
- * instead of 10 (Zipf 0.7: 44.0, shifting no better); aging by idle time against the expected gap (no better anywhere).
+ * What lost: evicting the oldest among equals (loop: 21); no ghost (Zipf 0.7: 42.0); halving after 5 evictions
+ * a key instead of 10 (Zipf 0.7: 44.0, shifting no better); aging by idle time against the expected gap (no
+ * better anywhere).
  *
- * Sources: Redis's evict.c (Salvatore Sanfilippo: the pool, the logarithmic counter); TinyLFU (Einziger, Friedman, Manes
- * 2017: a memory of frequency beyond the cache, halving); set dueling (Qureshi et al. 2007). */
+ * Sources: Redis's evict.c (Salvatore Sanfilippo: the pool, the logarithmic counter); TinyLFU (Einziger,
+ * Friedman, Manes 2017: a memory of frequency beyond the cache, halving); set dueling (Qureshi et al. 2007). */
 #include "eviction.h"
 
 #include <stddef.h>
@@ -242,8 +246,7 @@ static enum eviction_role role_of(uint32_t index, uint32_t shard_count) {
 
 void eviction_init(struct eviction *eviction, struct eviction_rules *rules, uint32_t index,
                    uint64_t seed) {
-    *eviction =
-        (struct eviction){.rules = rules, .role = role_of(index, rules->shard_count), .look_in = 1};
+    *eviction = (struct eviction){.rules = rules, .role = role_of(index, rules->shard_count)};
     ghost_init(&eviction->ghost);
     random_init(&eviction->random, seed + index);
 }

@@ -1,14 +1,15 @@
 /* The memory limit's rules, and who goes first when it is reached.
  *
- * `struct eviction_rules` is what the configuration says and what memory is used, once for the whole store; `struct
- * eviction` is a shard's part: the hand that goes round its buckets, the candidates it has met, the ghosts of those that went.
- * When to evict, and how much, is shard.c's business (shard_make_room); here it is decided whom.
+ * `struct eviction_rules` is what the configuration says and what memory is used, once for the whole store;
+ * `struct eviction` is a shard's part: the hand that goes round its buckets, the candidates it has met, the
+ * ghosts of those that went. When to evict, and how much, is room.c's business; here it is decided whom.
  *
  * An entry pays nothing beyond the 32 bits of `access`, which policies read in their own ways:
  *      all policies but the following             32 bits: 1/256ths of a second, of the last use
  *      *-lfu                                      24 bits: seconds, of the last use; 8: logarithmic count, as in Redis
  *      allkeys-adaptive                           28 bits: 1/16ths of a second;      4: uses, up to 15
- * In all of them the upper 24 bits are seconds. Readers change it under the read lock: one relaxed store at most. */
+ * In all of them the upper 24 bits are seconds. Readers change it under the read lock: one relaxed store at
+ * most. */
 #pragma once
 
 #include <stdatomic.h>
@@ -46,7 +47,7 @@ struct eviction_rules {
     _Atomic int64_t hidden_bytes;       /* not in memory_used(), but counted as used: see limit.c */
     _Atomic int64_t returned_bytes;     /* that evictions gave back to the heap, ever */
     _Atomic int64_t told_bytes;         /* what all shards take, as they last told */
-    _Atomic uint32_t drainers;          /* shards that evict to empty a slab: see shard.c */
+    _Atomic uint32_t drainers;          /* shards that evict to empty a slab: see room.c */
     _Atomic bool prefers_recent;        /* which way allkeys-adaptive leans: duel.h */
     uint32_t shard_count;               /* immutable after init */
 };
@@ -73,15 +74,9 @@ struct eviction {
     uint32_t hand_bucket;
     uint64_t turnover;  /* evictions since counts were last halved */
     bool is_halving;    /* in this round the hand halves the counts it meets */
-    uint32_t look_in;   /* writes until memory_used() is asked again */
-    int64_t bytes_told; /* what of told_bytes is this shard's */
-    int64_t debt_bytes; /* to be evicted: see shard.c */
-    bool is_charged;    /* memory was short when room was last made: growth counts */
-    bool is_draining;   /* one of the drainers */
     struct ghost ghost; /* allkeys-adaptive's */
     struct random random;
     _Atomic uint64_t evicted; /* atomic, relaxed: keys, a statistic */
-    _Atomic uint64_t moved;   /* atomic, relaxed: keys moved out of sparse slabs, a statistic */
 };
 
 struct database;
@@ -118,8 +113,8 @@ static inline void eviction_touch(const struct eviction_rules *rules, struct ent
 /* A key that is new in the table begins to be counted, from where its ghost left. Lock: write. */
 void eviction_greet(struct eviction *eviction, struct entry *entry, uint64_t hash, int64_t now_ms);
 
-/* Who goes next among the databases of a shard: in `victim`, by reference, hash and database; it is there. False when
- * the policy finds nobody. Looks at a bounded number of entries. Lock: write. */
+/* Who goes next among the databases of a shard: in `victim`, by reference, hash and database; it is there.
+ * False when the policy finds nobody. Looks at a bounded number of entries. Lock: write. */
 bool eviction_choose(struct eviction *eviction, struct database *_Atomic *databases,
                      uint32_t database_count, int64_t now_ms, struct eviction_candidate *victim);
 /* An entry moved. Lock: write. */

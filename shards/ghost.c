@@ -1,11 +1,12 @@
 /* Sets of eight 16-bit ghosts: [12 bits of the hash, never 0 | 4 bits of uses], the newest first.
  *
- * A set is a first-in-first-out queue: 16 bytes, moved at once. Which set: hash bits from 8 up (below them lie those that
- * number buckets in small tables, above them the table's tag), masked by the count of sets. So when the count doubles,
- * what is in a set belongs into one of two, and nobody can say which, for the other bits are gone: it is copied into both,
- * and half of the copies wait in vain to be pushed out. When the count is halved, one of each two is dropped. Source of the
- * idea: the ghost queues of ARC (Megiddo, Modha 2003) and S3-FIFO (Yang et al. 2023); that a ghost keeps its count comes from
- * TinyLFU (Einziger, Friedman, Manes 2017), whose sketch remembers more keys, less well. */
+ * A set is a first-in-first-out queue: 16 bytes, moved at once. Which set: hash bits from 8 up (below them lie
+ * those that number buckets in small tables, above them the table's tag), masked by the count of sets. So when
+ * the count doubles, what is in a set belongs into one of two, and nobody can say which, for the other bits are
+ * gone: it is copied into both, and half of the copies wait in vain to be pushed out. When the count is halved,
+ * one of each two is dropped. Source of the idea: the ghost queues of ARC (Megiddo, Modha 2003) and S3-FIFO
+ * (Yang et al. 2023); that a ghost keeps its count comes from TinyLFU (Einziger, Friedman, Manes 2017), whose
+ * sketch remembers more keys, less well. */
 #include "ghost.h"
 
 #include <stddef.h>

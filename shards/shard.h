@@ -9,18 +9,21 @@
 #include "base/status.h"
 #include "database.h"
 #include "eviction.h"
+#include "room.h"
 #include "slabs.h"
 
 struct shard {
     struct rwlock lock; /* first: alone on its cache line */
     struct slabs slabs; /* shard lock (write) */
-    /* The array is immutable after init. Its pointers change under the lock (write), and are atomic, so that a worker
-     * may look without it for a bucket to prefetch: a database stays in memory until the shard's release. */
+    /* The array is immutable after init. Its pointers change under the lock (write), and are atomic, so that a
+     * worker may look without it for a bucket to prefetch: a database stays in memory until the shard's
+     * release. */
     struct database *_Atomic *databases;
     struct database *flushed; /* chain: detached, not cleared yet; shard lock (write) */
     struct database
         *cleared; /* chain: empty, to be put in place of flushed ones; shard lock (write) */
     struct eviction eviction; /* shard lock (write), but for its statistics */
+    struct room room;         /* the same */
     uint64_t seed;            /* immutable after init */
     uint32_t database_count;  /* immutable after init */
     uint32_t index;           /* immutable after init: its number, and its lock's rank */
@@ -36,8 +39,8 @@ void shard_release(struct shard *shard);
 /* Make sure that shard_flush of each of the databases [first, end) finds an empty one to put in place.
  * STATUS_NO_MEMORY changes nothing that shows. Lock: write. */
 must_use enum status shard_prepare_flush(struct shard *shard, uint32_t first, uint32_t end);
-/* Empty a database in bounded time: a small one on the spot, a large one by detaching it, for shard_reclaim_some. It
- * must have been prepared. Lock: write. */
+/* Empty a database in bounded time: a small one on the spot, a large one by detaching it, for
+ * shard_reclaim_some. It must have been prepared. Lock: write. */
 void shard_flush(struct shard *shard, uint32_t database, int64_t now_ms,
                  const struct reclaimer *reclaimer);
 /* Free up to `limit` detached entries; true when none are left. Lock: write. */
@@ -49,13 +52,6 @@ uint64_t shard_expire_some(struct shard *shard, int64_t now_ms, uint32_t limit, 
 bool shard_has_deadlines(const struct shard *shard);
 /* Would shard_expire_some find something to do? Lock: read. */
 bool shard_has_due(const struct shard *shard, int64_t now_ms);
-/* Is there more memory in use than the limit wants? Cheap: looks at what somebody else saw. Any thread, no lock. */
-bool shard_is_pressed(const struct eviction_rules *rules);
-/* Before something is added: make room in the limit, if it can be found here, by about so much work: evicting
- * `victims_max` keys and moving as many. False: memory is at its limit, nobody here may go, and adding would take more. With
- * no limit set: true at once. Lock: write. */
-bool shard_make_room(struct shard *shard, int64_t now_ms, uint32_t victims_max,
-                     const struct reclaimer *reclaimer);
 /* Bytes of slabs and buckets that have memory behind them. Lock: read. */
 size_t shard_footprint(const struct shard *shard);
 void shard_validate(const struct shard *shard);

@@ -5,15 +5,16 @@
  * A key never changes its shard, so each shard's guarantee is the whole one's: what is there from the
  * first call to the last is returned at least once.
  *
- * Address space. 47 bits are there for a process; slabs and, for each database, buckets an eighth of their size are
- * reserved, not used. So a shard gets 32 GiB as long as all shards' slabs stay within RESERVE_TOTAL, and an even part
- * of it beyond that. */
+ * Address space. 47 bits are there for a process; slabs and, for each database, buckets an eighth of their size
+ * are reserved, not used. So a shard gets 32 GiB as long as all shards' slabs stay within RESERVE_TOTAL, and an
+ * even part of it beyond that. */
 #include "shards.h"
 
 #include <string.h>
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "room.h"
 
 enum {
     RANDOM_TRIES = 100, /* draws that may hit expired keys, before the store is searched */
@@ -249,20 +250,20 @@ bool shards_upkeep(struct shards *shards, uint32_t index, int64_t now_ms, uint32
 /* Keys that were evicted or moved: a sum that grows as long as something is achieved. */
 static uint64_t work_done(const struct shard *shard) {
     return atomic_load_explicit(&shard->eviction.evicted, memory_order_relaxed) +
-           atomic_load_explicit(&shard->eviction.moved, memory_order_relaxed);
+           atomic_load_explicit(&shard->room.moved, memory_order_relaxed);
 }
 
 bool shards_ease(struct shards *shards, uint32_t index, int64_t now_ms, uint32_t limit) {
-    if (!shard_is_pressed(&shards->eviction)) return false;
+    if (!room_is_short(&shards->eviction)) return false;
     struct shard *shard = &shards->shards[index];
     lock_one(shard, true);
     uint64_t started_ns = rwlock_stopwatch_ns();
     uint64_t before = work_done(shard);
-    shard_make_room(shard, now_ms, limit, &shards->reclaimer);
+    room_make(shard, now_ms, limit, &shards->reclaimer);
     bool is_useful = work_done(shard) != before;
     rwlock_time_hold(&shard->lock, started_ns);
     unlock_one(shard, true);
-    return is_useful && shard_is_pressed(&shards->eviction);
+    return is_useful && room_is_short(&shards->eviction);
 }
 
 bool shards_relieve(struct shards *shards, uint32_t index, int64_t now_ms, uint32_t limit) {
@@ -270,13 +271,13 @@ bool shards_relieve(struct shards *shards, uint32_t index, int64_t now_ms, uint3
     if (!eviction_policy_evicts(atomic_load_explicit(&rules->policy, memory_order_relaxed)))
         return false;
     eviction_look(rules);
-    for (uint32_t i = 1; i < shards->count && shard_is_pressed(rules); i++) {
+    for (uint32_t i = 1; i < shards->count && room_is_short(rules); i++) {
         uint32_t other = (index + i) % shards->count;
         uint64_t before = work_done(&shards->shards[other]);
         shards_ease(shards, other, now_ms, limit);
         if (work_done(&shards->shards[other]) != before) return true;
     }
-    return !shard_is_pressed(rules);
+    return !room_is_short(rules);
 }
 
 void shards_judge_duel(struct shards *shards) {

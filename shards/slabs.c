@@ -17,13 +17,13 @@
  * which costs a bucket five of its twelve slots. What is lost here: the rest of a slab (64 of 65536 bytes
  * for slots of 88), and slots of slabs that became sparse, until they are empty or used again.
  *
- * Draining. When sizes shift, slabs of the old size lose their objects here and there, and none becomes empty: their
- * memory is of no use to the new size. So where a class has as many freed slots as a slab has slots, what is left in its
- * sparsest slab fits into the holes of the others. That slab leaves its list, hands out nothing any more, and gives its
- * objects one by one to whoever can move them (they know who points to them), a few a write; once it is empty it
- * returns its pages. Nothing is evicted for the sake of a page. Which of its slots are in use is found once, by walking its
- * chain of freed ones. Sparsest means: of the DRAIN_LOOKS_MAX first of the class's list. zsmalloc (Minchan Kim) does the
- * same with pages of compressed memory.
+ * Draining. When sizes shift, slabs of the old size lose their objects here and there, and none becomes empty:
+ * their memory is of no use to the new size. So where a class has as many freed slots as a slab has slots, what
+ * is left in its sparsest slab fits into the holes of the others. That slab leaves its list, hands out nothing
+ * any more, and gives its objects one by one to whoever can move them (they know who points to them), a few a
+ * write; once it is empty it returns its pages. Nothing is evicted for the sake of a page. Which of its slots
+ * are in use is found once, by walking its chain of freed ones. Sparsest means: of the DRAIN_LOOKS_MAX first of
+ * the class's list. zsmalloc (Minchan Kim) does the same with pages of compressed memory.
  *
  * Invariants (slabs_validate):
  *   1. A slab is in exactly one state: of a class and full (in no list); of a class with room (in partial[class]);

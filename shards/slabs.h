@@ -6,11 +6,11 @@
  * addition. Slots come in steps of 8 bytes up to 512 and of 64 up to SLABS_OBJECT_MAX, so little is lost to rounding;
  * a general allocator's size classes alone would lose 15 bytes a key.
  *
- * Memory that was once handed out stays mapped, so a stale reference never faults (prefetching without the
- * lock relies on that); an empty slab's pages go back to the system, and a sparse one can be drained: its owner moves
- * what is left in it elsewhere (see compaction.h). Threads: all functions that change
- * need the shard's lock for writing; `slabs_at` needs none. Source of the idea: Bonwick's slab allocator
- * (1994); pogocache and the JVM's compressed pointers for small references. */
+ * Memory that was once handed out stays mapped, so a stale reference never faults (prefetching without the lock
+ * relies on that); an empty slab's pages go back to the system, and a sparse one can be drained: its owner
+ * moves what is left in it elsewhere (room.c). Threads: all functions that change need the shard's lock for
+ * writing; `slabs_at` needs none. Source of the idea: Bonwick's slab allocator (1994); pogocache and the JVM's
+ * compressed pointers for small references. */
 #pragma once
 
 #include <stdbool.h>
@@ -35,8 +35,7 @@ struct slabs {
     struct region region;
     uint64_t used_bytes;     /* in slots that are handed out, rounding included */
     uint64_t resident_bytes; /* in pages that were touched and not given back */
-    uint64_t
-        freed_bytes; /* in slots given back, which the next ones take without touching a page */
+    uint64_t freed_bytes;    /* in slots given back: the next ones touch no page */
     uint64_t outside_bytes; /* that the objects hold on the heap: counted by their owner, entry.c */
     uint32_t slab_count;    /* slabs ever cut from the region, headers' slabs included */
     uint32_t free_slabs;    /* empty slabs whose pages were given back */

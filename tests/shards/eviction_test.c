@@ -10,6 +10,7 @@
 
 #include "shards/base/memory.h"
 #include "shards/place.h"
+#include "shards/room.h"
 #include "shards/shards.h"
 
 enum { SHARDS = 4, DATABASES = 3, NOW_MS = 100000000, VICTIMS = 8, VALUE_MAX = 16384 };
@@ -71,7 +72,7 @@ static bool put(struct fixture *fixture, uint32_t database, uint64_t number, siz
     static char data[VALUE_MAX];
     struct named named;
     name(fixture, &named, number);
-    if (!shard_make_room(named.shard, fixture->now_ms, VICTIMS, NULL)) return false;
+    if (!room_make(named.shard, fixture->now_ms, VICTIMS, NULL)) return false;
     struct place place = {
         .database = named.shard->databases[database], .key = named.key, .now_ms = fixture->now_ms};
     place.entry = database_find_for_write(place.database, &place.key, fixture->now_ms, NULL, NULL);
@@ -152,7 +153,7 @@ static void memory_stays_within_the_limit_when_sizes_shift(void **state) {
             shard_validate(&fixture->shards.shards[j]);
         }
     }
-    assert_true(atomic_load(&fixture->shards.shards[0].eviction.moved) > 0);
+    assert_true(atomic_load(&fixture->shards.shards[0].room.moved) > 0);
 }
 
 static void sizes_of_all_kinds_mixed_stay_within_the_limit(void **state) {
@@ -231,7 +232,7 @@ static void a_shard_with_nobody_to_evict_is_relieved_by_others(void **state) {
         assert_true(put(fixture, 0, number, 8000, ENTRY_NO_EXPIRY));
     }
     set_rules(fixture, EVICTION_ALLKEYS_LRU, LIMIT);
-    assert_false(shard_make_room(poor, fixture->now_ms, VICTIMS, NULL));
+    assert_false(room_make(poor, fixture->now_ms, VICTIMS, NULL));
     assert_true(shards_relieve(&fixture->shards, 0, fixture->now_ms, VICTIMS));
     assert_true(evicted(fixture) > 0);
 }

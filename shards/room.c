@@ -1,0 +1,219 @@
+/* How much memory is in use is a sum over all threads, known to all a little late (`used_bytes`); who makes
+ * room is whoever writes, in the shard it holds. Three rules make of this a limit that is kept, with shards
+ * that stay alike:
+ *
+ *   1. From a margin before the limit on, a shard has to have free slots for its share of what there is too much. In the
+ *      usual case, values of one size, this is all: a write evicts about one key, and takes its slot.
+ *   2. What a shard grows by in pages or on the heap is its debt, and it evicts as many bytes. Without this one, free
+ *      slots of a size that nobody asks for any more let a shard grow, while others evicted for it.
+ *   3. Past half the margin entries move out of sparse slabs, and past the limit larger shards ("drainers") evict until
+ *      there is a slab to empty. Were it any shard, chance would let one grow at the expense of another: at 8 MiB and 32
+ *      shards one was empty after three million writes.
+ *
+ * All of it is bounded for a write: `victims_max` keys evicted and as many moved, more of both the further
+ * memory is past its limit. It goes over the limit by what one command adds, and by what is not seen yet:
+ * LOOK_EVERY writes a shard, of slab pages only, since what lies on the heap is counted at once. */
+#include "room.h"
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "shard.h"
+
+enum {
+    MARGIN_DIVISOR = 128,   /* of the limit: where making room begins before it */
+    LOOK_EVERY = 16,        /* writes to a shard between two looks at the memory in use */
+    PAST_LIMIT_FACTOR = 16, /* more work for a write while memory is past its limit, */
+    URGENCY_MAX = 4,        /* and up to so many times that, the further it is past */
+    DEFERRED_MIN =
+        4 << 20, /* bytes; values from this size on are freed elsewhere: it takes a millisecond */
+};
+
+static int64_t load(const _Atomic int64_t *field) {
+    return atomic_load_explicit(field, memory_order_relaxed);
+}
+
+/* The lock is held. */
+static struct database *database_of(const struct shard *shard, uint32_t index) {
+    return atomic_load_explicit(&shard->databases[index], memory_order_relaxed);
+}
+
+/* From here on room is made: a little before the limit, so that what is seen late, and what is freed but not yet of
+ * use, stays below it. */
+static int64_t margin_of(int64_t limit) {
+    return limit / MARGIN_DIVISOR;
+}
+
+bool room_is_short(const struct eviction_rules *rules) {
+    int64_t limit = load(&rules->limit_bytes);
+    return limit != 0 && load(&rules->used_bytes) > limit - margin_of(limit);
+}
+
+/* The total is a sum over all threads' counters; a write looks at it now and then. */
+static void look(struct shard *shard) {
+    if (shard->room.unseen_writes++ % LOOK_EVERY == 0) eviction_look(shard->eviction.rules);
+}
+
+/* Remove one key, whom the policy wants, and return its bytes; 0 when there is nobody. What that frees outside
+ * of the slabs is taken off the total at once, so that others don't evict for it, too. */
+static size_t evict_one(struct shard *shard, int64_t now_ms, const struct reclaimer *reclaimer) {
+    struct eviction_candidate victim;
+    if (!eviction_choose(&shard->eviction, shard->databases, shard->database_count, now_ms,
+                         &victim)) {
+        return 0;
+    }
+    struct entry *entry = slabs_at(&shard->slabs, victim.reference);
+    size_t bytes = entry_footprint(entry);
+    size_t outside = entry_footprint_outside(entry);
+    eviction_dismiss(&shard->eviction, &victim, entry);
+    if (outside != 0) {
+        struct eviction_rules *rules = shard->eviction.rules;
+        atomic_fetch_sub_explicit(&rules->used_bytes, (int64_t)outside, memory_order_relaxed);
+        atomic_fetch_add_explicit(&rules->returned_bytes, (int64_t)outside, memory_order_relaxed);
+    }
+    struct key key = {entry_key(entry), victim.hash};
+    database_remove(database_of(shard, victim.database), &key, entry,
+                    outside >= DEFERRED_MIN ? reclaimer : NULL);
+    return bytes;
+}
+
+/* The database that an entry is in: nearly always the first. */
+static struct database *database_holding(struct shard *shard, uint32_t reference, uint64_t hash) {
+    for (uint32_t i = 0; i < shard->database_count; i++) {
+        struct database *database = database_of(shard, i);
+        if (database_holds(database, reference, hash)) return database;
+    }
+    struct database *database = shard->flushed;
+    while (database != NULL && !database_holds(database, reference, hash)) {
+        database = database->next_flushed;
+    }
+    check(database != NULL); /* between commands, every entry is in a table */
+    return database;
+}
+
+static int64_t bytes_of_shard(const struct shard *shard) {
+    return (int64_t)(shard->slabs.resident_bytes + shard->slabs.outside_bytes);
+}
+
+/* Tell what this shard takes, and return by how much that has changed. */
+static int64_t tell(struct shard *shard) {
+    struct room *room = &shard->room;
+    int64_t change = bytes_of_shard(shard) - room->told_bytes;
+    room->told_bytes += change;
+    if (change != 0)
+        atomic_fetch_add_explicit(&shard->eviction.rules->told_bytes, change, memory_order_relaxed);
+    return change;
+}
+
+/* Does it take more than the average shard? */
+static bool is_large(const struct shard *shard) {
+    const struct eviction_rules *rules = shard->eviction.rules;
+    return shard->room.told_bytes * rules->shard_count >= load(&rules->told_bytes);
+}
+
+/* What the shard has grown by since there is too much in use is its debt: so many bytes it has to evict. Free
+ * slots are no excuse, they may be of the wrong size. */
+static void charge(struct shard *shard, int64_t grown) {
+    struct room *room = &shard->room;
+    room->debt_bytes = room->is_charged ? room->debt_bytes + grown : 0;
+    if (room->debt_bytes < 0) room->debt_bytes = 0;
+    room->is_charged = true;
+}
+
+/* Memory is past its limit. A slab has to be emptied: as long as no class has holes enough, that means to evict
+ * a slab's worth of keys, which is much for a small shard. So no more shards set out to than there are slabs to
+ * be gained. */
+static void join_drainers(struct shard *shard, int64_t past) {
+    struct room *room = &shard->room;
+    struct eviction_rules *rules = shard->eviction.rules;
+    uint32_t drainers = atomic_load_explicit(&rules->drainers, memory_order_relaxed);
+    if (room->is_draining || drainers > past / SLABS_SLAB_BYTES) return;
+    atomic_fetch_add_explicit(&rules->drainers, 1, memory_order_relaxed);
+    room->is_draining = true;
+    room->debt_bytes += SLABS_SLAB_BYTES;
+}
+
+static void leave_drainers(struct shard *shard) {
+    if (!shard->room.is_draining) return;
+    atomic_fetch_sub_explicit(&shard->eviction.rules->drainers, 1, memory_order_relaxed);
+    shard->room.is_draining = false;
+}
+
+/* Move entries out of sparse slabs; a slab that became empty gives its memory back. */
+static void compact(struct shard *shard, uint32_t moves_max) {
+    struct slabs *slabs = &shard->slabs;
+    uint64_t resident_before = slabs->resident_bytes;
+    uint32_t moves = 0;
+    for (uint32_t reference; moves < moves_max && (reference = slabs_drain_next(slabs)) != 0;
+         moves++) {
+        uint64_t hash = hash_seeded(entry_key(slabs_at(slabs, reference)), shard->seed);
+        if (database_move(database_holding(shard, reference, hash), reference, hash)) continue;
+        slabs_drain_stop(slabs);
+        break;
+    }
+    slabs_trim(slabs);
+    atomic_fetch_add_explicit(&shard->room.moved, moves, memory_order_relaxed);
+    if (slabs->resident_bytes < resident_before) leave_drainers(shard);
+    int64_t gained = (int64_t)(resident_before - slabs->resident_bytes);
+    atomic_fetch_sub_explicit(&shard->eviction.rules->used_bytes, gained, memory_order_relaxed);
+}
+
+/* Evict as long as more than `target` is in use, until there are free slots for this shard's share of what
+ * there is too much (or as much went from the heap), and its debt is paid, or there is a slab to drain instead.
+ * False when there is nobody left who may go. */
+static bool evict_some(struct shard *shard, int64_t target, int64_t now_ms, uint32_t victims_max,
+                       const struct reclaimer *reclaimer) {
+    const struct eviction_rules *rules = shard->eviction.rules;
+    struct room *room = &shard->room;
+    int64_t evicted = 0;
+    for (; victims_max > 0; victims_max--) {
+        int64_t over = load(&rules->used_bytes) - target;
+        int64_t share = over / rules->shard_count + SLABS_OBJECT_MAX;
+        int64_t free_bytes = (int64_t)shard->slabs.freed_bytes;
+        bool has_share = free_bytes >= share || evicted >= share;
+        bool is_paid = room->debt_bytes <= 0 || slabs_can_drain(&shard->slabs);
+        if (over <= 0 || (has_share && is_paid)) break;
+        size_t bytes = evict_one(shard, now_ms, reclaimer);
+        if (bytes == 0) return false;
+        evicted += (int64_t)bytes;
+        room->debt_bytes -= (int64_t)bytes;
+    }
+    if (room->debt_bytes <= 0) leave_drainers(shard);
+    return true;
+}
+
+/* How much more work a write has to do that far past the limit: where small entries give way to large values, a
+ * slab's worth of them for each few writes. */
+static uint32_t urgency_of(int64_t past, int64_t margin) {
+    int64_t margins = margin != 0 ? past / margin : URGENCY_MAX;
+    return margins < URGENCY_MAX ? 1 + (uint32_t)margins : URGENCY_MAX;
+}
+
+/* Shards that are larger than others make room from the margin on, and drain slabs; the small ones leave it to
+ * them a little longer. Otherwise chance would let one shard grow at the expense of another until that is
+ * empty. */
+bool room_make(struct shard *shard, int64_t now_ms, uint32_t victims_max,
+               const struct reclaimer *reclaimer) {
+    const struct eviction_rules *rules = shard->eviction.rules;
+    int64_t limit = load(&rules->limit_bytes);
+    if (limit == 0) return true;
+    look(shard);
+    int64_t past = load(&rules->used_bytes) - limit;
+    if (past <= 0) leave_drainers(shard);
+    if (!room_is_short(rules)) {
+        shard->room.is_charged = false;
+        return true;
+    }
+    charge(shard, tell(shard));
+    bool is_larger = is_large(shard);
+    if (past > 0) {
+        if (is_larger || past > margin_of(limit)) join_drainers(shard, past);
+        victims_max *= PAST_LIMIT_FACTOR * urgency_of(past, margin_of(limit));
+    }
+    int64_t target = limit - (is_larger ? margin_of(limit) : margin_of(limit) / 2);
+    bool is_evicting = evict_some(shard, target, now_ms, victims_max, reclaimer);
+    if (!is_evicting) leave_drainers(shard);
+    if (past > -margin_of(limit) / 2) compact(shard, victims_max);
+    tell(shard);
+    past = load(&rules->used_bytes) - limit;
+    return past <= 0 || is_evicting || (int64_t)shard->slabs.freed_bytes >= past;
+}

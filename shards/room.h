@@ -1,0 +1,30 @@
+/* Room within the memory limit, made in a shard: evict, and move entries out of sparse slabs.
+ *
+ * Who goes is eviction.h's business; here it is decided when, how much, and which shard pays. */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct eviction_rules;
+struct reclaimer;
+struct shard;
+
+/* A shard's part of the limit. Shard lock (write), but for `moved`. All zero to begin with. */
+struct room {
+    uint32_t unseen_writes; /* since the memory in use was last looked at */
+    int64_t told_bytes;     /* what of the rules' told_bytes is this shard's */
+    int64_t debt_bytes;     /* to be evicted */
+    bool is_charged;        /* memory was short when room was last made: growth counts */
+    bool is_draining;       /* one of the drainers */
+    _Atomic uint64_t moved; /* atomic, relaxed: keys moved out of sparse slabs, a statistic */
+};
+
+/* Is more memory in use than the limit wants? Cheap: looks at what somebody else saw. Any thread, no lock. */
+bool room_is_short(const struct eviction_rules *rules);
+/* Before something is added to `shard`: make room, if it can be found here, by about so much work: evicting
+ * `victims_max` keys and moving as many. False: memory is at its limit, nobody here may go, and adding would
+ * take more. With no limit set: true at once. Lock: write. */
+bool room_make(struct shard *shard, int64_t now_ms, uint32_t victims_max,
+               const struct reclaimer *reclaimer);
