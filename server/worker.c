@@ -23,8 +23,7 @@
 #include "shards/base/memory.h"
 
 enum {
-    TICK_MS =
-        100, /* between rounds of upkeep while some key has a deadline, or some client waits */
+    TICK_MS = 100,      /* between rounds of upkeep while some key has a deadline */
     TICK_IDLE_MS = 500, /* otherwise */
     UPKEEP_STEPS = 256, /* of one shard, between two turns: a hold of some tens of microseconds */
     STOP_MS = 5000,     /* a stopping worker gives its clients so long to take their replies */
@@ -324,18 +323,21 @@ static void tick(struct worker *worker) {
     limit_tick(worker);
     keep_up(worker);
     close_idle_clients(worker);
-    int64_t until_ms = atomic_load_explicit(&worker->server->pause_until_ms, memory_order_relaxed);
-    if (worker->has_paused && until_ms <= worker->now_ms) {
-        resume_paused(worker);
-        batch_run(worker); /* now, not after the next wait */
-    }
     if (worker->index == 0) admission_retry(worker->server);
+}
+
+/* Until CLIENT PAUSE ends, at most a tick: another may shorten it. */
+static int pause_left_ms(const struct worker *worker) {
+    int64_t until_ms = atomic_load_explicit(&worker->server->pause_until_ms, memory_order_relaxed);
+    int64_t left_ms = until_ms - worker->now_ms;
+    return left_ms < 0 ? 0 : left_ms < TICK_MS ? (int)left_ms : TICK_MS;
 }
 
 static int turn_timeout_ms(const struct worker *worker) {
     const struct server *server = worker->server;
     if (worker->upkeep_is_due) return 0;
-    if (worker->has_paused || worker->is_stopping) return TICK_MS;
+    if (worker->has_paused) return pause_left_ms(worker);
+    if (worker->is_stopping) return TICK_MS;
     for (uint32_t i = worker->index; i < server->shards.count; i += server->worker_count) {
         if (shard_needs_upkeep(server, &server->shards.shards[i])) return TICK_MS;
     }
@@ -355,6 +357,10 @@ static void turn(struct worker *worker, int timeout_ms) {
     batch_run(worker);
     limit_turn(worker);
     if (worker->upkeep_is_due) keep_up(worker);
+    if (worker->has_paused && pause_left_ms(worker) == 0) {
+        resume_paused(worker);
+        batch_run(worker); /* now, not after the next wait */
+    }
     if (worker->now_ms >= worker->next_tick_ms) tick(worker);
 }
 

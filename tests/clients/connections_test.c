@@ -232,7 +232,7 @@ static void client_pause_ends_by_itself(void **state) {
     wire_close(other);
 }
 
-/* Nothing else happens meanwhile: the pause's end alone must move what waits for it, within two rounds of upkeep. */
+/* Nothing else happens meanwhile: the pause's end alone must move what waits for it. */
 static void client_pause_ends_on_time(void **state) {
     struct wire *admin = wire_connect(*state), *other = wire_connect(*state);
     for (int round = 0; round < 3; round++) {
