@@ -67,6 +67,7 @@ struct entry *database_find(const struct database *database, const struct key *k
 struct entry *database_find_for_write(struct database *database, const struct key *key,
                                       int64_t now_ms, const struct reclaimer *reclaimer,
                                       bool *expired) {
+    table_before_change(&database->table, key->hash);
     struct entry *entry = table_find(&database->table, key->name, key->hash);
     bool is_expired = entry != NULL && entry_is_expired(entry, now_ms);
     if (expired != NULL) *expired = is_expired;

@@ -9,6 +9,9 @@
  * microseconds on average. The longest were 1.0 to 4.7 ms by the clock, on a machine where other work could
  * interrupt them at any time; how much of that is ours was not told apart.
  *
+ * A detached database that a snapshot still walks over waits until that is done with it: to clear it would be to
+ * save all of it at once.
+ *
  * An unused database costs its two hundred bytes only, since its table is mapped at the first key and its
  * wheel made at the first deadline: 32 shards of 16 start in 0.2 ms and touch 272 KiB, where wheels alone
  * would take 768.
@@ -144,18 +147,28 @@ void shard_flush(struct shard *shard, uint32_t database, int64_t now_ms,
     atomic_store_explicit(&shard->has_flushed, true, memory_order_relaxed);
 }
 
+/* The link to the first detached database that no snapshot needs any more; to NULL when there is none. */
+static struct database **find_reclaimable(struct shard *shard) {
+    struct database **link = &shard->flushed;
+    while (*link != NULL && (*link)->table.watch != NULL) {
+        link = &(*link)->next_flushed;
+    }
+    return link;
+}
+
 bool shard_reclaim_some(struct shard *shard, uint32_t limit, const struct reclaimer *reclaimer) {
-    while (limit > 0 && shard->flushed != NULL) {
-        struct database *database = shard->flushed;
+    struct database **link;
+    while (*(link = find_reclaimable(shard)) != NULL && limit > 0) {
+        struct database *database = *link;
         uint64_t before = database_key_count(database);
         bool is_empty = database_clear_some(database, limit, reclaimer);
         limit -= (uint32_t)(before - database_key_count(database));
-        if (is_empty) chain_push(&shard->cleared, chain_pop(&shard->flushed));
+        if (is_empty) chain_push(&shard->cleared, chain_pop(link));
     }
     if (shard->flushed == NULL) {
         atomic_store_explicit(&shard->has_flushed, false, memory_order_relaxed);
     }
-    return shard->flushed == NULL;
+    return *link == NULL;
 }
 
 /* ---- Expiry ---------------------------------------------------------------------------------- */

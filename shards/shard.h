@@ -43,7 +43,7 @@ must_use enum status shard_prepare_flush(struct shard *shard, uint32_t first, ui
  * shard_reclaim_some. It must have been prepared. Lock: write. */
 void shard_flush(struct shard *shard, uint32_t database, int64_t now_ms,
                  const struct reclaimer *reclaimer);
-/* Free up to `limit` detached entries; true when none are left. Lock: write. */
+/* Free up to `limit` detached entries; true when none are left, but what a snapshot still needs. Lock: write. */
 bool shard_reclaim_some(struct shard *shard, uint32_t limit, const struct reclaimer *reclaimer);
 /* Remove what is due in all databases, about `limit` steps in all; returns the keys removed. Lock: write. */
 uint64_t shard_expire_some(struct shard *shard, int64_t now_ms, uint32_t limit, bool *more,

@@ -48,6 +48,12 @@
  * visited, always: no key that stays is missed. Glueing may put the cursor inside an interval, which is
  * then visited from its start: a key may be seen twice. Both are Redis's promise.
  *
+ * Watching, for a snapshot of one instant. A bucket whose bit in `seen` is clear is as it was when the watch began; whoever
+ * is about to change one (insert, remove, replace, split, join) has it taken first. So nothing is marked in
+ * entries, and an entry added later is never in an unseen bucket. A bucket made by a split gets keys that were
+ * taken with its parent, so buckets numbered beyond the first count need no bit; one that is given up was taken before it was
+ * joined, and is not asked for any more. A change takes three chains at the most: its own, and two that are joined.
+ *
  * Invariants (table_validate):
  *   1. Every entry is in the chain that its hash says, with its tag; no key twice.
  *   2. In a chain every bucket but the last is full, only the first may be empty, and filled slots come first.
@@ -277,6 +283,24 @@ static void chain_append(struct table *table, struct chain_writer *writer, struc
     slot_set(writer->tail, writer->fill++, tag, reference);
 }
 
+/* ---- Watching -------------------------------------------------------------------------------- */
+
+static bool watch_mark(struct table_watch *watch, uint32_t bucket) {
+    if (bucket >= watch->bucket_count) return false;
+    uint64_t *word = &watch->seen[bucket / TABLE_WATCH_BITS];
+    uint64_t bit = UINT64_C(1) << bucket % TABLE_WATCH_BITS;
+    if (*word & bit) return false;
+    *word |= bit;
+    return true;
+}
+
+/* The bucket is about to change. */
+static void hand_over(const struct table *table, uint32_t bucket) {
+    struct table_watch *watch = table->watch;
+    if (__builtin_expect(watch == NULL, 1)) return;
+    if (watch_mark(watch, bucket)) watch->take(watch, table, bucket);
+}
+
 /* ---- Growing and shrinking ------------------------------------------------------------------- */
 
 static uint32_t count_of(const struct table *table) {
@@ -324,6 +348,7 @@ static void chain_prefetch(const struct table *table, const struct table_bucket 
 static void split_one(struct table *table) {
     uint32_t count = count_of(table);
     if (!bucket_commit(table)) return;
+    hand_over(table, parent_index(count));
     struct table_bucket *low = bucket_at(table, parent_index(count));
     struct table_bucket *high = bucket_at(table, count);
     uint32_t bit = UINT32_C(1) << (31 - __builtin_clz(count));
@@ -351,6 +376,8 @@ static void split_one(struct table *table) {
  * what is written never runs out of room. */
 static void join_last(struct table *table) {
     uint32_t last = count_of(table) - 1;
+    hand_over(table, last);
+    hand_over(table, parent_index(last));
     struct table_bucket *high = bucket_at(table, last);
     struct chain_writer writer;
     struct table_bucket *high_tail;
@@ -438,6 +465,7 @@ enum status table_insert(struct table *table, uint32_t reference, uint64_t hash)
         enum status status = table_open(table);
         if (status != STATUS_OK) return status;
     }
+    table_before_change(table, hash);
     struct table_bucket *tail = bucket_at(table, bucket_index(hash, count_of(table)));
     while (tail->overflow != 0) {
         tail = slabs_at(table->slabs, tail->overflow);
@@ -457,6 +485,7 @@ enum status table_insert(struct table *table, uint32_t reference, uint64_t hash)
 }
 
 void table_remove(struct table *table, uint32_t reference, uint64_t hash) {
+    table_before_change(table, hash);
     struct place hole = chain_place(table, reference, hash);
     uint8_t tag;
     struct table_bucket *head = bucket_at(table, bucket_index(hash, count_of(table)));
@@ -467,6 +496,7 @@ void table_remove(struct table *table, uint32_t reference, uint64_t hash) {
 }
 
 void table_replace(struct table *table, uint32_t from, uint32_t to, uint64_t hash) {
+    table_before_change(table, hash);
     struct place place = chain_place(table, from, hash);
     place.bucket->references[place.slot] = to;
 }
@@ -474,6 +504,7 @@ void table_replace(struct table *table, uint32_t from, uint32_t to, uint64_t has
 uint32_t table_take_any(struct table *table) {
     while (count_of(table) > 0) {
         uint8_t tag;
+        hand_over(table, count_of(table) - 1);
         uint32_t reference = chain_pop(table, bucket_at(table, count_of(table) - 1), &tag);
         if (reference != 0) {
             key_count_add(table, -1);
@@ -517,6 +548,10 @@ uint64_t table_scan(const struct table *table, uint64_t cursor, table_visitor vi
     if ((index | (mask ^ mask >> 1)) >= count) mask >>= 1;
     /* The end of its interval: add one at the mask's highest bit, carrying downwards. */
     return reverse_bits(reverse_bits((uint32_t)cursor | ~mask) + 1);
+}
+
+void table_visit(const struct table *table, uint32_t bucket, table_visitor visit, void *context) {
+    chain_visit(table, bucket_at(table, bucket), visit, context);
 }
 
 static struct entry *random_by_walk(const struct table *table, struct random *random,
@@ -571,6 +606,23 @@ bool table_holds(const struct table *table, uint32_t reference, uint64_t hash) {
         }
     }
     return false;
+}
+
+/* ---- Being watched --------------------------------------------------------------------------- */
+
+void table_watch_start(struct table *table, struct table_watch *watch) {
+    check(table->watch == NULL);
+    watch->bucket_count = count_of(table);
+    table->watch = watch;
+}
+
+bool table_watch_mark(const struct table *table, uint32_t bucket) {
+    return bucket < count_of(table) && watch_mark(table->watch, bucket);
+}
+
+void table_watch_hand_over(const struct table *table, uint64_t hash) {
+    uint32_t count = count_of(table);
+    if (count != 0) hand_over(table, bucket_index(hash, count));
 }
 
 /* ---- Prefetching ----------------------------------------------------------------------------- */

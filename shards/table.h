@@ -27,6 +27,7 @@
 #include "slabs.h"
 
 struct table_bucket;
+struct table_watch;
 
 struct table {
     struct region buckets; /* reserved at the first insert, once: an unused table costs nothing */
@@ -34,7 +35,8 @@ struct table {
     _Atomic uint64_t key_count;    /* lock (write); read without it as a statistic, relaxed */
     uint64_t overflow_count;       /* overflow buckets; lock (write) */
     uint64_t seed;                 /* immutable after init */
-    struct slabs *slabs; /* immutable after init: where entries and overflow buckets live */
+    struct slabs *slabs;       /* immutable after init: where entries and overflow buckets live */
+    struct table_watch *watch; /* NULL: nobody watches; lock (write) */
 };
 
 void table_init(struct table *table, struct slabs *slabs, uint64_t seed);
@@ -68,6 +70,29 @@ uint32_t table_sweep(const struct table *table, uint32_t index, table_visitor vi
 bool table_holds(const struct table *table, uint32_t reference, uint64_t hash);
 /* Some entry, close to uniformly; NULL when empty. Lock: read. */
 struct entry *table_random(const struct table *table, struct random *random);
+
+/* Visit the entries of one bucket, below `bucket_count`. Lock: read. */
+void table_visit(const struct table *table, uint32_t bucket, table_visitor visit, void *context);
+
+/* A watch sees every bucket as it was when the watch began: whoever is about to change a bucket gives it to `take` first.
+ * Each bucket is seen once; `seen` has a bit for each there was, and what comes to be later holds nothing unseen. */
+struct table_watch {
+    uint64_t *seen;        /* lock (write), or its one walker's with the lock (read) */
+    uint32_t bucket_count; /* when the watch began */
+    /* The lock is held for writing; changes nothing. */
+    void (*take)(struct table_watch *watch, const struct table *table, uint32_t bucket);
+};
+enum { TABLE_WATCH_BITS = 64 /* of a word of `seen` */ };
+
+/* Begin: `seen` is zero, and has a bit a bucket. Lock: write. */
+void table_watch_start(struct table *table, struct table_watch *watch);
+/* For the one who walks over the buckets: mark one as seen; false when it was, or is no more. Lock: read. */
+bool table_watch_mark(const struct table *table, uint32_t bucket);
+/* Before the entries of this hash's bucket are changed where they lie (the table itself looks after its own changes). */
+void table_watch_hand_over(const struct table *table, uint64_t hash);
+static inline void table_before_change(const struct table *table, uint64_t hash) {
+    if (__builtin_expect(table->watch != NULL, 0)) table_watch_hand_over(table, hash);
+}
 
 /* Ask for the bucket's cache line, then (a little later) for the lines of the entry whose tag matches. Hints: any
  * thread, no lock; a race yields a useless prefetch, nothing else (see region.h). */
