@@ -16,6 +16,7 @@
 
 #include "clock.h"
 #include "dispatch.h"
+#include "gate.h"
 #include "log.h"
 #include "server.h"
 #include "shards/base/memory.h"
@@ -190,8 +191,9 @@ static void add_request(struct worker *worker, struct client *client,
 static bool inline_must_wait(struct worker *worker, struct client *client) {
     if (client->view[client->parsed] == '*') return false;
     execute(worker);
-    if (atomic_load_explicit(&worker->server->pause_until_ms, memory_order_relaxed) >
-        worker->now_ms) {
+    const struct server *server = worker->server;
+    if (gate_holds_writers(server) ||
+        atomic_load_explicit(&server->pause_until_ms, memory_order_relaxed) > worker->now_ms) {
         suspend_paused(worker, client);
     }
     return !may_run(client);

@@ -134,6 +134,16 @@ static enum status refuse_unknown(const struct origin *origin, struct bytes name
                   suggestion);
 }
 
+/* Each `save` adds to those before, as in Redis; an empty one forgets them. `all` has room for both. */
+static struct bytes add_save_points(struct config *config, struct bytes value, char *all) {
+    bool is_first = !config->has_save_points;
+    config->has_save_points = value.size != 0;
+    if (is_first || value.size == 0) return value;
+    int size =
+        snprintf(all, 2 * CONFIG_TEXT_MAX, "%s %.*s", config->save, (int)value.size, value.data);
+    return bytes_of(all, (size_t)size);
+}
+
 static enum status load_setting(struct config *config, const struct config_setting *setting,
                                 const struct origin *origin) {
     const struct config_option *option = config_option_find(setting->name);
@@ -141,8 +151,10 @@ static enum status load_setting(struct config *config, const struct config_setti
     if (setting->word_count != 1 && !config_option_takes_words(option)) {
         return refuse(origin, "%s: wrong number of arguments: it takes one", option->name);
     }
-    char reason[CONFIG_ERROR_MAX];
-    if (config_value_read(option, config_setting_value(setting), config, reason) != STATUS_OK) {
+    char reason[CONFIG_ERROR_MAX], all_points[2 * CONFIG_TEXT_MAX];
+    struct bytes value = config_setting_value(setting);
+    if (option->kind == CONFIG_SAVE_POINTS) value = add_save_points(config, value, all_points);
+    if (config_value_read(option, value, config, reason) != STATUS_OK) {
         return refuse(origin, "%s: %s", option->name, reason);
     }
     return STATUS_OK;

@@ -64,7 +64,10 @@ struct config {
     config_field lazyfree_lazy_user_del, lazyfree_lazy_user_flush;
     config_field lazyfree_lazy_expire, lazyfree_lazy_server_del;
     /* Persistence */
-    char save[CONFIG_TEXT_MAX]; /* words */
+    char save[CONFIG_TEXT_MAX];       /* words; may change: copy it */
+    char dbfilename[CONFIG_TEXT_MAX]; /* may change: copy it */
+    config_field rdbcompression, rdbchecksum, rdb_skip_unknown_types;
+    config_field stop_writes_on_bgsave_error;
     config_field appendonly;
     char dir[CONFIG_TEXT_MAX];
     /* Process and log */
@@ -78,6 +81,7 @@ struct config {
     config_field enable_debug_command;
 
     /* config.c's own. Lock order: change_lock, then text_lock. */
+    bool has_save_points; /* some were loaded: further ones add up. At start */
     char file
         [CONFIG_TEXT_MAX]; /* the file that was loaded, absolute; "": none. Immutable after start */
     pthread_mutex_t change_lock; /* one CONFIG SET or REWRITE at a time */
@@ -145,6 +149,8 @@ enum config_kind {
     CONFIG_STRING,
     CONFIG_WORDS,         /* any number of words */
     CONFIG_PERCENTILES,   /* words that are numbers from 0 to 100 */
+    CONFIG_SAVE_POINTS,   /* seconds and changes: any number of times */
+    CONFIG_FILE_NAME,     /* a string without a slash */
     CONFIG_BUFFER_LIMITS, /* class, hard, soft, seconds: any number of times */
 };
 

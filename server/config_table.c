@@ -30,7 +30,6 @@ static const char persistence[] = "Persistence";
 static const char process[] = "Process and log";
 static const char insight[] = "Insight";
 
-static const char no_snapshots[] = "sherd has no snapshots yet, so it accepts only \"\"";
 static const char no_append_log[] = "sherd has no append log yet, so it accepts only no";
 static const char no_daemon[] =
     "sherd stays in the foreground: let systemd or the shell's & put it into the background";
@@ -140,9 +139,25 @@ const struct config_option config_options[] = {
      .field = FIELD(lazyfree_lazy_server_del), .initial = "no", .group = data,
      .help = "Accepted; so are those that a command overwrites, always"},
 
-    {.name = "save", .kind = CONFIG_WORDS, .field = FIELD(save), .initial = "",
-     .only_initial = no_snapshots, .group = persistence,
-     .help = "When to write snapshots; nothing else than \"\" yet"},
+    {.name = "save", .kind = CONFIG_SAVE_POINTS, .field = FIELD(save), .initial = "",
+     .group = persistence,
+     .help = "Write a snapshot after so many seconds if so many keys changed; at the end, too"},
+    {.name = "dbfilename", .kind = CONFIG_FILE_NAME, .field = FIELD(dbfilename),
+     .initial = "dump.rdb", .group = persistence,
+     .help = "File of the snapshot, in dir; read at start"},
+    {.name = "rdbcompression", .kind = CONFIG_BOOLEAN, .field = FIELD(rdbcompression),
+     .initial = "yes", .group = persistence,
+     .help = "Compress strings of more than 20 bytes in it"},
+    {.name = "rdbchecksum", .kind = CONFIG_BOOLEAN, .field = FIELD(rdbchecksum),
+     .initial = "yes", .group = persistence,
+     .help = "End it with a checksum"},
+    {.name = "rdb-skip-unknown-types", .kind = CONFIG_BOOLEAN,
+     .field = FIELD(rdb_skip_unknown_types), .initial = "no", .flags = CONFIG_IMMUTABLE,
+     .group = persistence,
+     .help = "Load a file without the keys whose types sherd lacks; no: refuse it"},
+    {.name = "stop-writes-on-bgsave-error", .kind = CONFIG_BOOLEAN,
+     .field = FIELD(stop_writes_on_bgsave_error), .initial = "yes", .group = persistence,
+     .help = "Refuse writes while the last snapshot failed, if there is a save option"},
     {.name = "appendonly", .kind = CONFIG_BOOLEAN, .field = FIELD(appendonly), .initial = "no",
      .only_initial = no_append_log, .group = persistence,
      .help = "Log every write; nothing else than no yet"},

@@ -239,6 +239,29 @@ static enum status read_percentiles(const struct config_option *option, struct b
     return read_words(option, text, config, error);
 }
 
+/* Pairs of numbers: a whole one is at least 1 second and 0 changes. */
+static enum status read_save_points(const struct config_option *option, struct bytes text,
+                                    struct config *config, char *error) {
+    enum { NUMBERS_MAX = 32 };
+    struct bytes rest = text, word;
+    int count = 0;
+    for (; take_word(&rest, &word); count++) {
+        int64_t number;
+        if (count == NUMBERS_MAX || !number_read(word, &number) || number < (count % 2 == 0))
+            return refuse(error, "Invalid save parameters");
+    }
+    if (count % 2 != 0) return refuse(error, "Invalid save parameters");
+    return read_words(option, text, config, error);
+}
+
+static enum status read_file_name(const struct config_option *option, struct bytes text,
+                                  struct config *config, char *error) {
+    enum { NAME_MAX_BYTES = 255 };
+    if (text.size == 0 || text.size > NAME_MAX_BYTES || memchr(text.data, '/', text.size) != NULL)
+        return refuse(error, "%s can't be a path, just a filename", option->name);
+    return read_string(option, text, config, error);
+}
+
 /* ---- Output buffer limits -------------------------------------------------------------------- */
 
 static bool read_class(struct bytes word, enum config_clients *class) {
@@ -333,6 +356,8 @@ static const struct {
     [CONFIG_STRING] = {read_string, write_string, false},
     [CONFIG_WORDS] = {read_words, write_string, true},
     [CONFIG_PERCENTILES] = {read_percentiles, write_string, true},
+    [CONFIG_SAVE_POINTS] = {read_save_points, write_string, true},
+    [CONFIG_FILE_NAME] = {read_file_name, write_string, false},
     [CONFIG_BUFFER_LIMITS] = {read_buffer_limits, write_buffer_limits, true},
 };
 

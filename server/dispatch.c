@@ -20,6 +20,7 @@
 
 #include "call.h"
 #include "clock.h"
+#include "gate.h"
 #include "limit.h"
 #include "server.h"
 #include "shards/base/memory.h"
@@ -288,7 +289,9 @@ bool dispatch_run(struct worker *worker, const struct request *request) {
     struct client *client = request->client;
     struct server *server = worker->server;
     const struct command *row = request->row;
+    uint32_t gates = atomic_load_explicit(&server->gates, memory_order_relaxed);
     if (is_paused(server, row, worker->now_ms)) return false;
+    if (__builtin_expect(gates != 0, 0) && gate_holds(server, row)) return false;
 
     struct call call = {
         .server = server,
@@ -308,8 +311,8 @@ bool dispatch_run(struct worker *worker, const struct request *request) {
     uint8_t mode = client->reply_mode;
     if (__builtin_expect(mode != CLIENT_REPLY_ON, 0)) choose_output(worker, client);
 
-    if (__builtin_expect(is_plainly_allowed(client, request), 1) ||
-        is_allowed(&call, row, request->is_sound)) {
+    if (__builtin_expect(is_plainly_allowed(client, request) && gates == 0, 1) ||
+        (is_allowed(&call, row, request->is_sound) && !gate_refuses(&call, row))) {
         atomic_store_explicit(&client->last_command, row, memory_order_relaxed);
         run_accounted(&call, request);
     } else {

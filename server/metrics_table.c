@@ -108,6 +108,92 @@ static void write_preference(const struct metrics *metrics, struct text *out) {
     text_add(out, bytes_of_text(metrics->prefers_recent ? "recency" : "frequency"));
 }
 
+/* ---- Persistence ----------------------------------------------------------------------------- */
+
+static void write_seconds(const _Atomic int64_t *ms, struct text *out) {
+    text_format(out, "%lld", (long long)(LOAD(*ms) / 1000));
+}
+static void write_number(uint64_t number, struct text *out) {
+    text_format(out, "%llu", (unsigned long long)number);
+}
+static void write_truth(bool is_true, struct text *out) {
+    text_add(out, is_true ? BYTES("1") : BYTES("0"));
+}
+static void write_loading(const struct metrics *metrics, struct text *out) {
+    write_truth(LOAD(metrics->server->loader.is_loading), out);
+}
+static void write_kept(const struct metrics *metrics, struct text *out) {
+    write_number(snapshot_saved_bytes(&metrics->server->saver.snapshot), out);
+}
+static void write_kept_peak(const struct metrics *metrics, struct text *out) {
+    const struct saver *saver = &metrics->server->saver;
+    bool is_saving = LOAD(saver->is_saving);
+    write_number(is_saving ? LOAD(saver->snapshot.saved_bytes_peak) : 0, out);
+}
+static void write_last_kept(const struct metrics *metrics, struct text *out) {
+    write_number(LOAD(metrics->server->saver.peak_bytes), out);
+}
+static void write_save_share(const struct metrics *metrics, struct text *out) {
+    const struct saver *saver = &metrics->server->saver;
+    uint64_t total = LOAD(saver->is_saving) ? LOAD(saver->keys_total) : 0;
+    double share = total != 0 ? (double)LOAD(saver->keys_done) * 100 / (double)total : 0;
+    text_format(out, "%.2f", share);
+}
+static void write_save_done(const struct metrics *metrics, struct text *out) {
+    const struct saver *saver = &metrics->server->saver;
+    write_number(LOAD(saver->is_saving) ? LOAD(saver->keys_done) : 0, out);
+}
+static void write_save_total(const struct metrics *metrics, struct text *out) {
+    const struct saver *saver = &metrics->server->saver;
+    write_number(LOAD(saver->is_saving) ? LOAD(saver->keys_total) : 0, out);
+}
+static void write_changes(const struct metrics *metrics, struct text *out) {
+    write_number(saver_changes(&metrics->server->saver), out);
+}
+static void write_background(const struct metrics *metrics, struct text *out) {
+    write_truth(LOAD(metrics->server->saver.is_background), out);
+}
+static void write_saved(const struct metrics *metrics, struct text *out) {
+    write_seconds(&metrics->server->saver.saved_ms, out);
+}
+static void write_save_status(const struct metrics *metrics, struct text *out) {
+    text_add(out, LOAD(metrics->server->saver.is_sound) ? BYTES("ok") : BYTES("err"));
+}
+static void write_save_seconds(const struct metrics *metrics, struct text *out) {
+    text_format(out, "%lld", (long long)LOAD(metrics->server->saver.last_s));
+}
+static void write_save_running(const struct metrics *metrics, struct text *out) {
+    const struct saver *saver = &metrics->server->saver;
+    bool is_running = LOAD(saver->is_background);
+    int64_t elapsed_ms = metrics->now_ms - LOAD(saver->begun_ms);
+    text_format(out, "%lld", is_running ? (long long)elapsed_ms / 1000 : -1LL);
+}
+static void write_saves(const struct metrics *metrics, struct text *out) {
+    write_number(LOAD(metrics->server->saver.saves), out);
+}
+static void write_loaded_keys(const struct metrics *metrics, struct text *out) {
+    write_number(LOAD(metrics->server->loader.keys), out);
+}
+static void write_loaded_expired(const struct metrics *metrics, struct text *out) {
+    write_number(LOAD(metrics->server->loader.expired), out);
+}
+
+/* Only while it loads, as Redis does. */
+static void write_load_progress(const struct metrics *metrics, struct text *out) {
+    const struct loader *loader = &metrics->server->loader;
+    if (!LOAD(loader->is_loading)) return;
+    uint64_t total = LOAD(loader->total_bytes), loaded = LOAD(loader->loaded_bytes);
+    int64_t started_ms = LOAD(loader->started_ms);
+    double share = total != 0 ? (double)loaded / (double)total : 0;
+    double elapsed_s = (double)(metrics->now_ms - started_ms) / 1000;
+    text_format(out,
+                "loading_start_time:%lld\r\nloading_total_bytes:%llu\r\n"
+                "loading_loaded_bytes:%llu\r\nloading_loaded_perc:%.2f\r\n"
+                "loading_eta_seconds:%.0f\r\n",
+                (long long)started_ms / 1000, (unsigned long long)total, (unsigned long long)loaded,
+                share * 100, share > 0 ? elapsed_s / share - elapsed_s : 1);
+}
+
 /* ---- CPU ------------------------------------------------------------------------------------- */
 
 static void write_timeval(const struct timeval *time, struct text *out) {
@@ -282,10 +368,24 @@ const struct metric metrics_rows[] = {
     {METRICS_MEMORY, "active_defrag_running", .fixed = "0"},
     {METRICS_MEMORY, "lazyfree_pending_objects", NUMBER(jobs_waiting)},
 
-    {METRICS_PERSISTENCE, "loading", .fixed = "0"},
+    {METRICS_PERSISTENCE, "loading", .value = write_loading},
     {METRICS_PERSISTENCE, "async_loading", .fixed = "0"},
-    {METRICS_PERSISTENCE, "rdb_bgsave_in_progress", .fixed = "0"},
-    {METRICS_PERSISTENCE, "rdb_saves", .fixed = "0"},
+    {METRICS_PERSISTENCE, "current_cow_peak", .value = write_kept_peak},
+    {METRICS_PERSISTENCE, "current_cow_size", .value = write_kept},
+    {METRICS_PERSISTENCE, "current_fork_perc", .value = write_save_share},
+    {METRICS_PERSISTENCE, "current_save_keys_processed", .value = write_save_done},
+    {METRICS_PERSISTENCE, "current_save_keys_total", .value = write_save_total},
+    {METRICS_PERSISTENCE, "rdb_changes_since_last_save", .value = write_changes},
+    {METRICS_PERSISTENCE, "rdb_bgsave_in_progress", .value = write_background},
+    {METRICS_PERSISTENCE, "rdb_last_save_time", .value = write_saved},
+    {METRICS_PERSISTENCE, "rdb_last_bgsave_status", .value = write_save_status},
+    {METRICS_PERSISTENCE, "rdb_last_bgsave_time_sec", .value = write_save_seconds},
+    {METRICS_PERSISTENCE, "rdb_current_bgsave_time_sec", .value = write_save_running},
+    {METRICS_PERSISTENCE, "rdb_saves", .value = write_saves},
+    {METRICS_PERSISTENCE, "rdb_last_cow_size", .value = write_last_kept},
+    {METRICS_PERSISTENCE, "rdb_last_load_keys_expired", .value = write_loaded_expired},
+    {METRICS_PERSISTENCE, "rdb_last_load_keys_loaded", .value = write_loaded_keys},
+    {METRICS_PERSISTENCE, .lines = write_load_progress},
     {METRICS_PERSISTENCE, "aof_enabled", .fixed = "0"},
     {METRICS_PERSISTENCE, "aof_rewrite_in_progress", .fixed = "0"},
     {METRICS_PERSISTENCE, "aof_rewrite_scheduled", .fixed = "0"},

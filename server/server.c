@@ -1,6 +1,6 @@
 /* Start in order, stop in reverse.
  *
- *      configuration ─▶ commands ─▶ shards ─▶ jobs ─▶ listeners ─▶ workers ─▶ (wait for a signal)
+ *      configuration ─▶ commands ─▶ shards ─▶ jobs ─▶ listeners ─▶ workers ─▶ file ─▶ (wait for a signal)
  *
  * The main thread does nothing but wait: signals are blocked in every thread and taken here, so no code of
  * ours runs inside a signal handler. */
@@ -17,6 +17,7 @@
 #include "admission.h"
 #include "clock.h"
 #include "cpus.h"
+#include "gate.h"
 #include "limit.h"
 #include "log.h"
 #include "shards/base/memory.h"
@@ -98,10 +99,22 @@ static enum status apply_loglevel(void *context, struct config *config, char *er
     return STATUS_OK;
 }
 
+static enum status apply_saving(void *context, struct config *config, char *error) {
+    struct server *server = context;
+    (void)config, (void)error;
+    saver_configure(&server->saver);
+    return STATUS_OK;
+}
+
 static const struct config_hook hooks[] = {
-    {"loglevel", apply_loglevel},      {"maxmemory", limit_apply},
-    {"maxmemory-policy", limit_apply}, {"maxmemory-samples", limit_apply},
-    {"lfu-log-factor", limit_apply},   {"lfu-decay-time", limit_apply},
+    {"loglevel", apply_loglevel},
+    {"maxmemory", limit_apply},
+    {"maxmemory-policy", limit_apply},
+    {"maxmemory-samples", limit_apply},
+    {"lfu-log-factor", limit_apply},
+    {"lfu-decay-time", limit_apply},
+    {"save", apply_saving},
+    {"stop-writes-on-bgsave-error", apply_saving},
 };
 
 /* ---- Start and stop -------------------------------------------------------------------------- */
@@ -170,12 +183,37 @@ static void print_choices(const struct server *server) {
                (long long)(clock_unix_ms() - server->started_ms));
 }
 
-static void wait_for_end(struct server *server, const sigset_t *signals) {
+static int await_signal(const sigset_t *signals) {
     int number = 0;
     while (sigwait(signals, &number) != 0 || number == SIGHUP) {
     }
-    if (number != SIGUSR2) log_notice("Received %s: stopping", strsignal(number));
+    return number;
+}
+
+/* A signal to stop is not followed when the last save fails: nothing would be left of what was written. SIGUSR2 is our own:
+ * who sent it has prepared the end. */
+static void wait_for_end(struct server *server, const sigset_t *signals) {
+    for (;;) {
+        int number = await_signal(signals);
+        if (number == SIGUSR2) break;
+        log_notice("Received %s: stopping", strsignal(number));
+        if (server_prepare_end(server, SERVER_SAVE_AS_SET) == STATUS_OK) break;
+        log_warning("Error trying to save the DB, can't exit (SHUTDOWN NOSAVE does)");
+    }
     atomic_store_explicit(&server->is_stopping, true, memory_order_relaxed);
+}
+
+/* No worker runs any more. A write that was on its way when the last save began is in no file yet. */
+static enum status save_the_rest(struct server *server) {
+    if (!atomic_load_explicit(&server->saves_at_end, memory_order_relaxed)) return STATUS_OK;
+    if (saver_changes(&server->saver) == 0) return STATUS_OK;
+    return saver_save(&server->saver);
+}
+
+/* False: the file there is must not be ignored, and can't be served. */
+static bool load(struct server *server) {
+    if (!(atomic_load_explicit(&server->gates, memory_order_relaxed) & GATE_LOADING)) return true;
+    return loader_run(server) != STATUS_FAILED;
 }
 
 static void write_pidfile(const struct config *config) {
@@ -214,6 +252,7 @@ int server_run(struct config *config) {
     sigaddset(&signals, SIGUSR2); /* server_stop */
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on files is an error to whoever writes one */
 
     server->commands = command_table_create();
     if (server->commands == NULL) goto no_commands;
@@ -233,12 +272,19 @@ int server_run(struct config *config) {
     write_pidfile(
         config); /* the address is ours, and nobody is answered yet: who is, finds the file */
     server->workers = memory_allocate_zeroed(server->worker_count * sizeof(*server->workers));
-    if (server->workers == NULL || start_workers(server) != STATUS_OK) goto no_workers;
+    if (server->workers == NULL) goto no_workers;
+    saver_init(&server->saver, server);
+    if (loader_has_file(server)) gate_close(server, GATE_LOADING);
+    if (start_workers(server) != STATUS_OK) goto no_file;
     char limit_error[CONFIG_ERROR_MAX];
     if (limit_start(server, limit_error) != STATUS_OK) {
         log_warning("%s", limit_error);
         stop_workers_from(server, 0);
-        goto no_workers;
+        goto no_file;
+    }
+    if (!load(server)) {
+        stop_workers_from(server, 0);
+        goto no_file;
     }
 
     print_choices(server);
@@ -247,9 +293,11 @@ int server_run(struct config *config) {
     wait_for_end(server, &signals);
     if (is_supervised) supervisor_notify("STOPPING=1");
     stop_workers_from(server, 0);
+    if (save_the_rest(server) == STATUS_OK) exit_status = EXIT_SUCCESS;
     log_notice("Stopped: every reply was sent; bye");
-    exit_status = EXIT_SUCCESS;
 
+no_file:
+    saver_release(&server->saver);
 no_workers:
     if (config->pidfile[0] != 0) unlink(config->pidfile);
     if (server->workers != NULL) {
@@ -277,8 +325,30 @@ void server_stop(struct server *server) {
         kill(getpid(), SIGUSR2);
 }
 
+enum status server_prepare_end(struct server *server, enum server_save save) {
+    bool is_loading =
+        (atomic_load_explicit(&server->gates, memory_order_relaxed) & GATE_LOADING) != 0;
+    bool saves =
+        save == SERVER_SAVE_YES || (save == SERVER_SAVE_AS_SET && saver_has_points(&server->saver));
+    if (is_loading) saves = false; /* what is loaded by now is less than the file has */
+    atomic_store_explicit(&server->saves_at_end, saves, memory_order_relaxed);
+    if (!saves) return STATUS_OK;
+    log_notice("Saving the final RDB snapshot before exiting.");
+    gate_close(server, GATE_STOPPING);
+    saver_cancel(&server->saver);
+    enum status status = saver_save(&server->saver);
+    if (status == STATUS_OK) return STATUS_OK;
+    atomic_store_explicit(&server->saves_at_end, false, memory_order_relaxed);
+    gate_open(server, GATE_STOPPING);
+    return STATUS_FAILED;
+}
+
 void server_unpause(struct server *server) {
     atomic_store_explicit(&server->pause_until_ms, 0, memory_order_relaxed);
+    server_wake_paused(server);
+}
+
+void server_wake_paused(struct server *server) {
     for (uint32_t i = 0; i < server->worker_count; i++) {
         /* A full mailbox only delays it: the worker's tick resumes paused clients too. */
         bool is_posted = worker_unpause(&server->workers[i]);

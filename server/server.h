@@ -10,6 +10,8 @@
 #include "jobs.h"
 #include "limit.h"
 #include "net/listener.h"
+#include "persistence/loader.h"
+#include "persistence/saver.h"
 #include "shards/shards.h"
 #include "worker.h"
 
@@ -23,6 +25,8 @@ struct server {
     struct command_table *commands; /* immutable after start */
     struct shards shards;
     struct jobs *jobs;
+    struct saver saver;
+    struct loader loader;
     struct worker *workers;                          /* an array; immutable after start */
     uint32_t worker_count;                           /* immutable after start */
     struct listener listeners[SERVER_LISTENERS_MAX]; /* worker 0 accepts from them */
@@ -42,6 +46,8 @@ struct server {
     _Atomic int64_t pause_until_ms; /* 0: not paused */
     _Atomic bool pause_writes_only;
     _Atomic bool is_stopping;
+    _Atomic bool saves_at_end;           /* decided by who asked to stop */
+    _Atomic uint32_t gates;              /* enum gate */
     _Atomic bool expiry_is_active;       /* DEBUG SET-ACTIVE-EXPIRE */
     _Atomic int64_t statistics_since_ms; /* CONFIG RESETSTAT */
 };
@@ -51,7 +57,13 @@ struct server {
 int server_run(struct config *config);
 /* Any thread: ask for the orderly end that SIGTERM causes. */
 void server_stop(struct server *server);
+/* Any thread: save what there is to save before the end, if asked to, or as save points say (SERVER_SAVE_AS_SET); writers wait
+ * from then on. On STATUS_FAILED all goes on as before; otherwise the end may come: server_stop. */
+enum server_save { SERVER_SAVE_AS_SET, SERVER_SAVE_YES, SERVER_SAVE_NO };
+must_use enum status server_prepare_end(struct server *server, enum server_save save);
 /* Any thread: let paused clients go on. */
 void server_unpause(struct server *server);
+/* Any thread: let those who wait look again whether they may go on. */
+void server_wake_paused(struct server *server);
 /* Does a new client need to authenticate? */
 bool server_needs_password(const struct server *server);

@@ -16,6 +16,7 @@
 #include "admission.h"
 #include "batch.h"
 #include "clock.h"
+#include "gate.h"
 #include "limit.h"
 #include "log.h"
 #include "server.h"
@@ -297,6 +298,7 @@ static bool shard_needs_upkeep(const struct server *server, const struct shard *
 static void keep_up(struct worker *worker) {
     struct server *server = worker->server;
     worker->upkeep_is_due = false;
+    if (gate_holds_writers(server)) return; /* expiry is a writer, too */
     for (uint32_t i = worker->index; i < server->shards.count; i += server->worker_count) {
         if (shards_ease(&server->shards, i, worker->now_ms, LIMIT_VICTIMS_UPKEEP))
             worker->upkeep_is_due = true;
@@ -323,11 +325,14 @@ static void tick(struct worker *worker) {
     limit_tick(worker);
     keep_up(worker);
     close_idle_clients(worker);
-    if (worker->index == 0) admission_retry(worker->server);
+    if (worker->index != 0) return;
+    admission_retry(worker->server);
+    saver_tick(&worker->server->saver, worker->now_ms);
 }
 
-/* Until CLIENT PAUSE ends, at most a tick: another may shorten it. */
+/* Until CLIENT PAUSE ends, at most a tick: another may shorten it. So it is while writers are held: who holds them wakes us. */
 static int pause_left_ms(const struct worker *worker) {
+    if (gate_holds_writers(worker->server)) return TICK_MS;
     int64_t until_ms = atomic_load_explicit(&worker->server->pause_until_ms, memory_order_relaxed);
     int64_t left_ms = until_ms - worker->now_ms;
     return left_ms < 0 ? 0 : left_ms < TICK_MS ? (int)left_ms : TICK_MS;

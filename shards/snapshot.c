@@ -267,8 +267,20 @@ static void free_all(struct snapshot *snapshot) {
     memory_free(snapshot->slice);
 }
 
+/* Field by field: who looks at the byte counts needn't know that there is no snapshot at the moment. */
+static void start_anew(struct snapshot *snapshot, struct shards *shards, int64_t now_ms) {
+    snapshot->shards = shards;
+    snapshot->now_ms = now_ms;
+    snapshot->seen = NULL;
+    snapshot->part = snapshot->bucket = 0;
+    atomic_store_explicit(&snapshot->saved, NULL, memory_order_relaxed);
+    atomic_store_explicit(&snapshot->saved_bytes, 0, memory_order_relaxed);
+    atomic_store_explicit(&snapshot->saved_bytes_peak, 0, memory_order_relaxed);
+    atomic_store_explicit(&snapshot->has_failed, false, memory_order_relaxed);
+}
+
 enum status snapshot_begin(struct snapshot *snapshot, struct shards *shards, int64_t now_ms) {
-    *snapshot = (struct snapshot){.shards = shards, .now_ms = now_ms};
+    start_anew(snapshot, shards, now_ms);
     size_t count_bytes = shards->database_count * sizeof(uint64_t);
     snapshot->parts = memory_allocate(part_count(snapshot) * sizeof(*snapshot->parts));
     snapshot->keys = memory_allocate_zeroed(count_bytes);

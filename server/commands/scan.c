@@ -168,6 +168,15 @@ static void database_size(struct call *call) {
 
 enum { FLUSH_STEPS = 1024 /* of one shard in one hold */ };
 
+static uint64_t count_keys(const struct shards *shards, int32_t database) {
+    if (database != SHARDS_ALL_DATABASES) return shards_key_count(shards, (uint32_t)database);
+    uint64_t keys = 0;
+    for (uint32_t i = 0; i < shards->database_count; i++) {
+        keys += shards_key_count(shards, i);
+    }
+    return keys;
+}
+
 /* The keys are gone at one instant; SYNC waits until their memory is free too, in holds as short as upkeep's. */
 static void flush(struct call *call, int32_t database) {
     bool is_lazy = config_number(&call->server->config->lazyfree_lazy_user_flush) != 0;
@@ -180,11 +189,13 @@ static void flush(struct call *call, int32_t database) {
         return;
     }
     struct shards *shards = &call->server->shards;
+    uint64_t removed = count_keys(shards, database);
     enum status status = shards_flush(shards, database, call->now_ms);
     if (status != STATUS_OK) {
         call_failed(call, status);
         return;
     }
+    saver_add_changes(&call->server->saver, removed);
     for (uint32_t i = 0; !is_lazy && i < shards->count; i++) {
         while (shards_upkeep(shards, i, call->now_ms, FLUSH_STEPS)) {
         }
@@ -217,6 +228,7 @@ static void swap_databases(struct call *call) {
     uint32_t a, b;
     if (!read_swap_index(call, 1, "first", &a) || !read_swap_index(call, 2, "second", &b)) return;
     shards_swap(&call->server->shards, a, b);
+    saver_add_changes(&call->server->saver, 1);
     reply_simple(call->reply, "OK");
 }
 

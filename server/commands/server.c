@@ -34,10 +34,10 @@ static void lolwut(struct call *call) {
     report_reply(call, &text);
 }
 
-/* There is nothing to save yet, so SAVE and NOSAVE mean the same, and nothing can fail that FORCE would override.
- * There is no answer but the end of the connection. */
+/* There is no answer but the end of the connection, or why it does not come. No replica is waited for, so NOW changes
+ * nothing. */
 static void shutdown_server(struct call *call) {
-    bool aborts = false, saves = false, saves_not = false, has_option = false;
+    bool aborts = false, saves = false, saves_not = false, forces = false, has_option = false;
     for (uint32_t i = 1; i < call->arg_count; i++) {
         if (call_is(call, i, "ABORT")) {
             aborts = true;
@@ -48,7 +48,9 @@ static void shutdown_server(struct call *call) {
             saves = true;
         } else if (call_is(call, i, "NOSAVE")) {
             saves_not = true;
-        } else if (!call_is(call, i, "NOW") && !call_is(call, i, "FORCE")) {
+        } else if (call_is(call, i, "FORCE")) {
+            forces = true;
+        } else if (!call_is(call, i, "NOW")) {
             call_syntax_error(call);
             return;
         }
@@ -58,6 +60,13 @@ static void shutdown_server(struct call *call) {
     } else if (aborts) {
         reply_error(call->reply, "ERR No shutdown in progress.");
     } else {
+        enum server_save save = saves       ? SERVER_SAVE_YES
+                                : saves_not ? SERVER_SAVE_NO
+                                            : SERVER_SAVE_AS_SET;
+        if (server_prepare_end(call->server, save) != STATUS_OK && !forces) {
+            reply_error(call->reply, "ERR Errors trying to SHUTDOWN. Check logs.");
+            return;
+        }
         call->client->is_finishing = true;
         server_stop(call->server);
     }

@@ -26,6 +26,7 @@ enum { LZF_RATIO_MAX = 88 /* three bytes stand for 264 at most */ };
 
 struct cursor {
     const unsigned char *at, *end;
+    uint64_t missing; /* of RDB_INCOMPLETE: bytes behind `end`, at the least */
     enum rdb_outcome outcome;
     const char *error; /* of RDB_INVALID */
 };
@@ -39,6 +40,7 @@ static void fail(struct cursor *cursor, enum rdb_outcome outcome, const char *er
 static struct bytes take(struct cursor *cursor, uint64_t size) {
     if (cursor->outcome != RDB_WHOLE) return BYTES("");
     if (size > (size_t)(cursor->end - cursor->at)) {
+        cursor->missing = size - (size_t)(cursor->end - cursor->at);
         fail(cursor, RDB_INCOMPLETE, NULL);
         return BYTES("");
     }
@@ -363,7 +365,11 @@ enum rdb_outcome rdb_read_item(struct bytes input, struct rdb_item *item, const 
     struct cursor cursor = {.at = start, .end = start + input.size};
     *item = (struct rdb_item){.deadline_ms = RDB_NO_DEADLINE};
     take_item(&cursor, item);
-    item->size = (size_t)(cursor.at - start);
+    item->size = (uint64_t)(cursor.at - start);
+    if (cursor.outcome == RDB_INCOMPLETE) {
+        if (__builtin_add_overflow(input.size, cursor.missing, &item->size))
+            item->size = UINT64_MAX;
+    }
     *error = cursor.error;
     return cursor.outcome;
 }

@@ -33,7 +33,7 @@ enum rdb_item_kind {
 
 struct rdb_item {
     enum rdb_item_kind kind;
-    size_t size;           /* bytes it takes in the input */
+    uint64_t size;         /* bytes it takes in the input; of RDB_INCOMPLETE: needs at the least */
     struct rdb_string key; /* absent: size 0 */
     struct rdb_string value;
     int64_t deadline_ms; /* or RDB_NO_DEADLINE (rdb_write.h) */

@@ -216,7 +216,7 @@ static void what_is_wrong_in_a_file_is_told_with_its_place(void **state) {
 
 static void what_we_cannot_do_is_refused_not_ignored(void **state) {
     struct fixture *fixture = *state;
-    static const char *const lines[] = {"save 3600 1\n", "appendonly yes\n", "daemonize yes\n"};
+    static const char *const lines[] = {"appendonly yes\n", "daemonize yes\n"};
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
         assert_int_equal(load(fixture, lines[i]), STATUS_REFUSED);
         assert_non_null(strstr(fixture->error, "sherd"));
@@ -252,6 +252,20 @@ static void every_eviction_policy_has_its_name(void **state) {
         assert_int_equal(config_number(&fixture->config->maxmemory_policy), i);
     }
     assert_int_equal(load(fixture, "maxmemory-policy allkeys-lucky\n"), STATUS_REFUSED);
+}
+
+static void save_points_add_up_until_an_empty_one(void **state) {
+    struct fixture *fixture = *state;
+    assert_int_equal(load(fixture, "save 900 1\nsave 300 10 60 10000\n"), STATUS_OK);
+    assert_option(fixture->config, "save", "900 1 300 10 60 10000");
+    assert_int_equal(load(fixture, "save \"\"\nsave 30 2\n"), STATUS_OK);
+    assert_option(fixture->config, "save", "30 2");
+    static const char *const wrong[] = {"save 900\n", "save 0 1\n", "save 1 -1\n", "save a b\n"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        assert_int_equal(load(fixture, wrong[i]), STATUS_REFUSED);
+        assert_non_null(strstr(fixture->error, "Invalid save parameters"));
+    }
+    assert_int_equal(load(fixture, "dbfilename a/b\n"), STATUS_REFUSED);
 }
 
 static void a_file_may_include_another_but_not_itself(void **state) {
@@ -529,6 +543,7 @@ int main(void) {
         TEST(the_memory_limit_may_be_a_share_of_what_there_is),
         TEST(every_eviction_policy_has_its_name),
         TEST(a_file_may_include_another_but_not_itself),
+        TEST(save_points_add_up_until_an_empty_one),
         TEST(a_value_has_a_longest_length),
         TEST(flags_take_one_value_or_several),
         TEST(what_is_wrong_with_a_flag_is_told_with_its_name),

@@ -33,6 +33,7 @@ static int start(void **state) {
                                      .reserve_bytes = 1 << 24,
                                      .now_ms = NOW_MS};
     assert_int_equal(shards_init(&server->shards, &options), STATUS_OK);
+    saver_init(&server->saver, server);
     for (uint32_t i = 0; i < WORKERS; i++) {
         assert_int_equal(worker_init(&server->workers[i], server, i), STATUS_OK);
     }
@@ -46,6 +47,7 @@ static int stop(void **state) {
         worker_release(&server->workers[i]);
     }
     free(server->workers);
+    saver_release(&server->saver);
     jobs_destroy(server->jobs);
     shards_release(&server->shards);
     command_table_destroy(server->commands);

@@ -1,0 +1,49 @@
+#include "gate.h"
+
+#include <string.h>
+
+#include "call.h"
+#include "server.h"
+
+static uint32_t gates_of(const struct server *server) {
+    return atomic_load_explicit(&server->gates, memory_order_relaxed);
+}
+
+void gate_close(struct server *server, enum gate gate) {
+    atomic_fetch_or_explicit(&server->gates, gate, memory_order_relaxed);
+}
+
+void gate_open(struct server *server, enum gate gate) {
+    uint32_t before =
+        atomic_fetch_and_explicit(&server->gates, ~(uint32_t)gate, memory_order_relaxed);
+    if (before & gate) server_wake_paused(server);
+}
+
+bool gate_holds_writers(const struct server *server) {
+    uint32_t gates = gates_of(server);
+    if (gates & GATE_STOPPING) return true;
+    return (gates & GATE_SAVING) && saver_is_behind(&server->saver);
+}
+
+bool gate_holds(const struct server *server, const struct command *row) {
+    return row != NULL && (row->flags & COMMAND_WRITE) && gate_holds_writers(server);
+}
+
+bool gate_refuses(struct call *call, const struct command *row) {
+    uint32_t gates = gates_of(call->server);
+    if ((gates & GATE_MISCONF) &&
+        ((row->flags & COMMAND_WRITE) || strcmp(row->name, "ping") == 0)) {
+        reply_error(call->reply,
+                    "MISCONF Redis is configured to save RDB snapshots, but it's currently unable "
+                    "to persist to disk. Commands that may modify the data set are disabled, "
+                    "because this instance is configured to report errors during writes if RDB "
+                    "snapshotting fails (stop-writes-on-bgsave-error option). Please check the "
+                    "Redis logs for details about the RDB error.");
+        return true;
+    }
+    if ((gates & GATE_LOADING) && !(row->flags & COMMAND_LOADING)) {
+        reply_error(call->reply, "LOADING Redis is loading the dataset in memory");
+        return true;
+    }
+    return false;
+}

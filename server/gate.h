@@ -1,0 +1,28 @@
+/* What stands between a command and its run besides a password and a pause: mostly nothing, and that is one test of a word.
+ *
+ * Closing and opening: any thread. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct server;
+struct call;
+struct command;
+
+enum gate {
+    GATE_LOADING = 1 << 0,  /* a file is read at start: only what is marked COMMAND_LOADING runs */
+    GATE_SAVING = 1 << 1,   /* a snapshot is taken: writers wait when they outrun it */
+    GATE_MISCONF = 1 << 2,  /* the last save failed: writers are refused */
+    GATE_STOPPING = 1 << 3, /* the last save before the end: writers wait */
+};
+
+void gate_close(struct server *server, enum gate gate);
+/* Those who wait go on. */
+void gate_open(struct server *server, enum gate gate);
+/* Do writing commands wait? */
+bool gate_holds_writers(const struct server *server);
+/* Must this command (NULL: unknown) wait? Then its client is suspended, as by CLIENT PAUSE. */
+bool gate_holds(const struct server *server, const struct command *row);
+/* Reply why this command is not run, and return true; or false. */
+bool gate_refuses(struct call *call, const struct command *row);

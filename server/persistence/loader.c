@@ -1,0 +1,544 @@
+/* One thread reads the file, sums it up and finds where items begin; others decode and put.
+ *
+ *      file ─▶ block ─▶ scan: whole items? ─▶ queue (bounded) ─▶ inserter 0 … n-1: decode, hash, lock a shard, put
+ *                 ▲                │
+ *                 └── the rest ◀───┘  an item that isn't whole goes on in the next block, which grows if it must
+ *
+ * Finding where a key ends takes some ten nanoseconds, putting it several hundred: so one scanner feeds many. A block says
+ * which database it begins in, and can be worked on without its neighbours.
+ *
+ * Nothing is half loaded: the checksum comes at the file's end, so what was put before it is only served once it fits;
+ * until then the gate is closed, and a server that finds the file torn or damaged says where, and ends.
+ *
+ * Memory: the store, and BLOCKS_WAITING blocks a thread of BLOCK_BYTES, or as long as the longest value. */
+#include "loader.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "rdb_format.h"
+#include "rdb_read.h"
+#include "rdb_write.h"
+#include "server/clock.h"
+#include "server/cpus.h"
+#include "server/gate.h"
+#include "server/log.h"
+#include "server/server.h"
+#include "shards/base/check.h"
+#include "shards/base/memory.h"
+#include "shards/place.h"
+
+enum {
+    BLOCK_BYTES = 256 * 1024,
+    BLOCKS_WAITING = 4, /* a thread */
+    THREADS_MAX = 32,
+    NAME_SHOWN_MAX = 64, /* bytes of a key in an error */
+    ERROR_MAX = 512,
+    PROGRESS_MS = 2000, /* between lines in the log */
+};
+
+struct block {
+    struct block *next;
+    uint64_t offset;   /* in the file */
+    uint32_t database; /* of its first key */
+    size_t size, capacity;
+    char data[];
+};
+
+/* What the threads share. */
+struct loading {
+    struct server *server;
+    struct loader *loader;
+    int64_t now_ms;   /* what expired before is passed over */
+    bool passes_over; /* types that we lack */
+    pthread_mutex_t lock;
+    pthread_cond_t has_changed;
+    struct block *first, *last; /* waiting: a list; lock */
+    uint32_t waiting, waiting_max;
+    bool is_complete;        /* no more blocks come; lock */
+    _Atomic bool has_failed; /* set with the lock; read without */
+    char error[ERROR_MAX];   /* the first; lock */
+    uint32_t thread_count;
+    pthread_t threads[THREADS_MAX];
+};
+
+/* ---- Failing --------------------------------------------------------------------------------- */
+
+static bool has_failed(const struct loading *loading) {
+    return atomic_load_explicit(&loading->has_failed, memory_order_relaxed);
+}
+
+__attribute__((format(printf, 2, 3))) static void fail(struct loading *loading, const char *format,
+                                                       ...) {
+    va_list values;
+    va_start(values, format);
+    pthread_mutex_lock(&loading->lock);
+    if (!has_failed(loading)) {
+        vsnprintf(loading->error, sizeof(loading->error), format, values);
+    }
+    atomic_store_explicit(&loading->has_failed, true, memory_order_relaxed);
+    pthread_cond_broadcast(&loading->has_changed);
+    pthread_mutex_unlock(&loading->lock);
+    va_end(values);
+}
+
+/* A key for an error, what can't be printed as dots. */
+static void show_name(const struct rdb_string *name, char out[NAME_SHOWN_MAX + 1]) {
+    char *text = memory_allocate(name->size + 1);
+    size_t size = 0;
+    if (text != NULL && rdb_string_decode(name, text)) {
+        for (; size < name->size && size < NAME_SHOWN_MAX; size++) {
+            out[size] = text[size] >= ' ' && text[size] <= '~' ? text[size] : '.';
+        }
+    }
+    out[size] = 0;
+    memory_free(text);
+}
+
+/* ---- The queue ------------------------------------------------------------------------------- */
+
+/* Waits for room. The block is the queue's, also when all has failed. */
+static void submit(struct loading *loading, struct block *block) {
+    pthread_mutex_lock(&loading->lock);
+    while (loading->waiting == loading->waiting_max && !has_failed(loading)) {
+        pthread_cond_wait(&loading->has_changed, &loading->lock);
+    }
+    block->next = NULL;
+    if (loading->first == NULL) {
+        loading->first = block;
+    } else {
+        loading->last->next = block;
+    }
+    loading->last = block;
+    loading->waiting++;
+    pthread_cond_broadcast(&loading->has_changed);
+    pthread_mutex_unlock(&loading->lock);
+}
+
+/* NULL when no more come. */
+static struct block *await_block(struct loading *loading) {
+    pthread_mutex_lock(&loading->lock);
+    while (loading->first == NULL && !loading->is_complete) {
+        pthread_cond_wait(&loading->has_changed, &loading->lock);
+    }
+    struct block *block = loading->first;
+    if (block != NULL) {
+        loading->first = block->next;
+        loading->waiting--;
+        pthread_cond_broadcast(&loading->has_changed);
+    }
+    pthread_mutex_unlock(&loading->lock);
+    return block;
+}
+
+/* ---- Putting --------------------------------------------------------------------------------- */
+
+/* An inserter's own memory for names that don't lie plainly in the file. */
+struct inserter {
+    struct loading *loading;
+    char *name;
+    size_t name_capacity;
+};
+
+static bool decode_name(struct inserter *inserter, const struct rdb_string *string,
+                        struct bytes *name) {
+    *name = string->bytes;
+    if (string->form == RDB_PLAIN) return true;
+    if (string->size > inserter->name_capacity) {
+        char *grown = memory_resize(inserter->name, string->size);
+        if (grown == NULL) return false;
+        inserter->name = grown;
+        inserter->name_capacity = string->size;
+    }
+    *name = bytes_of(inserter->name, string->size);
+    return rdb_string_decode(string, inserter->name);
+}
+
+static enum status put_decoded(struct shards *shards, uint32_t database, struct bytes name,
+                               const struct entry_content *content, int64_t deadline_ms,
+                               int64_t now_ms) {
+    struct shard *shard = shards_of(shards, name);
+    struct place place = {
+        .reclaimer = &shards->reclaimer, .key = shards_key(shards, name), .now_ms = now_ms};
+    rwlock_write_lock(&shard->lock);
+    place.database = shard->databases[database];
+    place.entry = database_find_for_write(place.database, &place.key, now_ms, NULL, NULL);
+    enum status status = STATUS_REFUSED; /* it is there already */
+    if (place.entry == NULL) status = place_put(&place, content, deadline_ms);
+    rwlock_write_unlock(&shard->lock);
+    return status;
+}
+
+/* A long value is decoded right into what will hold it. STATUS_FAILED: it is damaged. */
+static enum status put(struct inserter *inserter, const struct rdb_item *item, uint32_t database) {
+    struct shards *shards = &inserter->loading->server->shards;
+    struct entry_content content = {.type = ENTRY_STRING};
+    char text[SLABS_OBJECT_MAX];
+    struct bytes name;
+    int64_t deadline_ms =
+        item->deadline_ms == RDB_NO_DEADLINE ? ENTRY_NO_EXPIRY : item->deadline_ms;
+    if (!decode_name(inserter, &item->key, &name)) return STATUS_FAILED;
+    if (item->value.size > sizeof(text)) {
+        content.blob = blob_create(item->value.size, item->value.size);
+        if (content.blob == NULL) return STATUS_NO_MEMORY;
+    }
+    bool is_sound =
+        rdb_string_decode(&item->value, content.blob != NULL ? content.blob->data : text);
+    content.value = content.blob != NULL ? BYTES("") : bytes_of(text, item->value.size);
+    enum status status = STATUS_FAILED;
+    if (is_sound) {
+        status =
+            put_decoded(shards, database, name, &content, deadline_ms, inserter->loading->now_ms);
+    }
+    if (status != STATUS_OK && content.blob != NULL) blob_release(content.blob);
+    return status;
+}
+
+static void insert(struct inserter *inserter, const struct rdb_item *item, uint32_t database,
+                   uint64_t offset) {
+    struct loading *loading = inserter->loading;
+    if (item->deadline_ms != RDB_NO_DEADLINE && item->deadline_ms <= loading->now_ms) {
+        atomic_fetch_add_explicit(&loading->loader->expired, 1, memory_order_relaxed);
+        return;
+    }
+    enum status status = put(inserter, item, database);
+    char name[NAME_SHOWN_MAX + 1];
+    if (status == STATUS_OK) {
+        atomic_fetch_add_explicit(&loading->loader->keys, 1, memory_order_relaxed);
+        return;
+    }
+    show_name(&item->key, name);
+    if (status == STATUS_REFUSED) {
+        fail(loading, "the key '%s' is there twice, again at byte %llu", name,
+             (unsigned long long)offset);
+    } else if (status == STATUS_FAILED) {
+        fail(loading, "at byte %llu: the compressed string of the key '%s' is damaged",
+             (unsigned long long)offset, name);
+    } else {
+        fail(loading, "no memory for the key '%s'", name);
+    }
+}
+
+static void meet_stranger(struct loading *loading, const struct rdb_item *item, uint64_t offset) {
+    char name[NAME_SHOWN_MAX + 1];
+    atomic_fetch_add_explicit(&loading->loader->passed_over, 1, memory_order_relaxed);
+    if (loading->passes_over) return;
+    show_name(&item->key, name);
+    fail(loading,
+         "the key '%s' at byte %llu is a %s, which sherd doesn't have; rdb-skip-unknown-types yes "
+         "loads the rest",
+         name, (unsigned long long)offset, item->type);
+}
+
+static void insert_block(struct inserter *inserter, const struct block *block) {
+    uint32_t database = block->database;
+    for (size_t at = 0; at < block->size && !has_failed(inserter->loading);) {
+        struct rdb_item item;
+        const char *error;
+        enum rdb_outcome outcome =
+            rdb_read_item(bytes_of(block->data + at, block->size - at), &item, &error);
+        check(outcome == RDB_WHOLE); /* the scanner saw that */
+        if (item.kind == RDB_ITEM_DATABASE) database = (uint32_t)item.number;
+        if (item.kind == RDB_ITEM_KEY) insert(inserter, &item, database, block->offset + at);
+        if (item.kind == RDB_ITEM_STRANGER)
+            meet_stranger(inserter->loading, &item, block->offset + at);
+        at += item.size;
+    }
+}
+
+static void *run_inserter(void *argument) {
+    struct inserter inserter = {.loading = argument};
+    struct block *block;
+    while ((block = await_block(inserter.loading)) != NULL) {
+        insert_block(&inserter, block);
+        memory_free(block);
+    }
+    memory_free(inserter.name);
+    return NULL;
+}
+
+/* ---- Scanning -------------------------------------------------------------------------------- */
+
+struct scanner {
+    struct loading *loading;
+    int fd;
+    int version;
+    uint64_t file_bytes, read_bytes;
+    uint32_t database; /* selected at the end of what was scanned */
+    uint64_t checksum; /* of what was scanned */
+    bool has_ended;    /* the end mark was met */
+    int64_t told_ms;   /* when the log last had a line */
+    struct crc64 crc64;
+};
+
+static struct block *block_create(size_t capacity, uint64_t offset) {
+    struct block *block = memory_allocate(sizeof(*block) + capacity);
+    if (block != NULL) *block = (struct block){.offset = offset, .capacity = capacity};
+    return block;
+}
+
+/* Read until the block is full or the file at its end. */
+static bool fill(struct scanner *scanner, struct block *block) {
+    while (block->size < block->capacity && scanner->read_bytes < scanner->file_bytes) {
+        ssize_t size = read(scanner->fd, block->data + block->size, block->capacity - block->size);
+        if (size < 0 && errno == EINTR) continue;
+        if (size <= 0) {
+            fail(scanner->loading, "can't be read at byte %llu: %s",
+                 (unsigned long long)scanner->read_bytes,
+                 size < 0 ? strerror(errno) : "it has become shorter");
+            return false;
+        }
+        block->size += (size_t)size;
+        scanner->read_bytes += (uint64_t)size;
+    }
+    return true;
+}
+
+static bool select_database(struct scanner *scanner, uint64_t number, uint64_t offset) {
+    uint32_t count = scanner->loading->server->shards.database_count;
+    if (number >= count) {
+        fail(scanner->loading,
+             "at byte %llu: keys of database %llu, but there are %u (option databases)",
+             (unsigned long long)offset, (unsigned long long)number, count);
+        return false;
+    }
+    scanner->database = (uint32_t)number;
+    return true;
+}
+
+/* How many bytes from `at` on are whole items; stops after the end mark. */
+static size_t scan(struct scanner *scanner, const struct block *block, size_t at) {
+    size_t start = at;
+    while (!scanner->has_ended) {
+        struct rdb_item item;
+        const char *error;
+        struct bytes rest = bytes_of(block->data + at, block->size - at);
+        enum rdb_outcome outcome = rdb_read_item(rest, &item, &error);
+        if (outcome == RDB_INCOMPLETE) {
+            /* A damaged length may ask for more than there is: it is not waited for. */
+            if (item.size > scanner->file_bytes - (block->offset + at)) {
+                fail(scanner->loading,
+                     "is torn or damaged: the item at byte %llu goes on beyond its end",
+                     (unsigned long long)(block->offset + at));
+            }
+            break;
+        }
+        if (outcome == RDB_INVALID) {
+            fail(scanner->loading, "is damaged at byte %llu: %s",
+                 (unsigned long long)(block->offset + at), error);
+            break;
+        }
+        if (item.kind == RDB_ITEM_DATABASE &&
+            !select_database(scanner, item.number, block->offset + at))
+            break;
+        scanner->has_ended = item.kind == RDB_ITEM_END;
+        at += item.size;
+    }
+    scanner->checksum =
+        crc64_update(&scanner->crc64, scanner->checksum, bytes_of(block->data + start, at - start));
+    return at;
+}
+
+/* A block that begins with what `block` has from `at` on; larger when a whole one had not one whole item. */
+static struct block *next_block(struct scanner *scanner, const struct block *block, size_t at) {
+    size_t rest = block->size - at;
+    size_t capacity = rest * 2 > BLOCK_BYTES ? rest * 2 : BLOCK_BYTES;
+    struct block *next = block_create(capacity, block->offset + at);
+    if (next == NULL) {
+        fail(scanner->loading, "no memory for %zu bytes of it", capacity);
+        return NULL;
+    }
+    memcpy(next->data, block->data + at, rest);
+    next->size = rest;
+    next->database = scanner->database;
+    return next;
+}
+
+static void tell_progress(struct scanner *scanner, uint64_t scanned) {
+    struct loader *loader = scanner->loading->loader;
+    atomic_store_explicit(&loader->loaded_bytes, scanned, memory_order_relaxed);
+    int64_t now_ms = clock_unix_ms();
+    if (now_ms - scanner->told_ms < PROGRESS_MS) return;
+    scanner->told_ms = now_ms;
+    log_notice("Loading: %.0f %% of %llu bytes, %llu keys so far",
+               (double)scanned * 100 / (double)scanner->file_bytes,
+               (unsigned long long)scanner->file_bytes,
+               (unsigned long long)atomic_load_explicit(&loader->keys, memory_order_relaxed));
+}
+
+/* What follows the end mark: the checksum. */
+static void check_sum(struct scanner *scanner, const struct block *block, size_t at) {
+    if (scanner->version < RDB_VERSION_CHECKSUM) return;
+    if (block->size - at < RDB_CHECKSUM_BYTES) {
+        fail(scanner->loading, "is torn: it ends within its checksum");
+        return;
+    }
+    uint64_t told = rdb_read_checksum(block->data + at);
+    if (told == 0 || told == scanner->checksum) return;
+    fail(scanner->loading, "is damaged: its checksum is %016llx, that of what it holds %016llx",
+         (unsigned long long)told, (unsigned long long)scanner->checksum);
+}
+
+static bool is_told_to_stop(void) {
+    sigset_t pending;
+    sigpending(&pending);
+    return sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1 ||
+           sigismember(&pending, SIGUSR2) == 1;
+}
+
+static bool read_head(struct scanner *scanner, const struct block *block) {
+    enum rdb_outcome outcome = rdb_read_head(bytes_of(block->data, block->size), &scanner->version);
+    if (outcome == RDB_WHOLE && scanner->version >= 1 && scanner->version <= RDB_VERSION_READ_MAX) {
+        scanner->checksum =
+            crc64_update(&scanner->crc64, 0, bytes_of(block->data, RDB_MAGIC_BYTES));
+        return true;
+    }
+    if (outcome == RDB_WHOLE) {
+        fail(scanner->loading, "has the RDB version %d, sherd reads those up to %d",
+             scanner->version, RDB_VERSION_READ_MAX);
+    } else if (outcome == RDB_INCOMPLETE) {
+        fail(scanner->loading, "is torn: it has only %zu bytes", block->size);
+    } else {
+        fail(scanner->loading, "is no RDB file: it does not begin with REDIS and a version");
+    }
+    return false;
+}
+
+/* Takes the first block over. False when told to stop. */
+static bool scan_all(struct scanner *scanner, struct block *block) {
+    struct loading *loading = scanner->loading;
+    size_t start = RDB_MAGIC_BYTES;
+    while (block != NULL && !has_failed(loading)) {
+        if (is_told_to_stop()) break;
+        size_t whole = scan(scanner, block, start);
+        tell_progress(scanner, block->offset + whole);
+        if (has_failed(loading)) break;
+        bool is_last = scanner->read_bytes == scanner->file_bytes;
+        /* Room for the checksum, too, behind the end mark. */
+        bool has_all = scanner->has_ended && (is_last || block->size - whole >= RDB_CHECKSUM_BYTES);
+        if (has_all) check_sum(scanner, block, whole);
+        struct block *next =
+            has_all || has_failed(loading) ? NULL : next_block(scanner, block, whole);
+        memmove(block->data, block->data + start, whole - start);
+        block->offset += start;
+        block->size = whole - start;
+        submit(loading, block);
+        block = next;
+        start = 0;
+        if (has_all) return true;
+        if (block != NULL && !fill(scanner, block)) break;
+    }
+    memory_free(block);
+    return has_failed(loading) || !is_told_to_stop();
+}
+
+/* ---- The whole ------------------------------------------------------------------------------- */
+
+static void start_threads(struct loading *loading) {
+    uint32_t wanted = cpus_allowed();
+    if (wanted > THREADS_MAX) wanted = THREADS_MAX;
+    while (loading->thread_count < wanted &&
+           pthread_create(&loading->threads[loading->thread_count], NULL, run_inserter, loading) ==
+               0) {
+        loading->thread_count++;
+    }
+    loading->waiting_max = BLOCKS_WAITING * loading->thread_count;
+    if (loading->thread_count == 0) fail(loading, "can't be read: the system has no thread for it");
+}
+
+/* When every block is taken, or all has failed. */
+static void finish_threads(struct loading *loading) {
+    pthread_mutex_lock(&loading->lock);
+    loading->is_complete = true;
+    pthread_cond_broadcast(&loading->has_changed);
+    pthread_mutex_unlock(&loading->lock);
+    for (uint32_t i = 0; i < loading->thread_count; i++) {
+        pthread_join(loading->threads[i], NULL);
+    }
+}
+
+static bool open_file(struct scanner *scanner, const char *name) {
+    struct stat about;
+    scanner->fd = open(name, O_RDONLY | O_CLOEXEC);
+    if (scanner->fd < 0 || fstat(scanner->fd, &about) != 0) {
+        fail(scanner->loading, "can't be opened: %s", strerror(errno));
+        return false;
+    }
+    scanner->file_bytes = (uint64_t)about.st_size;
+    atomic_store_explicit(&scanner->loading->loader->total_bytes, scanner->file_bytes,
+                          memory_order_relaxed);
+    return true;
+}
+
+/* False when told to stop. */
+static bool load(struct loading *loading, const char *name) {
+    struct scanner scanner = {.loading = loading, .fd = -1, .told_ms = loading->now_ms};
+    crc64_init(&scanner.crc64);
+    bool is_through = true;
+    struct block *block = block_create(BLOCK_BYTES, 0);
+    if (block == NULL) fail(loading, "no memory to read it");
+    if (block != NULL && open_file(&scanner, name) && fill(&scanner, block) &&
+        read_head(&scanner, block)) {
+        start_threads(loading);
+        if (!has_failed(loading)) {
+            is_through = scan_all(&scanner, block);
+            block = NULL;
+        }
+        finish_threads(loading);
+    }
+    memory_free(block);
+    if (scanner.fd >= 0) close(scanner.fd);
+    return is_through;
+}
+
+static void tell_end(const struct loader *loader, int64_t started_ms) {
+    uint64_t passed_over = atomic_load_explicit(&loader->passed_over, memory_order_relaxed);
+    if (passed_over != 0) {
+        log_warning(
+            "%llu values of types that sherd lacks were passed over (rdb-skip-unknown-types)",
+            (unsigned long long)passed_over);
+    }
+    log_notice("DB loaded from disk: %llu keys, %llu expired ones left out, %.3f seconds",
+               (unsigned long long)atomic_load_explicit(&loader->keys, memory_order_relaxed),
+               (unsigned long long)atomic_load_explicit(&loader->expired, memory_order_relaxed),
+               (double)(clock_unix_ms() - started_ms) / 1000);
+}
+
+bool loader_has_file(struct server *server) {
+    return access(server->config->dbfilename, F_OK) == 0;
+}
+
+enum status loader_run(struct server *server) {
+    struct loader *loader = &server->loader;
+    const char *name = server->config->dbfilename; /* nobody changes it yet */
+    struct loading loading = {
+        .server = server,
+        .loader = loader,
+        .now_ms = clock_unix_ms(),
+        .passes_over = config_number(&server->config->rdb_skip_unknown_types) != 0,
+    };
+    pthread_mutex_init(&loading.lock, NULL);
+    pthread_cond_init(&loading.has_changed, NULL);
+    atomic_store_explicit(&loader->started_ms, loading.now_ms, memory_order_relaxed);
+    atomic_store_explicit(&loader->is_loading, true, memory_order_relaxed);
+    bool is_through = load(&loading, name);
+    atomic_store_explicit(&loader->is_loading, false, memory_order_relaxed);
+    enum status status = is_through ? STATUS_OK : STATUS_REFUSED;
+    if (has_failed(&loading)) {
+        log_warning("The file %s/%s %s", server->config->dir, name, loading.error);
+        status = STATUS_FAILED;
+    } else if (is_through) {
+        tell_end(loader, loading.now_ms);
+        gate_open(server, GATE_LOADING);
+    }
+    pthread_cond_destroy(&loading.has_changed);
+    pthread_mutex_destroy(&loading.lock);
+    return status;
+}

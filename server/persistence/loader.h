@@ -1,0 +1,25 @@
+/* Reading the file at start: once, before READY, while clients are answered -LOADING.
+ *
+ * Numbers are atomic and relaxed, for INFO. */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shards/base/status.h"
+
+struct server;
+
+struct loader {
+    _Atomic bool is_loading;
+    _Atomic int64_t started_ms;
+    _Atomic uint64_t total_bytes, loaded_bytes;
+    _Atomic uint64_t keys, expired, passed_over;
+};
+
+/* Is there a file to load? Then GATE_LOADING should be closed before clients come. */
+bool loader_has_file(struct server *server);
+/* Load it, with as many threads as there are processors, and open the gate. A failure is in the log, and the store then holds
+ * part of the file: it must not be served. STATUS_REFUSED: a signal to stop came first. Main thread. */
+must_use enum status loader_run(struct server *server);

@@ -1,0 +1,28 @@
+/* A file that replaces another whole or not at all: written beside it under another name, brought to the disk, renamed.
+ *
+ * Until rdb_file_commit has returned STATUS_OK what was at the path is untouched, whatever fails or dies. `error` then
+ * says what failed, for the log. Any one thread. */
+#pragma once
+
+#include <stdint.h>
+
+#include "shards/base/bytes.h"
+#include "shards/base/status.h"
+
+enum { RDB_FILE_NAME_MAX = 256, RDB_FILE_ERROR_MAX = 512 };
+
+struct rdb_file {
+    int fd;
+    uint64_t written, pushed; /* bytes; those whose way to the disk was begun */
+    char name[RDB_FILE_NAME_MAX], temporary[RDB_FILE_NAME_MAX];
+    char error[RDB_FILE_ERROR_MAX];
+};
+
+/* Create the temporary file. `name` has no slash: all happens in the working directory. */
+must_use enum status rdb_file_create(struct rdb_file *file, const char *name);
+/* Append; the sink of an rdb_writer. STATUS_FAILED. */
+must_use enum status rdb_file_write(void *file, struct bytes bytes);
+/* To the disk, and into the old one's place. On failure the temporary file is gone, and the old one is as it was. */
+must_use enum status rdb_file_commit(struct rdb_file *file);
+/* Instead of committing. */
+void rdb_file_abandon(struct rdb_file *file);

@@ -1,0 +1,72 @@
+/* Saving: who writes snapshots to disk, when, and how the last one went.
+ *
+ * One save at a time, in the caller's thread (SAVE, the end) or in one of its own (BGSAVE, save points). Numbers are atomic and
+ * relaxed, for INFO; the functions say which thread may call them. */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shards/base/status.h"
+#include "shards/snapshot.h"
+
+struct server;
+struct config;
+
+enum {
+    /* Copies of what writers changed that may wait to be written; beyond, writers wait until half is. */
+    SAVER_BEHIND_BYTES = 64 * 1024 * 1024,
+    SAVER_POINTS_MAX = 16,
+};
+
+struct saver {
+    struct server *server;
+    pthread_mutex_t lock; /* guards what begins and ends; held over no file and no snapshot */
+    pthread_cond_t has_ended;
+    pthread_t thread;
+    bool has_thread; /* to be joined; lock */
+    struct save_point {
+        int64_t seconds, changes;
+    } points[SAVER_POINTS_MAX]; /* lock */
+    uint32_t point_count;       /* lock */
+    struct snapshot snapshot;   /* the one who saves; its byte counts: any thread */
+
+    _Atomic bool is_saving, is_background; /* changed with the lock; read without */
+    _Atomic bool is_cancelled;
+    _Atomic bool has_waiting; /* a writer waits for us */
+    _Atomic bool is_sound;    /* the last background save went well */
+    _Atomic int64_t saved_ms; /* the last that went well; at first the start */
+    _Atomic int64_t begun_ms; /* the last that began */
+    _Atomic int64_t last_s;   /* how long the last background save took; -1: none yet */
+    _Atomic uint64_t saves, keys_total, keys_done, peak_bytes;
+    _Atomic uint64_t changes_base;  /* of saver_changes, at the last save that went well */
+    _Atomic uint64_t changes_other; /* not told by the shards' counters */
+};
+
+/* Before other threads run. */
+void saver_init(struct saver *saver, struct server *server);
+/* Nothing is being saved any more. */
+void saver_release(struct saver *saver);
+
+/* Save now, in this thread. STATUS_FULL: a save is under way; otherwise what went wrong is in the log. */
+must_use enum status saver_save(struct saver *saver);
+/* Save in the background. STATUS_FULL; STATUS_REFUSED: the system has no thread for it. */
+must_use enum status saver_start(struct saver *saver);
+/* Give up a save that is under way, and wait until it has ended. */
+void saver_cancel(struct saver *saver);
+/* One thread, now and then: begin a save when a save point is reached. */
+void saver_tick(struct saver *saver, int64_t now_ms);
+/* The options `save` and `stop-writes-on-bgsave-error` changed. */
+void saver_configure(struct saver *saver);
+/* Are there save points? Then the end saves, too. */
+bool saver_has_points(struct saver *saver);
+
+/* Keys that writing commands looked up since the last save that went well. Any thread. */
+uint64_t saver_changes(const struct saver *saver);
+/* Changes over which no key is looked up (FLUSHALL), or that the counters are about to forget. Any thread. */
+void saver_add_changes(struct saver *saver, uint64_t count);
+void saver_keep_changes(struct saver *saver);
+/* Any thread: are there more copies waiting than there should be? Whoever then waits is woken. */
+bool saver_is_behind(const struct saver *saver);

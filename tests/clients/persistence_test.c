@@ -1,0 +1,514 @@
+/* A warm restart: what is saved, when, and what is there again; and all that may go wrong with a file. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "server/persistence/rdb_write.h"
+#include "tests/support/client.h"
+#include "tests/support/server.h"
+#include "tests/support/wire.h"
+
+enum { VALUE_BYTES = 200000, PATH_BYTES = 128 };
+
+/* ---- Folders and files ------------------------------------------------------------------------------------------- */
+
+static int make_folder(void **state) {
+    char *folder = strdup("/tmp/sherd-rdb-XXXXXX");
+    assert_non_null(folder);
+    assert_non_null(mkdtemp(folder));
+    *state = folder;
+    return 0;
+}
+
+static int remove_folder(void **state) {
+    char command[PATH_BYTES];
+    snprintf(command, sizeof command, "rm -r '%s'", (char *)*state);
+    assert_int_equal(system(command), 0);
+    free(*state);
+    return 0;
+}
+
+static const char *path_in(const char *folder, const char *name, char path[PATH_BYTES]) {
+    snprintf(path, PATH_BYTES, "%s/%s", folder, name);
+    return path;
+}
+
+struct content {
+    char *data;
+    size_t size;
+};
+
+static struct content read_dump(const char *folder) {
+    char path[PATH_BYTES];
+    FILE *file = fopen(path_in(folder, "dump.rdb", path), "r");
+    assert_non_null(file);
+    fseek(file, 0, SEEK_END);
+    struct content content = {.size = (size_t)ftell(file)};
+    rewind(file);
+    content.data = malloc(content.size + 1);
+    assert_non_null(content.data);
+    assert_int_equal(fread(content.data, 1, content.size, file), content.size);
+    fclose(file);
+    return content;
+}
+
+static void write_dump(const char *folder, const char *data, size_t size) {
+    char path[PATH_BYTES];
+    FILE *file = fopen(path_in(folder, "dump.rdb", path), "w");
+    assert_non_null(file);
+    assert_int_equal(fwrite(data, 1, size, file), size);
+    assert_int_equal(fclose(file), 0);
+}
+
+static bool has_file(const char *folder, const char *name) {
+    char path[PATH_BYTES];
+    return access(path_in(folder, name, path), F_OK) == 0;
+}
+
+/* Nothing in the folder but, perhaps, the dump. */
+static void expect_no_litter(const char *folder) {
+    char command[PATH_BYTES];
+    snprintf(command, sizeof command, "test -z \"$(ls '%s' | grep -v '^dump.rdb$')\"", folder);
+    assert_int_equal(system(command), 0);
+}
+
+/* ---- Servers ----------------------------------------------------------------------------------------------------- */
+
+static struct test_server *start_in(const char *folder, const char *option, const char *value) {
+    const char *const options[] = {"--dir", folder, option, value, NULL};
+    return test_server_start(options);
+}
+
+static void await_loaded(struct wire *wire) {
+    wire_await(wire, "PING", "+PONG");
+}
+
+/* A server that has to end by itself: returns what it said, and its exit status. */
+static char *run_to_its_end(const char *folder, const char *options, int *exit_status) {
+    char command[2 * PATH_BYTES];
+    snprintf(command, sizeof command,
+             "timeout 30 " SHERD_BINARY " --port 0 --unixsocket %s/socket --dir %s %s 2>&1", folder,
+             folder, options);
+    FILE *output = popen(command, "r");
+    assert_non_null(output);
+    char *text = calloc(1, 65536);
+    assert_non_null(text);
+    size_t size = fread(text, 1, 65535, output);
+    text[size] = 0;
+    int status = pclose(output);
+    assert_true(WIFEXITED(status));
+    *exit_status = WEXITSTATUS(status);
+    return text;
+}
+
+static void expect_refused(const char *folder, const char *reason) {
+    int exit_status;
+    char *text = run_to_its_end(folder, "", &exit_status);
+    if (exit_status != 1 || strstr(text, reason) == NULL)
+        fail_msg("exit status %d, and \"%s\" is not in:\n%s", exit_status, reason, text);
+    free(text);
+}
+
+/* ---- What is saved is there again -------------------------------------------------------------------------------- */
+
+static void fill(struct test_server *server) {
+    redisContext *client = hiredis_expect_open(server);
+    char *large = malloc(VALUE_BYTES);
+    assert_non_null(large);
+    for (size_t i = 0; i < VALUE_BYTES; i++) {
+        large[i] = (char)(i * i * 2654435761u >> 13);
+    }
+    hiredis_expect_status(client, "OK", "SET large %b", large, (size_t)VALUE_BYTES);
+    hiredis_expect_status(client, "OK", "SET compressed %b", memset(large, 'x', 5000),
+                          (size_t)5000);
+    hiredis_expect_status(client, "OK", "SET number -123456");
+    hiredis_expect_status(client, "OK", "SET %b %b", "\0\r\n", (size_t)3, "", (size_t)0);
+    hiredis_expect_status(client, "OK", "SET soon gone PX 1");
+    hiredis_expect_status(client, "OK", "SET later gone PXAT 4102444800123");
+    hiredis_expect_status(client, "OK", "SELECT 9");
+    hiredis_expect_status(client, "OK", "SET other database");
+    free(large);
+    redisFree(client);
+}
+
+static void expect_filled(struct test_server *server) {
+    struct wire *wire = wire_connect(server);
+    await_loaded(wire);
+    wire_expect(wire, "DBSIZE", ":5");
+    wire_expect(wire, "STRLEN large", ":200000");
+    wire_expect(wire, "GETRANGE compressed 4990 -1", "\"xxxxxxxxxx\"");
+    wire_expect(wire, "INCR number", ":-123455");
+    wire_expect(wire, "GET \"\\x00\\r\\n\"", "\"\"");
+    wire_expect(wire, "PEXPIRETIME later", ":4102444800123");
+    wire_expect(wire, "EXISTS soon", ":0");
+    wire_expect(wire, "SELECT 9", "+OK");
+    wire_expect(wire, "GET other", "\"database\"");
+    wire_close(wire);
+}
+
+static void what_save_wrote_is_there_after_a_restart(void **state) {
+    struct test_server *server = start_in(*state, "--rdbcompression", "yes");
+    fill(server);
+    struct wire *wire = wire_connect(server);
+    wire_await(wire, "EXISTS soon", ":0");
+    assert_true(wire_ask_field(wire, "INFO persistence", "rdb_changes_since_last_save") >= 7);
+    wire_expect(wire, "SAVE", "+OK");
+    assert_int_equal(wire_ask_field(wire, "INFO persistence", "rdb_changes_since_last_save"), 0);
+    assert_int_equal(wire_ask_field(wire, "INFO persistence", "rdb_saves"), 1);
+    wire_expect(wire, "DEL large", ":1"); /* and not saved */
+    wire_close(wire);
+    test_server_stop(server);
+    expect_no_litter(*state);
+    server = start_in(*state, "--rdbcompression", "yes");
+    expect_filled(server);
+    test_server_stop(server);
+}
+
+static void bgsave_answers_at_once_and_tells_its_end(void **state) {
+    struct test_server *server = start_in(*state, "--rdbchecksum", "no");
+    fill(server);
+    struct wire *wire = wire_connect(server);
+    wire_await(wire, "EXISTS soon", ":0");
+    wire_expect(wire, "BGSAVE", "+Background saving started");
+    while (wire_ask_field(wire, "INFO persistence", "rdb_bgsave_in_progress") != 0) {
+    }
+    assert_true(wire_ask_field(wire, "INFO persistence", "rdb_last_bgsave_time_sec") >= 0);
+    assert_true(wire_ask_integer(wire, "LASTSAVE") > 1700000000);
+    wire_expect(wire, "BGSAVE SCHEDULE", "+Background saving started");
+    wire_expect(wire, "BGSAVE now", "-ERR syntax error");
+    wire_close(wire);
+    test_server_stop(server); /* perhaps in the midst of it */
+    server = start_in(*state, "--rdbchecksum", "no");
+    expect_filled(server);
+    test_server_stop(server);
+}
+
+static void the_end_saves_as_save_points_say(void **state) {
+    struct test_server *server = start_in(*state, "--save", "3600 1");
+    fill(server);
+    test_server_stop(server); /* SIGTERM */
+    assert_true(has_file(*state, "dump.rdb"));
+    expect_no_litter(*state);
+    server = start_in(*state, "--save", "");
+    expect_filled(server); /* and changes it */
+    test_server_stop(server);
+    server = start_in(*state, "--save", "");
+    expect_filled(server); /* not saved without save points */
+    test_server_stop(server);
+}
+
+static void end_by(const char *folder, const char *save, const char *shutdown) {
+    struct test_server *server = start_in(folder, "--save", save);
+    struct wire *wire = wire_connect(server);
+    wire_expect(wire, "SET key value", "+OK");
+    wire_send_command(wire, shutdown);
+    wire_expect_closed(wire);
+    wire_close(wire);
+    test_server_await_end(server);
+}
+
+static void shutdown_saves_when_it_is_told_to(void **state) {
+    end_by(*state, "3600 1", "SHUTDOWN NOSAVE");
+    assert_false(has_file(*state, "dump.rdb"));
+    end_by(*state, "", "SHUTDOWN");
+    assert_false(has_file(*state, "dump.rdb"));
+    end_by(*state, "", "SHUTDOWN SAVE");
+    assert_true(has_file(*state, "dump.rdb"));
+    expect_no_litter(*state);
+}
+
+static void a_save_point_saves_by_itself(void **state) {
+    struct test_server *server = start_in(*state, "--save", "1 3");
+    struct wire *wire = wire_connect(server);
+    wire_expect(wire, "MSET a 1 b 2", "+OK");
+    wire_expect(wire, "SET c 3", "+OK");
+    while (wire_ask_field(wire, "INFO persistence", "rdb_saves") == 0) {
+        usleep(20000); /* a save point's time is in seconds */
+    }
+    while (wire_ask_field(wire, "INFO persistence", "rdb_bgsave_in_progress") != 0) {
+    }
+    assert_true(has_file(*state, "dump.rdb"));
+    assert_int_equal(wire_ask_field(wire, "INFO persistence", "rdb_changes_since_last_save"), 0);
+    wire_expect(wire, "FLUSHALL", "+OK");
+    assert_int_equal(wire_ask_field(wire, "INFO persistence", "rdb_changes_since_last_save"), 3);
+    wire_close(wire);
+    test_server_stop(server);
+}
+
+/* ---- Large files --------------------------------------------------------------------------------------------------- */
+
+static enum status write_to_file(void *context, struct bytes bytes) {
+    return fwrite(bytes.data, 1, bytes.size, context) == bytes.size ? STATUS_OK : STATUS_FAILED;
+}
+
+static void write_many(const char *folder, int keys) {
+    char path[PATH_BYTES], name[32];
+    FILE *file = fopen(path_in(folder, "dump.rdb", path), "w");
+    assert_non_null(file);
+    struct rdb_writer writer;
+    struct rdb_writer_options options = {
+        .write = write_to_file, .context = file, .checksums = true};
+    assert_int_equal(rdb_writer_init(&writer, &options), STATUS_OK);
+    rdb_write_head(&writer);
+    rdb_write_selection(&writer, 0);
+    for (int i = 0; i < keys; i++) {
+        struct bytes text = bytes_of(name, (size_t)snprintf(name, sizeof name, "key:%d", i));
+        rdb_write_key(&writer, text, text, RDB_NO_DEADLINE);
+    }
+    assert_int_equal(rdb_write_end(&writer), STATUS_OK);
+    rdb_writer_release(&writer);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* ---- One instant ------------------------------------------------------------------------------------------------- */
+
+/* Among keys enough that a save takes a while. */
+enum { PAIRS = 2000, PAIR_WRITERS = 2, FILLERS = 300000 };
+
+struct pair_writer {
+    const struct test_server *server;
+    _Atomic bool *is_over;
+    unsigned seed;
+    bool has_failed;
+    pthread_t thread;
+};
+
+/* Both halves of a pair change in one command, so they are equal at every instant. */
+static void *write_pairs(void *argument) {
+    struct pair_writer *writer = argument;
+    redisContext *client = hiredis_open(writer->server);
+    while (client != NULL && !writer->has_failed && !atomic_load(writer->is_over)) {
+        unsigned pair = (unsigned)rand_r(&writer->seed) % PAIRS;
+        int value = rand_r(&writer->seed);
+        writer->has_failed |=
+            !hiredis_ask_status(client, "OK", "MSET a%u %d b%u %d", pair, value, pair, value);
+    }
+    writer->has_failed |= client == NULL;
+    if (client != NULL) redisFree(client);
+    return NULL;
+}
+
+static void expect_equal_pairs(const char *folder) {
+    struct test_server *server = start_in(folder, "--databases", "16");
+    struct wire *wire = wire_connect(server);
+    await_loaded(wire);
+    wire_close(wire);
+    redisContext *client = hiredis_expect_open(server);
+    for (unsigned pair = 0; pair < PAIRS; pair++) {
+        redisReply *reply = redisCommand(client, "MGET a%u b%u", pair, pair);
+        assert_non_null(reply);
+        assert_int_equal(reply->elements, 2);
+        assert_int_equal(reply->element[0]->type, reply->element[1]->type);
+        if (reply->element[0]->type == REDIS_REPLY_STRING)
+            assert_string_equal(reply->element[0]->str, reply->element[1]->str);
+        freeReplyObject(reply);
+    }
+    redisFree(client);
+    test_server_stop(server);
+}
+
+static void a_snapshot_under_writers_is_of_one_instant(void **state) {
+    write_many(*state, FILLERS);
+    struct test_server *server = start_in(*state, "--databases", "16");
+    struct wire *wire = wire_connect(server);
+    await_loaded(wire);
+    _Atomic bool is_over = false;
+    struct pair_writer writers[PAIR_WRITERS];
+    for (unsigned i = 0; i < PAIR_WRITERS; i++) {
+        writers[i] = (struct pair_writer){.server = server, .is_over = &is_over, .seed = i};
+        assert_int_equal(pthread_create(&writers[i].thread, NULL, write_pairs, &writers[i]), 0);
+    }
+    while (wire_ask_integer(wire, "DBSIZE") < FILLERS + PAIRS) {
+    }
+    long long kept = 0;
+    for (int i = 0; i < 5; i++) {
+        wire_expect(wire, i % 2 == 0 ? "BGSAVE" : "SAVE",
+                    i % 2 == 0 ? "+Background saving started" : "+OK");
+        while (wire_ask_field(wire, "INFO persistence", "rdb_bgsave_in_progress") != 0) {
+        }
+        kept += wire_ask_field(wire, "INFO persistence", "rdb_last_cow_size");
+    }
+    assert_true(kept > 0); /* writers were in the way at all */
+    atomic_store(&is_over, true);
+    for (unsigned i = 0; i < PAIR_WRITERS; i++) {
+        pthread_join(writers[i].thread, NULL);
+        assert_false(writers[i].has_failed);
+    }
+    wire_close(wire);
+    test_server_stop(server);
+    expect_equal_pairs(*state);
+}
+
+/* ---- Loading ----------------------------------------------------------------------------------------------------- */
+
+static void a_client_is_told_while_the_file_is_read(void **state) {
+    enum { KEYS = 1000000 };
+    write_many(*state, KEYS);
+    struct test_server *server = start_in(*state, "--databases", "1");
+    struct wire *wire = wire_connect(server);
+    wire_expect(wire, "GET key:7", "-LOADING Redis is loading the dataset in memory");
+    wire_expect(wire, "SET key:7 x", "-LOADING Redis is loading the dataset in memory");
+    char *info = wire_ask(wire, "INFO persistence");
+    if (strstr(info, "loading:1") != NULL) assert_non_null(strstr(info, "loading_total_bytes:"));
+    free(info);
+    await_loaded(wire);
+    wire_expect(wire, "DBSIZE", ":1000000");
+    wire_expect(wire, "GET key:7", "\"key:7\"");
+    assert_int_equal(wire_ask_field(wire, "INFO persistence", "rdb_last_load_keys_loaded"), KEYS);
+    wire_close(wire);
+    test_server_stop(server);
+}
+
+/* ---- Files that can't be loaded ---------------------------------------------------------------------------------- */
+
+static void save_filled(const char *folder) {
+    struct test_server *server = start_in(folder, "--rdbcompression", "yes");
+    fill(server);
+    struct wire *wire = wire_connect(server);
+    wire_expect(wire, "SAVE", "+OK");
+    wire_close(wire);
+    test_server_stop(server);
+}
+
+static void a_torn_file_is_refused(void **state) {
+    save_filled(*state);
+    struct content whole = read_dump(*state);
+    write_dump(*state, whole.data, whole.size - 1);
+    expect_refused(*state, "is torn: it ends within its checksum");
+    write_dump(*state, whole.data, whole.size / 2);
+    expect_refused(*state, "goes on beyond its end");
+    write_dump(*state, whole.data, 0);
+    expect_refused(*state, "is torn: it has only 0 bytes");
+    free(whole.data);
+}
+
+static void a_damaged_file_is_refused(void **state) {
+    save_filled(*state);
+    struct content whole = read_dump(*state);
+    for (size_t i = 0; i < 8; i++) {
+        size_t at = (i + 1) * whole.size / 9;
+        whole.data[at] ^= 4;
+        write_dump(*state, whole.data, whole.size);
+        expect_refused(*state, "dump.rdb ");
+        whole.data[at] ^= 4;
+    }
+    whole.data[2000] ^= 1; /* in the value of 200,000 bytes, or near it */
+    write_dump(*state, whole.data, whole.size);
+    expect_refused(*state, "dump.rdb ");
+    free(whole.data);
+    write_dump(*state, "REDIS0099", 9);
+    expect_refused(*state, "has the RDB version 99, sherd reads those up to 12");
+    write_dump(*state, "not an RDB file", 15);
+    expect_refused(*state, "is no RDB file");
+    write_dump(*state, "REDIS0009\0\1k\1v\0\1k\1w\xff\0\0\0\0\0\0\0\0", 28);
+    expect_refused(*state, "the key 'k' is there twice");
+    write_dump(*state, "REDIS0009\xfe\x14\xff\0\0\0\0\0\0\0\0", 20);
+    expect_refused(*state, "keys of database 20, but there are 16");
+}
+
+static void a_type_that_we_lack_is_named_or_passed_over(void **state) {
+    static const char dump[] = "REDIS0009\xfe\0\1\7my-list\2\1a\1b\0\3key\5value\xff\0\0\0\0\0\0\0";
+    write_dump(*state, dump, sizeof dump);
+    expect_refused(*state, "the key 'my-list' at byte 11 is a list, which sherd doesn't have");
+    struct test_server *server = start_in(*state, "--rdb-skip-unknown-types", "yes");
+    struct wire *wire = wire_connect(server);
+    await_loaded(wire);
+    wire_expect(wire, "DBSIZE", ":1");
+    wire_expect(wire, "GET key", "\"value\"");
+    wire_close(wire);
+    test_server_stop(server);
+}
+
+/* ---- Disks that don't take it ------------------------------------------------------------------------------------ */
+
+static void a_full_disk_leaves_the_old_file(void **state) {
+    save_filled(*state);
+    struct content before = read_dump(*state);
+    struct test_server *server = start_in(*state, "--rdbcompression", "no");
+    struct rlimit limit = {100000, RLIM_INFINITY}; /* less than the large value takes */
+    assert_int_equal(prlimit(server->pid, RLIMIT_FSIZE, &limit, NULL), 0);
+    struct wire *wire = wire_connect(server);
+    await_loaded(wire);
+    wire_expect(wire, "SET more data", "+OK");
+    wire_expect(wire, "SAVE", "-ERR");
+    wire_expect(wire, "BGSAVE", "+Background saving started");
+    while (wire_ask_field(wire, "INFO persistence", "rdb_bgsave_in_progress") != 0) {
+    }
+    char *info = wire_ask(wire, "INFO persistence");
+    assert_non_null(strstr(info, "rdb_last_bgsave_status:err"));
+    free(info);
+    char *output = test_server_read_output(server);
+    assert_non_null(strstr(output, "File too large"));
+    free(output);
+    expect_no_litter(*state);
+    struct content after = read_dump(*state);
+    assert_int_equal(after.size, before.size);
+    assert_memory_equal(after.data, before.data, before.size);
+    free(before.data);
+    free(after.data);
+    wire_close(wire);
+    test_server_stop(server);
+}
+
+static void after_a_failed_save_writes_are_refused_until_one_goes_well(void **state) {
+    char path[PATH_BYTES];
+    assert_int_equal(mkdir(path_in(*state, "folder", path), 0700),
+                     0); /* nothing can be renamed to it */
+    struct test_server *server = start_in(*state, "--save", "3600 1");
+    struct wire *wire = wire_connect(server);
+    wire_expect(wire, "SET key value", "+OK");
+    wire_expect(wire, "CONFIG SET dbfilename folder", "+OK");
+    wire_expect(wire, "BGSAVE", "+Background saving started");
+    while (wire_ask_field(wire, "INFO persistence", "rdb_bgsave_in_progress") != 0) {
+    }
+    char *reply = wire_ask(wire, "SET key other");
+    assert_non_null(strstr(reply, "-MISCONF Redis is configured to save RDB snapshots"));
+    free(reply);
+    wire_expect(wire, "GET key", "\"value\"");
+    wire_expect(wire, "SHUTDOWN", "-ERR Errors trying to SHUTDOWN. Check logs.");
+    wire_expect(wire, "CONFIG SET stop-writes-on-bgsave-error no", "+OK");
+    wire_expect(wire, "SET key other", "+OK");
+    wire_expect(wire, "CONFIG SET stop-writes-on-bgsave-error yes", "+OK");
+    reply = wire_ask(wire, "PING");
+    assert_non_null(strstr(reply, "-MISCONF"));
+    free(reply);
+    wire_expect(wire, "CONFIG SET dbfilename other.rdb", "+OK");
+    wire_expect(wire, "BGSAVE", "+Background saving started");
+    wire_await(wire, "SET key other", "+OK");
+    assert_true(has_file(*state, "other.rdb"));
+    wire_close(wire);
+    test_server_stop(server);
+}
+
+#define TEST(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
+
+int main(void) {
+    test_server_require();
+    const struct CMUnitTest tests[] = {
+        TEST(what_save_wrote_is_there_after_a_restart),
+        TEST(bgsave_answers_at_once_and_tells_its_end),
+        TEST(the_end_saves_as_save_points_say),
+        TEST(shutdown_saves_when_it_is_told_to),
+        TEST(a_save_point_saves_by_itself),
+        TEST(a_snapshot_under_writers_is_of_one_instant),
+        TEST(a_client_is_told_while_the_file_is_read),
+        TEST(a_torn_file_is_refused),
+        TEST(a_damaged_file_is_refused),
+        TEST(a_type_that_we_lack_is_named_or_passed_over),
+        TEST(a_full_disk_leaves_the_old_file),
+        TEST(after_a_failed_save_writes_are_refused_until_one_goes_well),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
