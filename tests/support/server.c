@@ -320,6 +320,11 @@ void test_server_stop(struct test_server *server) {
     test_server_await_end(server);
 }
 
+void test_server_kill(struct test_server *server) {
+    end_now(server);
+    server_free(server);
+}
+
 long test_server_resident_bytes(const struct test_server *server) {
     char path[64];
     long pages = 0;

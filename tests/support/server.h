@@ -11,7 +11,8 @@
 #include <sys/types.h>
 
 enum {
-    TEST_SKIPPED = 77, /* exit status of a test program that can't run here: ctest's SKIP_RETURN_CODE */
+    TEST_SKIPPED =
+        77, /* exit status of a test program that can't run here: ctest's SKIP_RETURN_CODE */
     SERVER_PATH_MAX = 96,
 };
 
@@ -33,6 +34,9 @@ void test_server_stop(struct test_server *server);
 /* The same for a server that ends by itself, or by a signal already sent. */
 void test_server_await_end(struct test_server *server);
 
+/* End it by SIGKILL, in whatever it is doing. Frees `server`. */
+void test_server_kill(struct test_server *server);
+
 /* What it has printed so far; the caller frees it. */
 char *test_server_read_output(const struct test_server *server);
 /* Its resident set, from /proc. */
@@ -48,5 +52,5 @@ int test_server_setup(void **state);
 int test_server_teardown(void **state);
 
 /* A row of cmocka's table: the test, with a server of its own. `options`: a `static const char *const []`, or NULL. */
-#define TEST_WITH_SERVER(test, options) \
-    {#test, test, test_server_setup, test_server_teardown, (void *)(uintptr_t)(options)}
+#define TEST_WITH_SERVER(test, options)                                                            \
+    { #test, test, test_server_setup, test_server_teardown, (void *)(uintptr_t)(options) }
