@@ -27,7 +27,7 @@ void mailbox_release(struct mailbox *mailbox) {
     queue_mpsc_release(&mailbox->queue);
 }
 
-static void wake_once(struct mailbox *mailbox) {
+void mailbox_wake(struct mailbox *mailbox) {
     /* Release; pairs with the acquire in mailbox_open_all: the letter is in the queue. */
     bool was_woken = atomic_exchange_explicit(&mailbox->is_woken, true, memory_order_acq_rel);
     if (!was_woken) engine_wake(mailbox->engine);
@@ -35,12 +35,12 @@ static void wake_once(struct mailbox *mailbox) {
 
 bool mailbox_post(struct mailbox *mailbox, struct letter *letter) {
     if (!queue_mpsc_push(&mailbox->queue, letter)) return false;
-    wake_once(mailbox);
+    mailbox_wake(mailbox);
     return true;
 }
 
 void mailbox_open_all(struct mailbox *mailbox) {
-    /* Acquire; pairs with the release in wake_once. An exchange, since a plain store could be ordered
+    /* Acquire; pairs with the release in mailbox_wake. An exchange, since a plain store could be ordered
      * after the pops. */
     atomic_exchange_explicit(&mailbox->is_woken, false, memory_order_acq_rel);
     for (size_t left = mailbox->queue.mask + 1; left > 0; left--) {
@@ -48,5 +48,5 @@ void mailbox_open_all(struct mailbox *mailbox) {
         if (letter == NULL) return;
         letter->open(mailbox->context, letter);
     }
-    wake_once(mailbox);
+    mailbox_wake(mailbox);
 }

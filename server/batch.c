@@ -6,7 +6,7 @@
  *
  * 1. The view is the engine's buffer, or `held` when part of a request waited there. Arguments point into it, so it
  *    neither moves nor is reused before its requests are run: input for a client that has requests in the batch runs the batch first.
- * 2. A request that may not run (paused, replies not drained) is not consumed: `executed` stays before it,
+ * 2. A request that may not run (paused, replies not drained, the one before it waits) is not consumed: `executed` stays before it,
  * later ones of
  *    that client are passed over, and settling keeps everything from there for another parse.
  * 3. After settling, a client has no view; it holds exactly the bytes that are not executed, often none. */
@@ -261,11 +261,17 @@ void batch_receive(struct worker *worker, struct client *client, struct bytes by
 
 void batch_resume(struct worker *worker, struct client *client) {
     if (client->view != NULL) batch_run(worker);
-    client->is_suspended = client->is_throttled || client->is_paused;
+    client->is_suspended = client->is_throttled || client->is_paused || client->waiting != NULL;
     if (!may_run(client)) return;
     touch(worker, client);
     if (client->held_size == 0) return;
     client->view = client->held;
     client->view_size = client->held_size;
     parse(worker, client);
+}
+
+void batch_answered(struct worker *worker, struct client *client) {
+    touch(worker, client);
+    check_output(worker, client);
+    if (!client->connection.is_closing) batch_resume(worker, client);
 }

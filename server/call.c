@@ -25,10 +25,8 @@ static inline struct located locate(const struct call *call, uint32_t index) {
     return (struct located){shards_of(shards, name), shards_key(shards, name)};
 }
 
-struct entry *call_read(struct call *call, uint32_t index) {
-    struct located at = locate(call, index);
-    struct entry *entry = database_find(at.shard->databases[call->database], &at.key, call->now_ms);
-    struct counters *counters = &call->worker->counters[at.shard->index];
+static inline void note_read(struct call *call, const struct shard *shard, struct entry *entry) {
+    struct counters *counters = &call->worker->counters[shard->index];
     counters_add(&counters->reads, 1);
     counters_add(entry != NULL ? &counters->hits : &counters->misses, 1);
     if (entry != NULL && !(call->command->flags & COMMAND_TOUCHES_NOTHING) &&
@@ -36,7 +34,17 @@ struct entry *call_read(struct call *call, uint32_t index) {
         const struct eviction_rules *rules = &call->server->shards.eviction;
         eviction_touch(rules, entry, call->now_ms, &call->worker->random);
     }
+}
+
+struct entry *call_read(struct call *call, uint32_t index) {
+    struct located at = locate(call, index);
+    struct entry *entry = database_find(at.shard->databases[call->database], &at.key, call->now_ms);
+    note_read(call, at.shard, entry);
     return entry;
+}
+
+void call_note_read(struct call *call, const struct shard *shard, struct entry *entry) {
+    note_read(call, shard, entry);
 }
 
 struct place call_write_in(struct call *call, uint32_t index, uint32_t database) {

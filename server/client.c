@@ -40,6 +40,7 @@ static const char *or_empty(const char *text) {
 /* Redis's letters; those that can be true here. */
 static size_t write_flags(const struct client *client, char *out) {
     size_t size = 0;
+    if (atomic_load_explicit(&client->is_waiting, memory_order_relaxed)) out[size++] = 'b';
     if (atomic_load_explicit(&client->is_killed, memory_order_relaxed)) out[size++] = 'A';
     if (atomic_load_explicit(&client->no_evict, memory_order_relaxed)) out[size++] = 'e';
     if (size == 0) out[size++] = 'N';

@@ -18,6 +18,7 @@
 #include "net/resp_reply.h"
 #include "net/resp_request.h"
 
+struct waiting;
 struct worker;
 
 enum client_reply_mode {
@@ -50,13 +51,15 @@ struct client {
     char protocol_error_text[RESP_ERROR_MAX];
     uint8_t reply_mode; /* enum client_reply_mode */
     bool is_authenticated;
-    bool is_suspended; /* replies wait to drain, or clients are paused: parse no further */
+    bool
+        is_suspended; /* replies wait to drain, clients are paused, its command waits: parse no further */
     bool is_throttled; /* ... because of its replies: reading is paused too */
     bool is_paused;    /* ... because of CLIENT PAUSE */
     bool is_finishing; /* close when the replies are sent; run nothing more */
     bool is_touched;   /* in the worker's list of clients to settle, by: */
     struct client *next_touched;
-    bool no_touch; /* CLIENT NO-TOUCH */
+    bool no_touch;           /* CLIENT NO-TOUCH */
+    struct waiting *waiting; /* its command waits (blocking.h); else NULL */
 
     /* Seen by other workers. */
     struct client *previous, *next;         /* registry */
@@ -64,6 +67,7 @@ struct client {
     _Atomic uint32_t database;              /* atomic, relaxed, as are these: */
     _Atomic bool no_evict;
     _Atomic bool is_killed;
+    _Atomic bool is_waiting;   /* as `waiting` */
     _Atomic uint8_t protocol;  /* as reply.protocol */
     _Atomic int64_t active_ms; /* of the last request */
     _Atomic uint64_t command_count;

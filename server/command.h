@@ -45,7 +45,10 @@ struct command_keys {
 struct command {
     const char *name;               /* lower case; a subcommand's is "client|id" */
     void (*run)(struct call *call); /* NULL: a container that has only subcommands */
-    int16_t arity;                  /* arguments with the name; negative: at least so many */
+    /* Of a writing command of one key that mostly finds nothing to write: tried first, under the lock for reading. True
+     * when it has replied; otherwise it has done nothing, and `run` does it all. */
+    bool (*run_reading)(struct call *call);
+    int16_t arity; /* arguments with the name; negative: at least so many */
     struct command_keys keys;
     uint32_t flags;
     enum command_group group;
@@ -65,4 +68,5 @@ struct command_group_rows {
 };
 extern const struct command_group_rows commands_strings, commands_keys, commands_expire,
     commands_object, commands_scan, commands_connection, commands_client, commands_server,
-    commands_info, commands_config, commands_command, commands_debug, commands_persistence;
+    commands_info, commands_config, commands_command, commands_debug, commands_persistence,
+    commands_leases;

@@ -61,6 +61,7 @@ struct config {
     config_field lfu_log_factor, lfu_decay_time;
     config_field hz, active_expire_effort;
     config_field ttl_jitter_percent;
+    config_field lease_stale_ms;
     config_field lazyfree_lazy_user_del, lazyfree_lazy_user_flush;
     config_field lazyfree_lazy_expire, lazyfree_lazy_server_del;
     /* Persistence */

@@ -171,9 +171,18 @@ static void run_relieved(struct call *call, const uint32_t *indexes, uint32_t co
     shards_unlock(shards, indexes, count, true);
 }
 
+static bool try_reading(struct call *call, const struct command *row) {
+    struct rwlock *lock = &call->first_shard->lock;
+    rwlock_read_lock(lock);
+    bool is_done = row->run_reading(call);
+    rwlock_read_unlock(lock);
+    return is_done;
+}
+
 static inline void run_single(struct call *call, const struct command *row) {
     struct rwlock *lock = &call->first_shard->lock;
     if (row->flags & COMMAND_WRITE) {
+        if (__builtin_expect(row->run_reading != NULL, 0) && try_reading(call, row)) return;
         rwlock_write_lock(lock);
         bool has_room = is_admitted(call, call->first_shard);
         if (__builtin_expect(has_room, 1)) row->run(call);
@@ -283,6 +292,21 @@ static void settle_output(struct worker *worker, struct client *client, uint8_t 
     } else if (client->reply_mode == CLIENT_REPLY_SKIP && mode_before == CLIENT_REPLY_SKIP) {
         client->reply_mode = CLIENT_REPLY_ON;
     }
+}
+
+void dispatch_again(struct call *call) {
+    uint32_t errors = call->reply->error_count;
+    const struct command *row = call->command;
+    /* Not by run_single: with a second caller it would no longer be expanded in the path of every request. */
+    if (row->run_reading == NULL || !try_reading(call, row)) {
+        rwlock_write_lock(&call->first_shard->lock);
+        row->run(call);
+        rwlock_write_unlock(&call->first_shard->lock);
+    }
+    if (call->reply->error_count != errors) {
+        errors_add(&call->worker->errors, call->reply->error_code);
+    }
+    call_scratch_reset(call->worker);
 }
 
 bool dispatch_run(struct worker *worker, const struct request *request) {

@@ -341,7 +341,7 @@ const struct metric metrics_rows[] = {
     {METRICS_CLIENTS, "connected_clients", NUMBER(clients)},
     {METRICS_CLIENTS, "cluster_connections", .fixed = "0"},
     {METRICS_CLIENTS, "maxclients", NUMBER(clients_max)},
-    {METRICS_CLIENTS, "blocked_clients", .fixed = "0"},
+    {METRICS_CLIENTS, "blocked_clients", NUMBER(clients_waiting)},
     {METRICS_CLIENTS, "tracking_clients", .fixed = "0"},
     {METRICS_CLIENTS, "pubsub_clients", .fixed = "0"},
     {METRICS_CLIENTS, "watching_clients", .fixed = "0"},

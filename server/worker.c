@@ -2,6 +2,7 @@
  *
  * A client's states, and who makes each transition:
  *      adopted (adopt) ─▶ serving ─▶ suspended (batch.c: paused, throttled) ─▶ serving (on_sent, tick)
+ *      serving ─▶ suspended (blocking.c: its command waits) ─▶ serving (batch_answered)
  *      serving ─▶ finishing (QUIT, a protocol error, the peer's end, shutdown): runs nothing more, closes when its replies are sent
  *      any ─▶ closing (worker_close_client) ─▶ freed (on_released), when the engine has nothing in flight for it.
  *
@@ -15,6 +16,7 @@
 
 #include "admission.h"
 #include "batch.h"
+#include "blocking.h"
 #include "clock.h"
 #include "gate.h"
 #include "limit.h"
@@ -89,6 +91,7 @@ static void adopt(struct worker *worker, int fd) {
 
 void worker_close_client(struct worker *worker, struct client *client) {
     if (client->connection.is_closing) return;
+    blocking_cancel(client);
     registry_remove(worker, client);
     engine_close(worker->engine, &client->connection);
 }
@@ -96,6 +99,7 @@ void worker_close_client(struct worker *worker, struct client *client) {
 /* Run nothing more of it; close as soon as its replies are sent. */
 static void finish_client(struct worker *worker, struct client *client) {
     client->is_finishing = true;
+    blocking_cancel(client);
     if (client->is_touched) return; /* settling decides */
     if (buffer_is_empty(&client->connection.output)) worker_close_client(worker, client);
 }
@@ -185,6 +189,7 @@ static void on_woken(void *context) {
     struct worker *worker = context;
     freshen(worker);
     mailbox_open_all(&worker->mailbox);
+    blocking_open_woken(worker);
 }
 
 static const struct engine_events events = {
@@ -236,6 +241,18 @@ static void open_kill(void *context, struct letter *letter) {
     if (client != NULL) worker_close_client(worker, client);
 }
 
+static void open_unblock(void *context, struct letter *letter) {
+    struct worker *worker = context;
+    struct client *client = worker_find_client(worker, take_number(letter));
+    if (client != NULL) blocking_hurry(client);
+}
+
+static void open_unblock_with_error(void *context, struct letter *letter) {
+    struct worker *worker = context;
+    struct client *client = worker_find_client(worker, take_number(letter));
+    if (client != NULL) blocking_refuse(client, "UNBLOCKED client unblocked via CLIENT UNBLOCK");
+}
+
 static void resume_paused(struct worker *worker) {
     worker->has_paused = false;
     for (struct client *client = worker->clients, *next; client != NULL; client = next) {
@@ -264,6 +281,9 @@ bool worker_adopt(struct worker *worker, int fd) {
 bool worker_kill(struct worker *worker, uint64_t client_id) {
     return post(worker, open_kill, client_id);
 }
+bool worker_unblock(struct worker *worker, uint64_t client_id, bool with_error) {
+    return post(worker, with_error ? open_unblock_with_error : open_unblock, client_id);
+}
 bool worker_unpause(struct worker *worker) {
     return post(worker, open_unpause, 0);
 }
@@ -278,7 +298,7 @@ static void close_idle_clients(struct worker *worker) {
     if (timeout_ms == 0) return;
     for (struct client *client = worker->clients, *next; client != NULL; client = next) {
         next = client->next;
-        if (client->is_paused) continue; /* it is us who keep it waiting */
+        if (client->is_paused || client->waiting != NULL) continue; /* it is us who keep it */
         if (worker->now_ms - atomic_load_explicit(&client->active_ms, memory_order_relaxed) <=
             timeout_ms)
             continue;
@@ -297,14 +317,15 @@ static bool shard_needs_upkeep(const struct server *server, const struct shard *
 /* One bounded step in each of this worker's shards; remembers whether more is left. */
 static void keep_up(struct worker *worker) {
     struct server *server = worker->server;
+    /* What GETLEASE may still show stays: the sweep is that much behind. To all others expired is absent. */
+    int64_t due_ms = worker->now_ms - config_number(&server->config->lease_stale_ms);
     worker->upkeep_is_due = false;
     if (gate_holds_writers(server)) return; /* expiry is a writer, too */
     for (uint32_t i = worker->index; i < server->shards.count; i += server->worker_count) {
         if (shards_ease(&server->shards, i, worker->now_ms, LIMIT_VICTIMS_UPKEEP))
             worker->upkeep_is_due = true;
         if (!shard_needs_upkeep(server, &server->shards.shards[i])) continue;
-        if (shards_upkeep(&server->shards, i, worker->now_ms, UPKEEP_STEPS))
-            worker->upkeep_is_due = true;
+        if (shards_upkeep(&server->shards, i, due_ms, UPKEEP_STEPS)) worker->upkeep_is_due = true;
     }
 }
 
@@ -338,7 +359,7 @@ static int pause_left_ms(const struct worker *worker) {
     return left_ms < 0 ? 0 : left_ms < TICK_MS ? (int)left_ms : TICK_MS;
 }
 
-static int turn_timeout_ms(const struct worker *worker) {
+static int upkeep_timeout_ms(const struct worker *worker) {
     const struct server *server = worker->server;
     if (worker->upkeep_is_due) return 0;
     if (worker->has_paused) return pause_left_ms(worker);
@@ -347,6 +368,13 @@ static int turn_timeout_ms(const struct worker *worker) {
         if (shard_needs_upkeep(server, &server->shards.shards[i])) return TICK_MS;
     }
     return TICK_IDLE_MS;
+}
+
+static int turn_timeout_ms(const struct worker *worker) {
+    int timeout_ms = upkeep_timeout_ms(worker);
+    int64_t left_ms = worker->next_look_ms - worker->now_ms;
+    if (left_ms >= timeout_ms) return timeout_ms;
+    return left_ms > 0 ? (int)left_ms : 0;
 }
 
 static void turn(struct worker *worker, int timeout_ms) {
@@ -361,6 +389,10 @@ static void turn(struct worker *worker, int timeout_ms) {
     freshen(worker);
     batch_run(worker);
     limit_turn(worker);
+    if (worker->now_ms >= worker->next_look_ms) {
+        blocking_open_due(worker);
+        batch_run(worker); /* now, not after the next wait */
+    }
     if (worker->upkeep_is_due) keep_up(worker);
     if (worker->has_paused && pause_left_ms(worker) == 0) {
         resume_paused(worker);
@@ -435,7 +467,7 @@ static void *run(void *argument) {
 }
 
 enum status worker_init(struct worker *worker, struct server *server, uint32_t index) {
-    *worker = (struct worker){.server = server, .index = index};
+    *worker = (struct worker){.server = server, .index = index, .next_look_ms = INT64_MAX};
     pthread_mutex_init(&worker->registry, NULL);
     sem_init(&worker->has_started, 0, 0);
     buffer_pool_init(&worker->buffers, BUFFERS_KEPT);

@@ -22,6 +22,7 @@
 #include "shards/shards.h"
 
 struct server;
+struct waiting;
 
 /* What one command did on one worker. Atomic, relaxed; the worker writes. Times are in ticks of clock.h, weighted: a
  * fast command is timed one call in COMMAND_SAMPLE and counts that much. */
@@ -82,6 +83,10 @@ struct worker {
     void *scratch; /* call_scratch; grows, kept when small */
     size_t scratch_capacity, scratch_used;
     struct random random;
+    /* Clients whose command waits; blocking.c. */
+    struct waiting *waiting, *ready;
+    struct waiting *_Atomic woken; /* atomic: any thread pushes */
+    int64_t next_look_ms;          /* when one of them must look again; INT64_MAX: none */
     int64_t next_tick_ms;
     bool upkeep_is_due; /* more work was left */
     bool is_stopping;
@@ -114,6 +119,8 @@ void worker_release(struct worker *worker);
 must_use bool worker_adopt(struct worker *worker, int fd);
 /* Any thread: close the client with this id; answers through the mailbox. */
 bool worker_kill(struct worker *worker, uint64_t client_id);
+/* Any thread: end the wait of this client, if it waits: with an error, or as if its time was over. */
+bool worker_unblock(struct worker *worker, uint64_t client_id, bool with_error);
 /* Any thread: paused clients may go on; all finish and stop. */
 bool worker_unpause(struct worker *worker);
 bool worker_stop(struct worker *worker);

@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "leases.h"
 
 enum {
     DEFERRED_BLOB_MIN = 64 * 1024
@@ -53,6 +54,7 @@ void database_release(struct database *database) {
     check(is_empty); /* 2^32 references can't name more entries */
     table_release(&database->table);
     expiry_release(&database->expiry);
+    leases_destroy(database->leases);
 }
 
 /* ---- Finding --------------------------------------------------------------------------------- */
@@ -68,6 +70,7 @@ struct entry *database_find_for_write(struct database *database, const struct ke
                                       int64_t now_ms, const struct reclaimer *reclaimer,
                                       bool *expired) {
     table_before_change(&database->table, key->hash);
+    if (__builtin_expect(database->leases != NULL, 0)) leases_break(database->leases, key);
     struct entry *entry = table_find(&database->table, key->name, key->hash);
     bool is_expired = entry != NULL && entry_is_expired(entry, now_ms);
     if (expired != NULL) *expired = is_expired;
@@ -231,6 +234,7 @@ static void count_deadline(void *context, struct entry *entry) {
 void database_validate(const struct database *database) {
     table_validate(&database->table);
     expiry_validate(&database->expiry);
+    leases_validate(database->leases);
     uint64_t count = 0;
     uint64_t cursor = 0;
     do {

@@ -15,9 +15,12 @@
 #include "expiry.h"
 #include "table.h"
 
+struct leases;
+
 struct database {
     struct table table;
     struct expiry expiry;
+    struct leases *leases; /* NULL until the first is given; shard lock (write) */
     struct slabs *slabs;
     struct eviction *eviction; /* its shard's; NULL: a database on its own. Immutable after init */
     struct database
@@ -42,7 +45,8 @@ void database_release(struct database *database);
 
 /* The live entry of `key`, or NULL when it is absent or past its deadline. Lock: read. */
 struct entry *database_find(const struct database *database, const struct key *key, int64_t now_ms);
-/* The same for a writer, which removes an expired entry on the way; `*expired` (may be NULL) tells. Lock: write. */
+/* The same for a writer, which removes an expired entry on the way (`*expired`, may be NULL, tells) and ends the key's
+ * lease, since the key may be about to change. Lock: write. */
 struct entry *database_find_for_write(struct database *database, const struct key *key,
                                       int64_t now_ms, const struct reclaimer *reclaimer,
                                       bool *expired);

@@ -28,6 +28,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "leases.h"
 
 enum { FLUSH_AT_ONCE_MAX = 32 };
 
@@ -135,6 +136,7 @@ enum status shard_prepare_flush(struct shard *shard, uint32_t first, uint32_t en
 void shard_flush(struct shard *shard, uint32_t database, int64_t now_ms,
                  const struct reclaimer *reclaimer) {
     struct database *full = database_get(shard, database);
+    if (full->leases != NULL) leases_clear(full->leases);
     if (is_flushed_at_once(full)) {
         database_clear_some(full, UINT32_MAX, reclaimer);
         return;

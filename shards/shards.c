@@ -14,6 +14,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "leases.h"
 #include "room.h"
 
 enum {
@@ -216,6 +217,8 @@ void shards_swap(struct shards *shards, uint32_t a, uint32_t b) {
         struct database *_Atomic *databases = shards->shards[i].databases;
         struct database *was_a = database_of(&shards->shards[i], a);
         struct database *was_b = database_of(&shards->shards[i], b);
+        if (was_a->leases != NULL) leases_clear(was_a->leases);
+        if (was_b->leases != NULL) leases_clear(was_b->leases);
         atomic_store_explicit(&databases[a], was_b, memory_order_release);
         atomic_store_explicit(&databases[b], was_a, memory_order_release);
     }

@@ -71,9 +71,9 @@ uint64_t shards_deadline_count(const struct shards *shards, uint32_t database);
 /* Empty one database, or SHARDS_ALL_DATABASES, at one instant (takes all locks); freed later by
  * shards_upkeep. STATUS_NO_MEMORY changes nothing. */
 must_use enum status shards_flush(struct shards *shards, int32_t database, int64_t now_ms);
-/* Exchange two databases at one instant (takes all locks). */
+/* Exchange two databases at one instant (takes all locks). Their leases end. */
 void shards_swap(struct shards *shards, uint32_t a, uint32_t b);
-/* Upkeep of one shard in bounded holds: free what was flushed, remove what is due. About `limit` steps;
+/* Upkeep of one shard in bounded holds: free what was flushed, remove what was due by `now_ms`. About `limit` steps;
  * takes the lock only when there is work. True when more is left. */
 bool shards_upkeep(struct shards *shards, uint32_t index, int64_t now_ms, uint32_t limit);
 

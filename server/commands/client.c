@@ -317,6 +317,40 @@ static void client_kill(struct call *call) {
     reply_integer(call->reply, kill_chosen(call, &choice));
 }
 
+/* ---- Unblocking ------------------------------------------------------------------------------ */
+
+static bool is_waiting(const struct client *client, uint64_t id) {
+    return client->id == id && atomic_load_explicit(&client->is_waiting, memory_order_relaxed);
+}
+
+/* By a letter, be it to our own worker: a client goes on between batches only. */
+static bool unblock(struct worker *worker, uint64_t id, bool with_error) {
+    bool is_found = false;
+    pthread_mutex_lock(&worker->registry);
+    for (const struct client *client = worker->clients; client != NULL && !is_found;
+         client = client->next) {
+        is_found = is_waiting(client, id);
+    }
+    pthread_mutex_unlock(&worker->registry);
+    return is_found && worker_unblock(worker, id, with_error);
+}
+
+static void client_unblock(struct call *call) {
+    bool with_error = call->arg_count == 4 && call_is(call, 3, "ERROR");
+    if (call->arg_count > 4 ||
+        (call->arg_count == 4 && !with_error && !call_is(call, 3, "TIMEOUT"))) {
+        reply_error(call->reply, "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+        return;
+    }
+    int64_t id;
+    if (!call_integer(call, 2, &id)) return;
+    bool is_unblocked = false;
+    for (uint32_t i = 0; i < call->server->worker_count && !is_unblocked; i++) {
+        is_unblocked = unblock(&call->server->workers[i], (uint64_t)id, with_error);
+    }
+    reply_integer(call->reply, is_unblocked);
+}
+
 /* ---- Pausing --------------------------------------------------------------------------------- */
 
 /* A pause that holds already is only ever made longer, and stricter. */
@@ -385,6 +419,8 @@ static void client_help(struct call *call) {
         "      Return clients of specified type.",
         "    * ID <client-id> [<client-id> ...]",
         "      Return the clients with these ids.",
+        "UNBLOCK <clientid> [TIMEOUT|ERROR]",
+        "    Unblock the specified blocked client.",
         "UNPAUSE",
         "    Stop the current client pause, resuming traffic.",
         "PAUSE <timeout> [WRITE|ALL]",
@@ -525,6 +561,15 @@ static const struct command client_rows[] = {
      .complexity = "O(1)",
      .summary = "Names the connection.",
      .syntax = "connection-name"},
+    {.name = "client|unblock",
+     .run = client_unblock,
+     .arity = -3,
+     .flags = OTHERS,
+     .group = GROUP_CONNECTION,
+     .since = "5.0.0",
+     .complexity = "O(n) in the connections",
+     .summary = "Ends the wait of another connection.",
+     .syntax = "client-id [TIMEOUT | ERROR]"},
     {.name = "client|unpause",
      .run = client_unpause,
      .arity = 2,

@@ -1,0 +1,229 @@
+/* Leases against stampedes and stale fills.
+ *
+ * A cached key that goes missing is missed by everybody at once: a thousand clients ask the database for the same
+ * row. And whoever read the row before it changed may put it into the cache after the change deleted it, where it
+ * stays. Facebook's memcached cures both with one thing, a lease (Nishtala et al., "Scaling Memcache at Facebook",
+ * NSDI 2013, section 3.2.1): the first that misses is told to fill the key and given a token; the others are told
+ * that somebody does; and a value is stored only for a token that no write to the key has made void since.
+ *
+ *      none ── leases_grant ──▶ HELD ── its time is over ──▶ RUN OUT ── leases_grant ──▶ HELD, with the same token
+ *
+ *      HELD, RUN OUT ── leases_fill, leases_give_up ──▶ none     by whoever has the token
+ *      HELD, RUN OUT ── leases_break, leases_clear ───▶ none     the key was written or flushed: the token is void
+ *            RUN OUT ── another grant in its chain ───▶ none     its room is needed
+ *
+ * The token says that nothing was written since it was given, not who holds the lease. So it isn't changed when a
+ * lease that ran out is given to the next: a slow holder's value is as good as his successor's, the first to come
+ * is taken, and the other's finds no lease. With a token for each holder, a fill that takes longer than its lease
+ * would be void whenever the key is in demand, by each of its successors' too, and the key would never be filled.
+ *
+ * What ends a lease is any look at its key by a writer (database_find_for_write), be it for a DEL of the key that
+ * is missing: that is how an application says that its source has changed. The deadline of a value ends none: it
+ * says that the value is too old, not that the next one is.
+ *
+ * A lease that ran out is worth little and is kept as long as nothing else wants the room: each grant first
+ * forgets those in its own chain. So what nobody fills (a row that doesn't exist) adds up to no more than one
+ * grant's worth a chain and what is held. The chains are as many from the start as LEASES_MAX needs, 8 KiB, so
+ * that none is ever rehashed under the lock.
+ *
+ * Early refresh wants to know how long a fill takes (server/commands/leases.c). Leases that ask for it are timed,
+ * and the last times of up to FILLS keys are remembered, each in the place that its hash gives: of two keys that
+ * share one the later counts, and the other's time is unknown until its next fill. In the entry it would have cost
+ * every key four bytes.
+ *
+ * Whoever uses no leases has no table: all it costs is a writer's look at a pointer beside the table it has just
+ * read.
+ *
+ * Invariants (leases_validate): a lease is in the chain of its hash, a key has one at most, `count` is right and
+ * no more than LEASES_MAX. */
+#include "leases.h"
+
+#include <string.h>
+
+#include "base/check.h"
+#include "base/memory.h"
+
+enum { CHAIN_BITS = 10, CHAINS = 1 << CHAIN_BITS, FILLS = 4096, FILL_MS_MAX = 60 * 60 * 1000 };
+
+struct fill {
+    uint32_t mark; /* the lower half of the key's hash */
+    uint32_t ms;
+};
+
+struct leases {
+    struct lease *chains[CHAINS];
+    struct fill *fills; /* FILLS of them, by the hash's lowest bits; NULL before the first */
+    uint32_t count;
+};
+
+/* The upper bits: the table's buckets are chosen by the lower ones. */
+static uint32_t chain_of(uint64_t hash) {
+    return (uint32_t)(hash >> (64 - CHAIN_BITS));
+}
+
+static bool is_of(const struct lease *lease, const struct key *key) {
+    return lease->hash == key->hash &&
+           bytes_equal(bytes_of(lease->key, lease->key_size), key->name);
+}
+
+/* Where the key's lease is linked: the pointer to it, or the end of its chain. */
+static struct lease **link_of(struct leases *leases, const struct key *key) {
+    struct lease **link = &leases->chains[chain_of(key->hash)];
+    while (*link != NULL && !is_of(*link, key)) {
+        link = &(*link)->next;
+    }
+    return link;
+}
+
+/* End the lease at this link, which then is the next one's. */
+static void end(struct leases *leases, struct lease **link) {
+    struct lease *lease = *link;
+    *link = lease->next;
+    leases->count--;
+    waiters_wake(&lease->waiters);
+    memory_free(lease);
+}
+
+/* ---- Lifetime -------------------------------------------------------------------------------- */
+
+struct leases *leases_create(void) {
+    return memory_allocate_zeroed(sizeof(struct leases));
+}
+
+void leases_clear(struct leases *leases) {
+    for (uint32_t i = 0; i < CHAINS; i++) {
+        while (leases->chains[i] != NULL) {
+            end(leases, &leases->chains[i]);
+        }
+    }
+}
+
+void leases_destroy(struct leases *leases) {
+    if (leases == NULL) return;
+    leases_clear(leases);
+    memory_free(leases->fills);
+    memory_free(leases);
+}
+
+/* ---- Giving and taking ----------------------------------------------------------------------- */
+
+struct lease *leases_find(const struct leases *leases, const struct key *key) {
+    if (leases == NULL) return NULL;
+    struct lease *lease = leases->chains[chain_of(key->hash)];
+    while (lease != NULL && !is_of(lease, key)) {
+        lease = lease->next;
+    }
+    return lease;
+}
+
+static void forget_run_out(struct leases *leases, uint32_t chain, int64_t now_ms) {
+    struct lease **link = &leases->chains[chain];
+    while (*link != NULL) {
+        if (lease_is_held(*link, now_ms)) {
+            link = &(*link)->next;
+        } else {
+            end(leases, link);
+        }
+    }
+}
+
+static enum status add(struct leases *leases, const struct key *key,
+                       const struct lease_terms *terms) {
+    if (leases->count == LEASES_MAX) return STATUS_FULL;
+    struct lease *lease = memory_allocate(sizeof(*lease) + key->name.size);
+    if (lease == NULL) return STATUS_NO_MEMORY;
+    struct lease **first = &leases->chains[chain_of(key->hash)];
+    *lease = (struct lease){
+        .next = *first,
+        .hash = key->hash,
+        .token = terms->token,
+        .is_timed = terms->is_timed,
+        .given_ms = terms->now_ms,
+        .until_ms = terms->now_ms + terms->lease_ms,
+        .key_size = key->name.size,
+    };
+    memcpy(lease->key, key->name.data, key->name.size);
+    *first = lease;
+    leases->count++;
+    return STATUS_OK;
+}
+
+enum status leases_grant(struct leases *leases, const struct key *key,
+                         const struct lease_terms *terms, uint64_t *token) {
+    struct lease *lease = leases_find(leases, key);
+    if (lease != NULL) {
+        check(!lease_is_held(lease, terms->now_ms));
+        lease->is_timed = terms->is_timed;
+        lease->given_ms = terms->now_ms;
+        lease->until_ms = terms->now_ms + terms->lease_ms;
+        *token = lease->token;
+        return STATUS_OK;
+    }
+    forget_run_out(leases, chain_of(key->hash), terms->now_ms);
+    *token = terms->token;
+    return add(leases, key, terms);
+}
+
+/* It is an estimate: without memory there is none. */
+static void remember_fill(struct leases *leases, const struct lease *lease, int64_t now_ms) {
+    if (leases->fills == NULL) {
+        leases->fills = memory_allocate_zeroed(FILLS * sizeof(*leases->fills));
+    }
+    if (leases->fills == NULL) return;
+    int64_t took_ms = now_ms - lease->given_ms;
+    if (took_ms < 1) took_ms = 1;
+    if (took_ms > FILL_MS_MAX) took_ms = FILL_MS_MAX;
+    leases->fills[lease->hash % FILLS] = (struct fill){(uint32_t)lease->hash, (uint32_t)took_ms};
+}
+
+uint32_t leases_fill_ms(const struct leases *leases, const struct key *key) {
+    if (leases == NULL || leases->fills == NULL) return 0;
+    const struct fill *fill = &leases->fills[key->hash % FILLS];
+    return fill->mark == (uint32_t)key->hash ? fill->ms : 0;
+}
+
+/* The link of the key's lease if this is its token; else NULL. */
+static struct lease **link_of_token(struct leases *leases, const struct key *key, uint64_t token) {
+    if (leases == NULL) return NULL;
+    struct lease **link = link_of(leases, key);
+    return *link != NULL && (*link)->token == token ? link : NULL;
+}
+
+bool leases_fill(struct leases *leases, const struct key *key, uint64_t token, int64_t now_ms) {
+    struct lease **link = link_of_token(leases, key, token);
+    if (link == NULL) return false;
+    if ((*link)->is_timed) remember_fill(leases, *link, now_ms);
+    end(leases, link);
+    return true;
+}
+
+bool leases_give_up(struct leases *leases, const struct key *key, uint64_t token) {
+    struct lease **link = link_of_token(leases, key, token);
+    if (link != NULL) end(leases, link);
+    return link != NULL;
+}
+
+void leases_break(struct leases *leases, const struct key *key) {
+    struct lease **link = link_of(leases, key);
+    if (*link != NULL) end(leases, link);
+}
+
+/* ---- Validation ------------------------------------------------------------------------------ */
+
+uint32_t leases_count(const struct leases *leases) {
+    return leases != NULL ? leases->count : 0;
+}
+
+void leases_validate(const struct leases *leases) {
+    if (leases == NULL) return;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < CHAINS; i++) {
+        for (const struct lease *lease = leases->chains[i]; lease != NULL; lease = lease->next) {
+            struct key key = {bytes_of(lease->key, lease->key_size), lease->hash};
+            check(chain_of(lease->hash) == i);
+            check(leases_find(leases, &key) == lease);
+            count++;
+        }
+    }
+    check(count == leases->count && count <= LEASES_MAX);
+}

@@ -1,0 +1,394 @@
+/* GETLEASE, SETLEASE and DELLEASE, as applications use them. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/support/client.h"
+#include "tests/support/crowd.h"
+#include "tests/support/lease.h"
+
+enum { LINE_MAX = 256 };
+
+static void the_first_that_misses_is_told_to_fill_and_the_others_are_not(void **state) {
+    struct wire *first = wire_connect(*state), *other = wire_connect(*state);
+    long long token = lease_ask_token(first, "GETLEASE key 60000");
+    wire_expect(other, "GETLEASE key 60000", "[$-1, $-1, \"miss\"]");
+    wire_expect(first, "GETLEASE key 60000", "[$-1, $-1, \"miss\"]");
+    lease_ask_token(other, "GETLEASE another 60000");
+    wire_expect(other, "GET key", "$-1");
+    lease_expect(first, "SETLEASE key $ value", token, ":1");
+    wire_expect(other, "GETLEASE key 60000", "[\"value\", $-1, \"hit\"]");
+    wire_expect(other, "GET key", "\"value\"");
+    lease_expect(first, "SETLEASE key $ again", token, ":0");
+    wire_expect(other, "GET key", "\"value\"");
+    wire_close(first);
+    wire_close(other);
+}
+
+static void a_value_is_stored_only_for_the_token(void **state) {
+    struct wire *wire = wire_connect(*state);
+    long long token = lease_ask_token(wire, "GETLEASE key 60000");
+    lease_expect(wire, "SETLEASE key $ value", token + 1, ":0");
+    lease_expect(wire, "SETLEASE other $ value", token, ":0");
+    wire_expect(wire, "SETLEASE key 0 value", ":0");
+    wire_expect(wire, "EXISTS key other", ":0");
+    wire_expect(wire, "SELECT 1", "+OK");
+    lease_expect(wire, "SETLEASE key $ value", token, ":0");
+    wire_expect(wire, "SELECT 0", "+OK");
+    lease_expect(wire, "SETLEASE key $ value PX 60000", token, ":1");
+    char *left = wire_ask(wire, "PTTL key");
+    assert_in_range(atoi(left + 1), 1, 60000);
+    free(left);
+    wire_close(wire);
+}
+
+static void whatever_writes_the_key_makes_the_token_void(void **state) {
+    static const char *const writers[] = {
+        "DEL key",        "UNLINK key", "SET key other", "INCR key",         "APPEND key other",
+        "MSET a 1 key 2", "GETDEL key", "SETEX key 9 v", "RENAME other key", "COPY other key",
+        "FLUSHDB",        "FLUSHALL",   "SWAPDB 0 1",    "SETRANGE key 1 v"};
+    struct wire *wire = wire_connect(*state), *writer = wire_connect(*state);
+    for (size_t i = 0; i < sizeof writers / sizeof *writers; i++) {
+        wire_expect(wire, "FLUSHALL", "+OK");
+        wire_expect(wire, "SET other value", "+OK");
+        long long token = lease_ask_token(wire, "GETLEASE key 60000");
+        free(wire_ask(writer, writers[i]));
+        lease_expect(wire, "SETLEASE key $ old", token, ":0");
+    }
+    wire_close(wire);
+    wire_close(writer);
+}
+
+static void reading_leaves_the_token_good(void **state) {
+    struct wire *wire = wire_connect(*state);
+    long long token = lease_ask_token(wire, "GETLEASE key 60000");
+    wire_expect(wire, "GET key", "$-1");
+    wire_expect(wire, "EXISTS key", ":0");
+    wire_expect(wire, "SET other value", "+OK");
+    wire_expect(wire, "FLUSHDB", "+OK");
+    token = lease_ask_token(wire, "GETLEASE key 60000");
+    wire_expect(wire, "SELECT 1", "+OK");
+    wire_expect(wire, "FLUSHDB", "+OK");
+    wire_expect(wire, "SET key value", "+OK");
+    wire_expect(wire, "SELECT 0", "+OK");
+    lease_expect(wire, "SETLEASE key $ value", token, ":1");
+    wire_close(wire);
+}
+
+/* The same token: no write came between, so the slow holder's value is as good as his successor's. */
+static void a_lease_that_ran_out_goes_to_the_next_and_the_first_value_counts(void **state) {
+    struct wire *slow = wire_connect(*state), *next = wire_connect(*state);
+    long long token = lease_ask_token(slow, "GETLEASE key 20");
+    long long taken_over = 0;
+    while (taken_over == 0) {
+        char *reply = wire_ask(next, "GETLEASE key 60000");
+        taken_over = lease_token(reply);
+        free(reply);
+    }
+    wire_expect(slow, "GETLEASE key 60000", "[$-1, $-1, \"miss\"]");
+    lease_expect(slow, "SETLEASE key $ slow", token, ":1");
+    lease_expect(next, "SETLEASE key $ next", taken_over, ":0");
+    wire_expect(next, "GET key", "\"slow\"");
+    wire_close(slow);
+    wire_close(next);
+}
+
+static void a_lease_given_up_goes_to_the_next_at_once(void **state) {
+    struct wire *wire = wire_connect(*state);
+    long long token = lease_ask_token(wire, "GETLEASE key 60000");
+    lease_expect(wire, "DELLEASE key $", token + 1, ":0");
+    wire_expect(wire, "GETLEASE key 60000", "[$-1, $-1, \"miss\"]");
+    lease_expect(wire, "DELLEASE key $", token, ":1");
+    long long next = lease_ask_token(wire, "GETLEASE key 60000");
+    assert_true(next != token);
+    lease_expect(wire, "SETLEASE key $ old", token, ":0");
+    lease_expect(wire, "SETLEASE key $ new", next, ":1");
+    wire_close(wire);
+}
+
+static void replies_are_the_same_array_in_resp3(void **state) {
+    struct wire *wire = wire_connect(*state);
+    free(wire_ask(wire, "HELLO 3"));
+    char *reply = wire_ask(wire, "GETLEASE key 60000");
+    char expected[LINE_MAX];
+    snprintf(expected, sizeof expected, "[_, :%lld, \"miss\"]", lease_token(reply));
+    assert_string_equal(reply, expected);
+    wire_expect(wire, "GETLEASE key 60000", "[_, _, \"miss\"]");
+    lease_expect(wire, "SETLEASE key $ value", lease_token(reply), ":1");
+    wire_expect(wire, "GETLEASE key 60000", "[\"value\", _, \"hit\"]");
+    free(reply);
+    wire_close(wire);
+}
+
+static void what_makes_no_sense_is_refused(void **state) {
+    static const char *const refused[][2] = {
+        {"GETLEASE key", "-ERR wrong number of arguments for 'getlease' command"},
+        {"GETLEASE key 0", "-ERR lease-ms must be a number of milliseconds from 1 to 3600000"},
+        {"GETLEASE key 3600001",
+         "-ERR lease-ms must be a number of milliseconds from 1 to 3600000"},
+        {"GETLEASE key 10 EARLY 0", "-ERR beta must be a number above 0, and 1000 at most"},
+        {"GETLEASE key 10 EARLY 1e4", "-ERR beta must be a number above 0, and 1000 at most"},
+        {"GETLEASE key 10 EARLY soon", "-ERR beta must be a number above 0, and 1000 at most"},
+        {"GETLEASE key 10 EARLY 1 EARLY 1", "-ERR syntax error"},
+        {"GETLEASE key 10 WAIT", "-ERR syntax error"},
+        {"GETLEASE key 10 WAIT 10 WAIT 10", "-ERR syntax error"},
+        {"GETLEASE key 10 PATIENTLY 10", "-ERR syntax error"},
+        {"GETLEASE key 10 WAIT 0",
+         "-ERR wait-ms must be a number of milliseconds from 1 to 3600000"},
+        {"GETLEASE key soon", "-ERR lease-ms must be a number of milliseconds from 1 to 3600000"},
+        {"SETLEASE key token value", "-ERR value is not an integer or out of range"},
+        {"SETLEASE key 1 value EX", "-ERR syntax error"},
+        {"SETLEASE key 1 value EX 0", "-ERR invalid expire time in 'setlease' command"},
+        {"SETLEASE key 1 value NX", "-ERR syntax error"},
+        {"DELLEASE key -1", "-ERR value is not an integer or out of range"},
+    };
+    struct wire *wire = wire_connect(*state);
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        wire_expect(wire, refused[i][0], refused[i][1]);
+    }
+    wire_close(wire);
+}
+
+static void hits_and_misses_are_counted_once(void **state) {
+    struct wire *wire = wire_connect(*state);
+    long long token = lease_ask_token(wire, "GETLEASE key 60000");
+    wire_expect(wire, "GETLEASE key 60000", "[$-1, $-1, \"miss\"]");
+    lease_expect(wire, "SETLEASE key $ value", token, ":1");
+    wire_expect(wire, "GETLEASE key 60000", "[\"value\", $-1, \"hit\"]");
+    char *info = wire_ask(wire, "INFO stats");
+    assert_non_null(strstr(info, "keyspace_hits:1\\r\\n"));
+    assert_non_null(strstr(info, "keyspace_misses:2\\r\\n"));
+    free(info);
+    wire_close(wire);
+}
+
+/* ---- Stale values ---------------------------------------------------------------------------- */
+
+static const char *const keeping_stale[] = {"--lease-stale-ms", "60000", NULL};
+
+static void expire(struct wire *wire, const char *key) {
+    char line[LINE_MAX];
+    snprintf(line, sizeof line, "SET %s old PX 1", key);
+    wire_expect(wire, line, "+OK");
+    snprintf(line, sizeof line, "GET %s", key);
+    wire_await(wire, line, "$-1");
+}
+
+static void expect_stale_with_token(struct wire *wire, const char *line, long long *token) {
+    char *reply = wire_ask(wire, line), expected[LINE_MAX];
+    *token = lease_token(reply);
+    snprintf(expected, sizeof expected, "[\"old\", :%lld, \"stale\"]", *token);
+    assert_string_equal(reply, expected);
+    free(reply);
+}
+
+static void an_expired_value_is_shown_to_those_who_take_it(void **state) {
+    struct wire *wire = wire_connect(*state);
+    long long token;
+    expire(wire, "key");
+    expect_stale_with_token(wire, "GETLEASE key 60000 STALE 60000", &token);
+    wire_expect(wire, "GETLEASE key 60000 STALE 60000", "[\"old\", $-1, \"stale\"]");
+    wire_expect(wire, "GETLEASE key 60000 STALE 60000 WAIT 60000", "[\"old\", $-1, \"stale\"]");
+    wire_expect(wire, "GETLEASE key 60000", "[$-1, $-1, \"miss\"]");
+    wire_await(wire, "GETLEASE key 60000 STALE 1 WAIT 1", "[$-1, $-1, \"miss\"]");
+    wire_expect(wire, "EXISTS key", ":0");
+    wire_expect(wire, "TTL key", ":-2");
+    lease_expect(wire, "SETLEASE key $ new", token, ":1");
+    wire_expect(wire, "GETLEASE key 60000 STALE 60000", "[\"new\", $-1, \"hit\"]");
+    wire_close(wire);
+}
+
+static void what_is_deleted_is_not_stale(void **state) {
+    static const char *const deletions[] = {"DEL key", "FLUSHALL", "EXPIRE key 0", "GETDEL key"};
+    struct wire *wire = wire_connect(*state);
+    for (size_t i = 0; i < sizeof deletions / sizeof *deletions; i++) {
+        wire_expect(wire, "SET key value", "+OK");
+        free(wire_ask(wire, deletions[i]));
+        lease_expect(wire, "DELLEASE key $",
+                     lease_ask_token(wire, "GETLEASE key 60000 STALE 60000"), ":1");
+        expire(wire, "key");
+        free(wire_ask(wire, deletions[i])); /* of a key that has expired, too */
+        lease_expect(wire, "DELLEASE key $",
+                     lease_ask_token(wire, "GETLEASE key 60000 STALE 60000"), ":1");
+    }
+    wire_close(wire);
+}
+
+static void expired_values_are_kept_as_long_as_the_option_says(void **state) {
+    enum { KEPT_MS = 700 };
+    struct wire *wire = wire_connect(*state);
+    wire_expect(wire, "CONFIG SET lease-stale-ms 700", "+OK");
+    int64_t before_ms = lease_now_ms();
+    expire(wire, "key");
+    wire_expect(wire, "GETLEASE key 10 STALE 701",
+                "-ERR expired values are kept for 700 ms only: see lease-stale-ms");
+    wire_await(wire, "DBSIZE", ":0");
+    assert_true(lease_now_ms() - before_ms >= KEPT_MS);
+
+    wire_expect(wire, "CONFIG SET lease-stale-ms 3600000", "+OK");
+    expire(wire, "key");
+    wire_expect(wire, "CONFIG SET lease-stale-ms 0", "+OK"); /* what was held back goes */
+    wire_await(wire, "DBSIZE", ":0");
+    wire_expect(wire, "GETLEASE key 10 STALE 1",
+                "-ERR expired values are kept for 0 ms only: see lease-stale-ms");
+    wire_close(wire);
+}
+
+/* ---- Early refresh --------------------------------------------------------------------------- */
+
+/* A key whose last fill is known to have taken a millisecond at least, and `left` milliseconds to live. */
+static void fill_timed(struct wire *wire, const char *left) {
+    wire_expect(wire, "FLUSHALL", "+OK");
+    long long token = lease_ask_token(wire, "GETLEASE key 60000 EARLY 1");
+    char line[LINE_MAX];
+    snprintf(line, sizeof line, "SETLEASE key $ value PX %s", left);
+    lease_expect(wire, line, token, ":1");
+}
+
+/* With an hour to go and a fill of some milliseconds, nobody is ever drawn. */
+static void one_reader_is_told_to_refresh_a_value_that_ends_soon(void **state) {
+    enum { READS = 200 };
+    struct wire *wire = wire_connect(*state), *other = wire_connect(*state);
+    fill_timed(wire, "3600000");
+    for (int i = 0; i < READS; i++) {
+        wire_expect(wire, "GETLEASE key 60000 EARLY 1", "[\"value\", $-1, \"hit\"]");
+    }
+    /* A thousandth of a second's fill, a thousand times as early: one draw in twenty is. */
+    fill_timed(wire, "3000");
+    wire_expect(wire, "GETLEASE key 60000", "[\"value\", $-1, \"hit\"]");
+    long long token = 0;
+    while (token == 0) {
+        char *reply = wire_ask(wire, "GETLEASE key 60000 EARLY 1000");
+        token = lease_token(reply);
+        assert_int_equal(strncmp(reply, "[\"value\", ", 10), 0);
+        free(reply);
+    }
+    for (int i = 0; i < READS; i++) {
+        wire_expect(other, "GETLEASE key 60000 EARLY 1000", "[\"value\", $-1, \"hit\"]");
+    }
+    lease_expect(wire, "SETLEASE key $ new PX 3600000", token, ":1");
+    wire_expect(other, "GETLEASE key 60000 EARLY 1", "[\"new\", $-1, \"hit\"]");
+    wire_close(wire);
+    wire_close(other);
+}
+
+static void a_value_that_expires_while_it_is_refreshed_can_still_be_filled(void **state) {
+    struct wire *wire = wire_connect(*state), *other = wire_connect(*state);
+    long long token = 0;
+    while (token == 0) {
+        fill_timed(wire, "300");
+        for (int i = 0; i < 1000 && token == 0; i++) {
+            char *reply = wire_ask(wire, "GETLEASE key 60000 EARLY 1000");
+            if (strncmp(reply, "[\"value\"", 8) == 0) token = lease_token(reply);
+            free(reply);
+        }
+    }
+    wire_await(other, "GET key", "$-1");
+    wire_expect(other, "GETLEASE key 60000", "[$-1, $-1, \"miss\"]");
+    lease_expect(wire, "SETLEASE key $ new", token, ":1");
+    wire_close(wire);
+    wire_close(other);
+}
+
+/* There is no early without an end, and none without a time that a fill took. */
+static void nobody_is_told_to_refresh_what_does_not_end_or_was_not_timed(void **state) {
+    struct wire *wire = wire_connect(*state);
+    long long token = lease_ask_token(wire, "GETLEASE key 60000 EARLY 1000");
+    lease_expect(wire, "SETLEASE key $ value", token, ":1");
+    long long untimed = lease_ask_token(wire, "GETLEASE untimed 60000");
+    lease_expect(wire, "SETLEASE untimed $ value PX 20000", untimed, ":1");
+    for (int i = 0; i < 200; i++) {
+        wire_expect(wire, "GETLEASE key 60000 EARLY 1000", "[\"value\", $-1, \"hit\"]");
+        wire_expect(wire, "GETLEASE untimed 60000 EARLY 1000", "[\"value\", $-1, \"hit\"]");
+    }
+    wire_close(wire);
+}
+
+/* ---- Stale fills ----------------------------------------------------------------------------- */
+
+enum { SOURCE_KEYS = 4, CHANGERS = 2, READERS = 6, ROUNDS = 1500 };
+
+/* A slow source of truth, and a cache of it. */
+struct source {
+    const struct test_server *server;
+    _Atomic long long versions[SOURCE_KEYS];
+};
+
+static bool change(struct source *source, redisContext *context, int key) {
+    long long deleted;
+    atomic_fetch_add(&source->versions[key], 1);
+    return hiredis_ask_integer(context, &deleted, "DEL cached:%d", key);
+}
+
+static bool read_through(struct source *source, redisContext *context, int key) {
+    redisReply *reply = redisCommand(context, "GETLEASE cached:%d 1000 WAIT 1000", key);
+    if (reply == NULL || reply->type != REDIS_REPLY_ARRAY) return false;
+    bool is_told = reply->element[1]->type == REDIS_REPLY_INTEGER;
+    long long token = is_told ? reply->element[1]->integer : 0, stored;
+    freeReplyObject(reply);
+    if (!is_told) return true;
+    long long version = atomic_load(&source->versions[key]);
+    sched_yield();
+    return hiredis_ask_integer(context, &stored, "SETLEASE cached:%d %lld %lld", key, token,
+                               version);
+}
+
+static bool change_or_read(void *context, size_t index) {
+    struct source *source = context;
+    redisContext *connection = hiredis_open(source->server);
+    bool is_well = connection != NULL;
+    for (int i = 0; is_well && i < ROUNDS; i++) {
+        int key = (int)((i + index) % SOURCE_KEYS);
+        is_well = index < CHANGERS ? change(source, connection, key)
+                                   : read_through(source, connection, key);
+    }
+    redisFree(connection);
+    return is_well;
+}
+
+/* Whoever changes the source deletes the key afterwards: then the cache never keeps what was read before. */
+static void no_old_value_is_ever_left_behind(void **state) {
+    struct source source = {.server = *state};
+    assert_true(crowd_run(CHANGERS + READERS, change_or_read, &source));
+    struct wire *wire = wire_connect(*state);
+    for (int i = 0; i < SOURCE_KEYS; i++) {
+        char line[LINE_MAX], expected[LINE_MAX];
+        snprintf(line, sizeof line, "GET cached:%d", i);
+        snprintf(expected, sizeof expected, "\"%lld\"", atomic_load(&source.versions[i]));
+        char *reply = wire_ask(wire, line);
+        if (strcmp(reply, "$-1") != 0) assert_string_equal(reply, expected);
+        free(reply);
+    }
+    wire_close(wire);
+}
+
+int main(void) {
+    test_server_require();
+    const struct CMUnitTest tests[] = {
+        TEST_WITH_SERVER(the_first_that_misses_is_told_to_fill_and_the_others_are_not, NULL),
+        TEST_WITH_SERVER(a_value_is_stored_only_for_the_token, NULL),
+        TEST_WITH_SERVER(whatever_writes_the_key_makes_the_token_void, NULL),
+        TEST_WITH_SERVER(reading_leaves_the_token_good, NULL),
+        TEST_WITH_SERVER(a_lease_that_ran_out_goes_to_the_next_and_the_first_value_counts, NULL),
+        TEST_WITH_SERVER(a_lease_given_up_goes_to_the_next_at_once, NULL),
+        TEST_WITH_SERVER(replies_are_the_same_array_in_resp3, NULL),
+        TEST_WITH_SERVER(what_makes_no_sense_is_refused, NULL),
+        TEST_WITH_SERVER(hits_and_misses_are_counted_once, NULL),
+        TEST_WITH_SERVER(an_expired_value_is_shown_to_those_who_take_it, keeping_stale),
+        TEST_WITH_SERVER(what_is_deleted_is_not_stale, keeping_stale),
+        TEST_WITH_SERVER(expired_values_are_kept_as_long_as_the_option_says, keeping_stale),
+        TEST_WITH_SERVER(one_reader_is_told_to_refresh_a_value_that_ends_soon, NULL),
+        TEST_WITH_SERVER(a_value_that_expires_while_it_is_refreshed_can_still_be_filled, NULL),
+        TEST_WITH_SERVER(nobody_is_told_to_refresh_what_does_not_end_or_was_not_timed, NULL),
+        TEST_WITH_SERVER(no_old_value_is_ever_left_behind, NULL),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
