@@ -25,12 +25,22 @@ static inline struct located locate(const struct call *call, uint32_t index) {
     return (struct located){shards_of(shards, name), shards_key(shards, name)};
 }
 
-static inline void note_read(struct call *call, const struct shard *shard, struct entry *entry) {
-    struct counters *counters = &call->worker->counters[shard->index];
+/* Not inline: a hit shouldn't carry it. */
+static __attribute__((noinline)) void
+count_reason(const struct call *call, const struct database *database, const struct key *key) {
+    enum miss_reason reason = database_miss_reason(database, key);
+    counters_add(&call->worker->misses[call->database].by_reason[reason], 1);
+}
+
+static inline void note_read(struct call *call, const struct located *at, struct entry *entry) {
+    struct counters *counters = &call->worker->counters[at->shard->index];
     counters_add(&counters->reads, 1);
     counters_add(entry != NULL ? &counters->hits : &counters->misses, 1);
-    if (entry != NULL && !(call->command->flags & COMMAND_TOUCHES_NOTHING) &&
-        !call->client->no_touch) {
+    if (__builtin_expect(entry == NULL, 0)) {
+        count_reason(call, at->shard->databases[call->database], &at->key);
+        return;
+    }
+    if (!(call->command->flags & COMMAND_TOUCHES_NOTHING) && !call->client->no_touch) {
         const struct eviction_rules *rules = &call->server->shards.eviction;
         eviction_touch(rules, entry, call->now_ms, &call->worker->random);
     }
@@ -39,12 +49,13 @@ static inline void note_read(struct call *call, const struct shard *shard, struc
 struct entry *call_read(struct call *call, uint32_t index) {
     struct located at = locate(call, index);
     struct entry *entry = database_find(at.shard->databases[call->database], &at.key, call->now_ms);
-    note_read(call, at.shard, entry);
+    note_read(call, &at, entry);
     return entry;
 }
 
-void call_note_read(struct call *call, const struct shard *shard, struct entry *entry) {
-    note_read(call, shard, entry);
+void call_note_read(struct call *call, struct entry *entry) {
+    struct located at = {call->first_shard, call->first_key};
+    note_read(call, &at, entry);
 }
 
 struct place call_write_in(struct call *call, uint32_t index, uint32_t database) {

@@ -34,8 +34,8 @@ struct call {
 
 /* The entry of the key in argument `index` for reading; NULL when absent. Counts a read and a hit or a miss. */
 struct entry *call_read(struct call *call, uint32_t index);
-/* What it counts, for a body that looks more than once: `entry` is what was found in `shard`, or NULL. */
-void call_note_read(struct call *call, const struct shard *shard, struct entry *entry);
+/* What it counts, for a body that looks more than once: `entry` is what was found under the first key, or NULL. */
+void call_note_read(struct call *call, struct entry *entry);
 /* The place of the key in argument `index`, for writing; `place.entry` is NULL when absent. Counts a write. */
 struct place call_write(struct call *call, uint32_t index);
 /* Either, in another database (COPY, MOVE): the key's shard is the same. */

@@ -145,6 +145,11 @@ static void gather_shards(struct metrics *metrics, const struct server *server) 
     metrics->misses = (int64_t)sum.misses;
     metrics->reads = (int64_t)sum.reads;
     metrics->writes = (int64_t)sum.writes;
+    struct misses_sum why = misses_sum_all(&server->shards.misses);
+    metrics->misses_unknown = (int64_t)why.by_reason[MISS_UNKNOWN];
+    metrics->misses_expired = (int64_t)why.by_reason[MISS_EXPIRED];
+    metrics->misses_evicted = (int64_t)why.by_reason[MISS_EVICTED];
+    metrics->misses_deleted = (int64_t)why.by_reason[MISS_DELETED];
 }
 
 static void gather_jobs(struct metrics *metrics, const struct server *server) {
@@ -272,6 +277,7 @@ static void reset_worker(struct worker *worker, uint32_t command_count) {
 void metrics_reset(struct server *server, int64_t now_ms) {
     saver_keep_changes(&server->saver);
     counters_reset(&server->shards.counters);
+    misses_reset(&server->shards.misses);
     for (uint32_t i = 0; i < server->worker_count; i++) {
         reset_worker(&server->workers[i], command_table_count_all(server->commands));
     }

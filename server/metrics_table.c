@@ -289,6 +289,26 @@ static void write_lock_mode(const struct metrics *metrics, struct text *out) {
     text_add(out, bytes_of_text(is_global ? "global" : "sharded"));
 }
 
+/* A line for each database that was asked for what it doesn't have. */
+static void write_misses(const struct metrics *metrics, struct text *out) {
+    const struct shards *shards = &metrics->server->shards;
+    for (uint32_t i = 0; i < shards->database_count; i++) {
+        struct misses_sum sum = misses_sum_database(&shards->misses, i);
+        uint64_t total = 0;
+        for (int reason = 0; reason < MISS_REASONS; reason++) {
+            total += sum.by_reason[reason];
+        }
+        if (total == 0) continue;
+        text_format(out, "misses_db%u:", i);
+        for (int reason = 0; reason < MISS_REASONS; reason++) {
+            text_format(out, "%s%s=%llu", reason == 0 ? "" : ",",
+                        misses_reason_name((enum miss_reason)reason),
+                        (unsigned long long)sum.by_reason[reason]);
+        }
+        text_add(out, BYTES("\r\n"));
+    }
+}
+
 static void write_workers(const struct metrics *metrics, struct text *out) {
     const struct server *server = metrics->server;
     for (uint32_t i = 0; i < server->worker_count; i++) {
@@ -446,6 +466,11 @@ const struct metric metrics_rows[] = {
     {METRICS_SHERD, "statistics_seconds", NUMBER(statistics_s)},
     {METRICS_SHERD, "hits", NUMBER(hits)},
     {METRICS_SHERD, "misses", NUMBER(misses)},
+    {METRICS_SHERD, "misses_unknown", NUMBER(misses_unknown)},
+    {METRICS_SHERD, "misses_expired", NUMBER(misses_expired)},
+    {METRICS_SHERD, "misses_evicted", NUMBER(misses_evicted)},
+    {METRICS_SHERD, "misses_deleted", NUMBER(misses_deleted)},
+    {METRICS_SHERD, .lines = write_misses},
     {METRICS_SHERD, "reads", NUMBER(reads)},
     {METRICS_SHERD, "writes", NUMBER(writes)},
     {METRICS_SHERD, "compaction_moved_keys", NUMBER(moved)},

@@ -477,6 +477,7 @@ enum status worker_init(struct worker *worker, struct server *server, uint32_t i
     random_system(&seed, sizeof(seed));
     random_init(&worker->random, seed);
     worker->counters = counters_of_worker(&server->shards.counters, index);
+    worker->misses = misses_of_worker(&server->shards.misses, index);
     worker->commands = memory_allocate_zeroed(command_table_count_all(server->commands) *
                                               sizeof(*worker->commands));
     return worker->commands == NULL ? STATUS_NO_MEMORY : STATUS_OK;

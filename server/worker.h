@@ -67,6 +67,7 @@ struct worker {
     struct mailbox mailbox;
     struct buffer_pool buffers;
     struct counters *counters; /* its row of each shard */
+    struct misses *misses;     /* its row of each database */
 
     /* The turn; this thread only. */
     int64_t now_ms; /* read once a turn, when its first event comes */

@@ -50,6 +50,7 @@ void database_init(struct database *database, struct slabs *slabs, uint64_t seed
 }
 
 void database_release(struct database *database) {
+    database->eviction = NULL; /* nobody will ask what became of these */
     bool is_empty = database_clear_some(database, UINT32_MAX, NULL);
     check(is_empty); /* 2^32 references can't name more entries */
     table_release(&database->table);
@@ -66,6 +67,14 @@ struct entry *database_find(const struct database *database, const struct key *k
     return entry;
 }
 
+/* Not inline: it would cost every write a few instructions. */
+static __attribute__((noinline)) void remove_expired(struct database *database,
+                                                     const struct key *key, struct entry *entry,
+                                                     const struct reclaimer *reclaimer) {
+    database_remember(database, key->hash, MISS_EXPIRED);
+    database_remove(database, key, entry, reclaimer);
+}
+
 struct entry *database_find_for_write(struct database *database, const struct key *key,
                                       int64_t now_ms, const struct reclaimer *reclaimer,
                                       bool *expired) {
@@ -74,9 +83,26 @@ struct entry *database_find_for_write(struct database *database, const struct ke
     struct entry *entry = table_find(&database->table, key->name, key->hash);
     bool is_expired = entry != NULL && entry_is_expired(entry, now_ms);
     if (expired != NULL) *expired = is_expired;
-    if (!is_expired) return entry;
-    database_remove(database, key, entry, reclaimer);
+    if (__builtin_expect(!is_expired, 1)) return entry;
+    remove_expired(database, key, entry, reclaimer);
     return NULL;
+}
+
+/* An entry that is there, but wasn't found, is past its deadline. */
+enum miss_reason database_miss_reason(const struct database *database, const struct key *key) {
+    bool has_deadlines = atomic_load_explicit(&database->expiry.count, memory_order_relaxed) > 0;
+    if (has_deadlines && table_find(&database->table, key->name, key->hash) != NULL)
+        return MISS_EXPIRED;
+    if (database->eviction == NULL) return MISS_UNKNOWN;
+    return ghost_reason(&database->eviction->ghost, database_ghost_hash(database, key->hash));
+}
+
+void database_remember(struct database *database, uint64_t hash, enum miss_reason reason) {
+    if (database->eviction == NULL) return;
+    ghost_remember(&database->eviction->ghost,
+                   &(struct departure){.hash = database_ghost_hash(database, hash),
+                                       .keys = database_key_count(database),
+                                       .reason = reason});
 }
 
 /* ---- Putting --------------------------------------------------------------------------------- */
@@ -186,7 +212,7 @@ void database_greet(struct database *database, struct entry *entry, uint64_t has
     if (database->eviction == NULL) {
         entry_touch(entry, now_ms);
     } else {
-        eviction_greet(database->eviction, entry, hash, now_ms);
+        eviction_greet(database->eviction, entry, database_ghost_hash(database, hash), now_ms);
     }
 }
 
@@ -201,7 +227,9 @@ uint64_t database_expire_some(struct database *database, int64_t now_ms, uint32_
     uint32_t reference;
     while ((reference = expiry_take_due(&database->expiry, now_ms, &limit)) != 0) {
         struct bytes name = entry_key(entry_at(database, reference));
-        table_remove(&database->table, reference, hash_seeded(name, database->table.seed));
+        uint64_t hash = hash_seeded(name, database->table.seed);
+        database_remember(database, hash, MISS_EXPIRED);
+        table_remove(&database->table, reference, hash);
         free_entry(database, reference, reclaimer);
         removed++;
     }
@@ -209,10 +237,17 @@ uint64_t database_expire_some(struct database *database, int64_t now_ms, uint32_
     return removed;
 }
 
+static void remember_cleared(struct database *database, uint32_t reference) {
+    if (database->eviction == NULL) return;
+    struct bytes name = entry_key(entry_at(database, reference));
+    database_remember(database, hash_seeded(name, database->table.seed), MISS_DELETED);
+}
+
 bool database_clear_some(struct database *database, uint32_t limit,
                          const struct reclaimer *reclaimer) {
     uint32_t reference;
     while (limit > 0 && (reference = table_take_any(&database->table)) != 0) {
+        remember_cleared(database, reference);
         unlink_deadline(database, reference);
         free_entry(database, reference, reclaimer);
         limit--;

@@ -23,6 +23,7 @@ struct database {
     struct leases *leases; /* NULL until the first is given; shard lock (write) */
     struct slabs *slabs;
     struct eviction *eviction; /* its shard's; NULL: a database on its own. Immutable after init */
+    uint32_t number; /* tells its ghosts from those of others in the shard; shard lock (write) */
     struct database
         *next_flushed; /* in its shard's chain of detached databases; shard lock (write) */
 };
@@ -58,9 +59,17 @@ struct entry *database_find_for_write(struct database *database, const struct ke
 must_use enum status database_put(struct database *database, const struct key *key,
                                   struct entry **entry, const struct entry_content *content,
                                   int64_t deadline_ms, const struct reclaimer *reclaimer);
-/* Remove a found entry. */
+/* Remove a found entry. Whoever removes it for a reason also says so: database_remember. */
 void database_remove(struct database *database, const struct key *key, struct entry *entry,
                      const struct reclaimer *reclaimer);
+/* A key is about to be removed, or was: remember why, for those who ask for it later. */
+void database_remember(struct database *database, uint64_t hash, enum miss_reason reason);
+/* The hash of a key among its shard's ghosts. */
+static inline uint64_t database_ghost_hash(const struct database *database, uint64_t hash) {
+    return hash ^ database->number * UINT64_C(0x9e3779b97f4a7c15);
+}
+/* Why database_find doesn't find `key`. Lock: read. */
+enum miss_reason database_miss_reason(const struct database *database, const struct key *key);
 /* Give a found entry a deadline, change it, or take it away (ENTRY_NO_EXPIRY). May move the entry; returns
  * where it is now, or NULL on refused memory (then nothing changed). */
 must_use struct entry *database_set_deadline(struct database *database, const struct key *key,

@@ -57,8 +57,9 @@ enum {
     LFU_BEGIN = 5, /* a new key's logarithmic count, so that it isn't the first to go */
     LFU_MAX = 255,
     LFU_LOG_FACTOR_DEFAULT = 10,
-    USES_MASK = GHOST_USES_MAX,
     USES_BITS = 4,
+    USES_MAX = (1 << USES_BITS) - 1,
+    USES_MASK = USES_MAX,
 };
 
 static uint32_t load(const _Atomic uint32_t *field) {
@@ -122,7 +123,7 @@ static uint32_t use_counted(const struct eviction_rules *rules, uint32_t access,
                             struct random *random) {
     (void)rules, (void)random;
     uint32_t uses = access & USES_MASK;
-    if (uses < GHOST_USES_MAX) uses++;
+    if (uses < USES_MAX) uses++;
     return (stamp_of(now_ms) & ~(uint32_t)USES_MASK) | uses;
 }
 
@@ -136,7 +137,7 @@ static uint64_t score_adaptive(const struct eviction *eviction, const struct ent
     uint32_t access = load(&entry->access);
     uint32_t idle = stamp_of(now_ms) - (access & ~(uint32_t)USES_MASK);
     if (leans_to_recency(eviction)) return idle;
-    return (uint64_t)(GHOST_USES_MAX - (access & USES_MASK)) << 32 | (UINT32_MAX - idle);
+    return (uint64_t)(USES_MAX - (access & USES_MASK)) << 32 | (UINT32_MAX - idle);
 }
 
 /* The sooner, the higher. Only of entries with a deadline. */
@@ -150,7 +151,7 @@ static uint64_t score_soonest(const struct eviction *eviction, const struct entr
 
 static const struct policy {
     const char *name;
-    bool evicts, is_volatile, is_lfu, has_ghosts;
+    bool evicts, is_volatile, is_lfu, counts_uses;
     /* What `access` becomes by a use. */
     uint32_t (*use)(const struct eviction_rules *rules, uint32_t access, int64_t now_ms,
                     struct random *random);
@@ -192,7 +193,7 @@ static const struct policy {
     [EVICTION_ALLKEYS_RANDOM] = {.name = "allkeys-random", .evicts = true, .use = use_recent},
     [EVICTION_ALLKEYS_ADAPTIVE] = {.name = "allkeys-adaptive",
                                    .evicts = true,
-                                   .has_ghosts = true,
+                                   .counts_uses = true,
                                    .use = use_counted,
                                    .score = score_adaptive},
 };
@@ -264,15 +265,15 @@ void eviction_count_use(const struct eviction_rules *rules, struct entry *entry,
     if (used != access) atomic_store_explicit(&entry->access, used, memory_order_relaxed);
 }
 
-void eviction_greet(struct eviction *eviction, struct entry *entry, uint64_t hash, int64_t now_ms) {
+void eviction_greet(struct eviction *eviction, struct entry *entry, uint64_t ghost_hash,
+                    int64_t now_ms) {
     uint32_t access = stamp_of(now_ms);
     const struct policy *policy = policy_of(eviction->rules);
     if (policy->is_lfu) {
         access = (access & ~UINT32_C(0xff)) | LFU_BEGIN;
-    } else if (policy->has_ghosts) {
-        int uses = ghost_recall(&eviction->ghost, hash) + 1; /* this one; 0 for a stranger */
-        access = (access & ~(uint32_t)USES_MASK) |
-                 (uint32_t)(uses < GHOST_USES_MAX ? uses : GHOST_USES_MAX);
+    } else if (policy->counts_uses) {
+        int uses = ghost_recall(&eviction->ghost, ghost_hash) + 1; /* this one; 0 for a stranger */
+        access = (access & ~(uint32_t)USES_MASK) | (uint32_t)uses;
     }
     atomic_store_explicit(&entry->access, access, memory_order_relaxed);
 }
@@ -345,7 +346,7 @@ static void meet(void *context, struct entry *entry) {
     struct eviction *eviction = sweep->eviction;
     if (sweep->policy->is_volatile && !entry_has_expiry(entry)) return;
     sweep->looked++;
-    if (sweep->policy->has_ghosts && eviction->is_halving) halve_uses(entry);
+    if (sweep->policy->counts_uses && eviction->is_halving) halve_uses(entry);
     uint64_t score = score_of(sweep->policy, eviction, entry, sweep->now_ms);
     uint32_t at = eviction->pool_count;
     if (at == EVICTION_POOL) {
@@ -365,18 +366,13 @@ static void meet(void *context, struct entry *entry) {
 
 /* The hand has been everywhere. */
 static void begin_round(struct eviction *eviction, struct database *_Atomic *databases,
-                        uint32_t database_count, const struct policy *policy) {
+                        uint32_t database_count) {
     uint64_t keys = 0;
     for (uint32_t i = 0; i < database_count; i++) {
         keys += database_key_count(database_at(databases, i));
     }
     eviction->is_halving = eviction->turnover >= keys * HALVING_TURNS;
     if (eviction->is_halving) eviction->turnover = 0;
-    if (policy->has_ghosts) {
-        ghost_fit(&eviction->ghost, keys);
-    } else {
-        ghost_release(&eviction->ghost);
-    }
 }
 
 static void sweep(struct eviction *eviction, struct database *_Atomic *databases,
@@ -387,7 +383,7 @@ static void sweep(struct eviction *eviction, struct database *_Atomic *databases
     uint32_t buckets_max = SWEEP_BUCKETS_MAX + database_count; /* an empty database is one */
     for (uint32_t passed = 0; passed < buckets_max && sweep.looked < samples; passed++) {
         if (eviction->hand_database == 0 && eviction->hand_bucket == 0) {
-            begin_round(eviction, databases, database_count, sweep.policy);
+            begin_round(eviction, databases, database_count);
         }
         sweep.database = database_at(databases, eviction->hand_database);
         eviction->hand_bucket =
@@ -485,11 +481,15 @@ void eviction_follow(struct eviction *eviction, uint32_t from, uint32_t to) {
     }
 }
 
-void eviction_dismiss(struct eviction *eviction, const struct eviction_candidate *victim,
-                      const struct entry *entry) {
-    if (policy_of(eviction->rules)->has_ghosts) {
-        ghost_remember(&eviction->ghost, victim->hash, load(&entry->access) & USES_MASK);
-    }
+void eviction_dismiss(struct eviction *eviction, struct database *_Atomic *databases,
+                      const struct eviction_candidate *victim) {
+    const struct database *database = database_at(databases, victim->database);
+    const struct entry *entry = slabs_at(database->slabs, victim->reference);
+    ghost_remember(&eviction->ghost,
+                   &(struct departure){.hash = database_ghost_hash(database, victim->hash),
+                                       .keys = database_key_count(database),
+                                       .reason = MISS_EVICTED,
+                                       .uses = load(&entry->access) & USES_MASK});
     eviction->turnover++;
     atomic_fetch_add_explicit(&eviction->evicted, 1, memory_order_relaxed);
 }

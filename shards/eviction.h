@@ -74,7 +74,7 @@ struct eviction {
     uint32_t hand_bucket;
     uint64_t turnover;  /* evictions since counts were last halved */
     bool is_halving;    /* in this round the hand halves the counts it meets */
-    struct ghost ghost; /* allkeys-adaptive's */
+    struct ghost ghost; /* of all keys that went, for whatever reason */
     struct random random;
     _Atomic uint64_t evicted; /* atomic, relaxed: keys, a statistic */
 };
@@ -110,8 +110,10 @@ static inline void eviction_touch(const struct eviction_rules *rules, struct ent
         eviction_count_use(rules, entry, now_ms, random);
     }
 }
-/* A key that is new in the table begins to be counted, from where its ghost left. Lock: write. */
-void eviction_greet(struct eviction *eviction, struct entry *entry, uint64_t hash, int64_t now_ms);
+/* A key that is new in the table begins to be counted, from where its ghost left. Its hash is that of
+ * database_ghost_hash. Lock: write. */
+void eviction_greet(struct eviction *eviction, struct entry *entry, uint64_t ghost_hash,
+                    int64_t now_ms);
 
 /* Who goes next among the databases of a shard: in `victim`, by reference, hash and database; it is there.
  * False when the policy finds nobody. Looks at a bounded number of entries. Lock: write. */
@@ -119,9 +121,9 @@ bool eviction_choose(struct eviction *eviction, struct database *_Atomic *databa
                      uint32_t database_count, int64_t now_ms, struct eviction_candidate *victim);
 /* An entry moved. Lock: write. */
 void eviction_follow(struct eviction *eviction, uint32_t from, uint32_t to);
-/* It is about to go: remember it. Lock: write. */
-void eviction_dismiss(struct eviction *eviction, const struct eviction_candidate *victim,
-                      const struct entry *entry);
+/* Who was chosen among them is about to go: remember it. Lock: write. */
+void eviction_dismiss(struct eviction *eviction, struct database *_Atomic *databases,
+                      const struct eviction_candidate *victim);
 
 /* OBJECT FREQ: the count under *-lfu, with what it has lost by now. Lock: read. */
 uint32_t eviction_frequency(const struct eviction_rules *rules, const struct entry *entry,

@@ -1,20 +1,44 @@
-/* Sets of eight 16-bit ghosts: [12 bits of the hash, never 0 | 4 bits of uses], the newest first.
+/* Sets of eight 16-bit ghosts: [12 bits of the hash, never 0 | 4 bits of fate], the newest first.
  *
- * A set is a first-in-first-out queue: 16 bytes, moved at once. Which set: hash bits from 8 up (below them lie
- * those that number buckets in small tables, above them the table's tag), masked by the count of sets. So when
- * the count doubles, what is in a set belongs into one of two, and nobody can say which, for the other bits are
- * gone: it is copied into both, and half of the copies wait in vain to be pushed out. When the count is halved,
- * one of each two is dropped. Source of the idea: the ghost queues of ARC (Megiddo, Modha 2003) and S3-FIFO
- * (Yang et al. 2023); that a ghost keeps its count comes from TinyLFU (Einziger, Friedman, Manes 2017), whose
- * sketch remembers more keys, less well. */
+ * The fate is a use count up to 13 of a key that was evicted, or 14 for an expired and 15 for a deleted one: so one
+ * memory serves the reasons of misses and the policy that wants to know old friends.
+ *
+ * A set is a first-in-first-out queue: 16 bytes, moved at once. A key that goes a second time comes to the front
+ * and leaves no double behind, so nothing need be done when it comes back in between: a key that is there is never
+ * looked up here, and setting one costs nothing. A key is still known after an eighth as many others went as there are
+ * places but for a chance of 1 in 100,000, after half as many with 95 %, after as many with 45 %. Remembering takes 130
+ * instructions (a DEL takes 1,150), a miss 40 more than it did (870), a hit and a SET none.
+ *
+ * Size. It follows the largest number of keys that were there while as many went as it has places: so where
+ * all keys expire at once, or are deleted one by one, it isn't given up with the keys but when other things have
+ * happened. It grows at once. Which set: hash bits from 8 up (below them lie those that number buckets in small
+ * tables, above them the table's tag), masked by the count of sets. So when the count doubles, what is in a set belongs
+ * into one of two, and nobody can say which, for the other bits are gone: it is copied into both, and half of the copies
+ * wait in vain to be pushed out. When the count is halved, one of each two is dropped. What lost: a second table for
+ * reasons alone (twice the memory, and evictions written to both).
+ *
+ * Source of the idea: the ghost queues of ARC (Megiddo, Modha 2003) and S3-FIFO (Yang et al. 2023); that a ghost keeps
+ * its count comes from TinyLFU (Einziger, Friedman, Manes 2017), whose sketch remembers more keys, less well. */
 #include "ghost.h"
 
+#include <assert.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
 #include "base/memory.h"
 
-enum { USES_BITS = 4, FINGERPRINT_MASK = 0xfff, SET_SHIFT = 8, FINGERPRINT_SHIFT = 44 };
+enum {
+    SETS_MIN = 32,
+    FATE_BITS = 4,
+    FATE_MASK = 0xf,
+    FATE_EXPIRED = GHOST_USES_MAX + 1,
+    FATE_DELETED,
+    FINGERPRINT_MASK = 0xfff,
+    SET_SHIFT = 8,
+    FINGERPRINT_SHIFT = 44,
+};
+static_assert(FATE_DELETED == FATE_MASK, "fates fill their bits");
 
 static uint16_t fingerprint_of(uint64_t hash) {
     uint16_t fingerprint = (uint16_t)(hash >> FINGERPRINT_SHIFT & FINGERPRINT_MASK);
@@ -23,6 +47,29 @@ static uint16_t fingerprint_of(uint64_t hash) {
 
 static uint16_t *set_of(const struct ghost *ghost, uint64_t hash) {
     return ghost->sets[(uint32_t)(hash >> SET_SHIFT) & (ghost->set_count - 1)];
+}
+
+static uint16_t fate_of(const struct departure *departure) {
+    if (departure->reason == MISS_EXPIRED) return FATE_EXPIRED;
+    if (departure->reason == MISS_DELETED) return FATE_DELETED;
+    return (uint16_t)(departure->uses < GHOST_USES_MAX ? departure->uses : GHOST_USES_MAX);
+}
+
+/* Where in its set a hash is; GHOST_WAYS when it isn't. */
+static size_t find(const uint16_t *set, uint16_t fingerprint) {
+    typedef uint16_t ways __attribute__((vector_size(GHOST_WAYS * sizeof(uint16_t))));
+    ways ghosts;
+    memcpy(&ghosts, set, sizeof(ghosts));
+    ways differences = ghosts >> FATE_BITS ^ fingerprint; /* all compared at once */
+    uint64_t equal[2];
+    ways is_equal = (ways)(differences == 0);
+    memcpy(equal, &is_equal, sizeof(equal));
+    if ((equal[0] | equal[1]) == 0) return GHOST_WAYS;
+    size_t at = 0;
+    while (set[at] >> FATE_BITS != fingerprint) {
+        at++;
+    }
+    return at;
 }
 
 void ghost_init(struct ghost *ghost) {
@@ -34,44 +81,76 @@ void ghost_release(struct ghost *ghost) {
     ghost_init(ghost);
 }
 
+/* ---- Size ------------------------------------------------------------------------------------ */
+
 /* The largest power of two of sets that stays within two bytes a key. */
 static uint32_t sets_for(uint64_t keys) {
     uint64_t sets = keys / GHOST_WAYS;
-    if (sets == 0) return 1;
+    if (sets < SETS_MIN) return SETS_MIN;
     if (sets > UINT32_MAX / 2) sets = UINT32_MAX / 2;
     return UINT32_C(1) << (31 - __builtin_clz((uint32_t)sets));
 }
 
-void ghost_fit(struct ghost *ghost, uint64_t keys) {
-    uint32_t count = sets_for(keys);
-    if (count == ghost->set_count) return;
+static void resize(struct ghost *ghost, uint32_t count) {
     uint16_t(*sets)[GHOST_WAYS] = memory_allocate_zeroed(count * sizeof(*sets));
     if (sets == NULL) return;
     for (uint32_t i = 0; ghost->set_count != 0 && i < count; i++) {
         memcpy(sets[i], ghost->sets[i & (ghost->set_count - 1)], sizeof(sets[i]));
     }
     memory_free(ghost->sets);
-    *ghost = (struct ghost){.sets = sets, .set_count = count};
+    ghost->sets = sets;
+    ghost->set_count = count;
 }
 
-void ghost_remember(struct ghost *ghost, uint64_t hash, unsigned uses) {
+/* Grow at once, shrink when as many keys went as there are places. */
+static void fit(struct ghost *ghost, uint64_t keys) {
+    if (keys > ghost->keys_peak) ghost->keys_peak = keys;
+    bool is_over = ghost->remembered++ >= ghost_places(ghost);
+    uint32_t count = sets_for(ghost->keys_peak);
+    if (count > ghost->set_count || (is_over && count < ghost->set_count)) resize(ghost, count);
+    if (!is_over) return;
+    ghost->remembered = 0;
+    ghost->keys_peak = keys;
+}
+
+uint64_t ghost_places(const struct ghost *ghost) {
+    return (uint64_t)ghost->set_count * GHOST_WAYS;
+}
+
+/* ---- Remembering ----------------------------------------------------------------------------- */
+
+void ghost_remember(struct ghost *ghost, const struct departure *departure) {
+    fit(ghost, departure->keys);
     if (ghost->set_count == 0) return;
-    uint16_t *set = set_of(ghost, hash);
-    memmove(set + 1, set, (GHOST_WAYS - 1) * sizeof(*set));
-    if (uses > GHOST_USES_MAX) uses = GHOST_USES_MAX;
-    set[0] = (uint16_t)(fingerprint_of(hash) << USES_BITS | (uint16_t)uses);
+    uint16_t *set = set_of(ghost, departure->hash);
+    uint16_t fingerprint = fingerprint_of(departure->hash);
+    size_t at = find(set, fingerprint);
+    if (at == GHOST_WAYS) {
+        memmove(set + 1, set,
+                (GHOST_WAYS - 1) * sizeof(*set)); /* two instructions, of known size */
+    } else {
+        memmove(set + 1, set, at * sizeof(*set));
+    }
+    set[0] = (uint16_t)(fingerprint << FATE_BITS | fate_of(departure));
+}
+
+enum miss_reason ghost_reason(const struct ghost *ghost, uint64_t hash) {
+    if (ghost->set_count == 0) return MISS_UNKNOWN;
+    const uint16_t *set = set_of(ghost, hash);
+    size_t at = find(set, fingerprint_of(hash));
+    if (at == GHOST_WAYS) return MISS_UNKNOWN;
+    unsigned fate = set[at] & FATE_MASK;
+    if (fate == FATE_EXPIRED) return MISS_EXPIRED;
+    return fate == FATE_DELETED ? MISS_DELETED : MISS_EVICTED;
 }
 
 int ghost_recall(struct ghost *ghost, uint64_t hash) {
     if (ghost->set_count == 0) return GHOST_ABSENT;
     uint16_t *set = set_of(ghost, hash);
-    uint16_t fingerprint = fingerprint_of(hash);
-    for (size_t i = 0; i < GHOST_WAYS; i++) {
-        if (set[i] >> USES_BITS != fingerprint) continue;
-        int uses = set[i] & GHOST_USES_MAX;
-        memmove(set + i, set + i + 1, (GHOST_WAYS - 1 - i) * sizeof(*set));
-        set[GHOST_WAYS - 1] = 0;
-        return uses;
-    }
-    return GHOST_ABSENT;
+    size_t at = find(set, fingerprint_of(hash));
+    if (at == GHOST_WAYS) return GHOST_ABSENT;
+    unsigned fate = set[at] & FATE_MASK;
+    memmove(set + at, set + at + 1, (GHOST_WAYS - 1 - at) * sizeof(*set));
+    set[GHOST_WAYS - 1] = 0;
+    return fate <= GHOST_USES_MAX ? (int)fate : GHOST_ABSENT;
 }

@@ -1,26 +1,48 @@
-/* What was evicted lately, and how often it had been used: two bytes a key, the key itself is not kept.
+/* What became of keys that are gone, and how often those that were evicted had been used: two bytes a key, the key
+ * itself is not kept.
  *
- * A key that comes back is recognised by 12 bits of its hash and goes on with the use count it left with. Bounded: as
- * many ghosts as half the shard's keys to all of them; in a set of eight the newest pushes out the oldest. One in 500
- * strangers is taken for a ghost, which does no harm. Lock: the shard's, for writing. */
+ * A key that is asked for again is recognised by 12 bits of its hash: then a miss has a reason, and a key that comes
+ * back after its eviction goes on with the use count it left with. Bounded: as many ghosts as half the keys there are
+ * to all of them (256 at least, none before the first key goes); in a set of eight the newest pushes out the oldest. One
+ * in 500 strangers is taken for a ghost. Lock: the shard's, for writing; ghost_reason for reading. */
 #pragma once
 
 #include <stdint.h>
 
-enum { GHOST_WAYS = 8, GHOST_USES_MAX = 15, GHOST_ABSENT = -1 };
+enum { GHOST_WAYS = 8, GHOST_USES_MAX = 13, GHOST_ABSENT = -1 };
+
+/* Why a key that is asked for isn't there. */
+enum miss_reason {
+    MISS_UNKNOWN, /* it never was, or so long ago that its ghost is gone, too */
+    MISS_EXPIRED,
+    MISS_EVICTED,
+    MISS_DELETED, /* by a command; FLUSHALL is one */
+    MISS_REASONS,
+};
 
 struct ghost {
-    uint16_t (*sets)[GHOST_WAYS]; /* newest first; 0: empty. NULL before the first ghost_fit */
+    uint16_t (*sets)[GHOST_WAYS]; /* newest first; 0: empty. NULL until something is remembered */
     uint32_t set_count;           /* a power of two, or 0 */
+    uint32_t remembered;          /* since its size was last looked at */
+    uint64_t keys_peak;           /* the most keys since then */
+};
+
+/* One that goes. */
+struct departure {
+    uint64_t hash;
+    uint64_t keys; /* that are there, this one included: by them the ghost is measured */
+    enum miss_reason reason;
+    unsigned uses; /* of an evicted one; GHOST_USES_MAX or more are the same */
 };
 
 /* A ghost without memory: nothing is remembered. */
 void ghost_init(struct ghost *ghost);
 void ghost_release(struct ghost *ghost);
-/* Make it as large as a shard of `keys` deserves, keeping what is remembered; when memory is refused it stays as it
- * was. Cheap where nothing is to be done; otherwise O(keys) once in a doubling. */
-void ghost_fit(struct ghost *ghost, uint64_t keys);
-/* A key was evicted after so many uses (at most GHOST_USES_MAX). */
-void ghost_remember(struct ghost *ghost, uint64_t hash, unsigned uses);
+/* A key goes. O(1), and O(keys) once in a doubling; when memory is refused it is forgotten, or pushes out another. */
+void ghost_remember(struct ghost *ghost, const struct departure *departure);
+/* Why is a key gone? Changes nothing. */
+enum miss_reason ghost_reason(const struct ghost *ghost, uint64_t hash);
 /* A key came: its uses when it was evicted, or GHOST_ABSENT. It is forgotten. */
 int ghost_recall(struct ghost *ghost, uint64_t hash);
+/* How many keys it can remember. */
+uint64_t ghost_places(const struct ghost *ghost);

@@ -64,7 +64,7 @@ static size_t evict_one(struct shard *shard, int64_t now_ms, const struct reclai
     struct entry *entry = slabs_at(&shard->slabs, victim.reference);
     size_t bytes = entry_footprint(entry);
     size_t outside = entry_footprint_outside(entry);
-    eviction_dismiss(&shard->eviction, &victim, entry);
+    eviction_dismiss(&shard->eviction, shard->databases, &victim);
     if (outside != 0) {
         struct eviction_rules *rules = shard->eviction.rules;
         atomic_fetch_sub_explicit(&rules->used_bytes, (int64_t)outside, memory_order_relaxed);

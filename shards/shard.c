@@ -80,6 +80,7 @@ static enum status create_databases(struct shard *shard, int64_t now_ms) {
     for (uint32_t i = 0; i < shard->database_count; i++) {
         struct database *database = database_create(shard, now_ms);
         if (database == NULL) return STATUS_NO_MEMORY;
+        database->number = i;
         database_set(shard, i, database);
     }
     return STATUS_OK;
@@ -144,6 +145,8 @@ void shard_flush(struct shard *shard, uint32_t database, int64_t now_ms,
     check(shard->cleared != NULL);
     struct database *empty = chain_pop(&shard->cleared);
     expiry_restart(&empty->expiry, now_ms);
+    empty->number =
+        full->number; /* as its keys are cleared their ghosts are found in the new one */
     database_set(shard, database, empty);
     chain_push(&shard->flushed, full);
     atomic_store_explicit(&shard->has_flushed, true, memory_order_relaxed);

@@ -72,13 +72,19 @@ enum status shards_init(struct shards *shards, const struct shards_options *opti
     enum status status =
         counters_init(&shards->counters, options->worker_count, options->shard_count);
     if (status != STATUS_OK) return status;
+    status = misses_init(&shards->misses, options->worker_count, options->database_count);
+    if (status != STATUS_OK) goto release_counters;
     status = create_shards(shards, options);
-    if (status != STATUS_OK) counters_release(&shards->counters);
+    if (status == STATUS_OK) return STATUS_OK;
+    misses_release(&shards->misses);
+release_counters:
+    counters_release(&shards->counters);
     return status;
 }
 
 void shards_release(struct shards *shards) {
     release_first(shards, shards->count);
+    misses_release(&shards->misses);
     counters_release(&shards->counters);
     *shards = (struct shards){0};
 }
@@ -171,6 +177,17 @@ size_t shards_footprint(struct shards *shards) {
         unlock_one(shard, false);
     }
     return bytes;
+}
+
+uint64_t shards_ghost_places(struct shards *shards) {
+    uint64_t places = 0;
+    for (uint32_t i = 0; i < shards->count; i++) {
+        struct shard *shard = &shards->shards[i];
+        lock_one(shard, false);
+        places += ghost_places(&shard->eviction.ghost);
+        unlock_one(shard, false);
+    }
+    return places;
 }
 
 /* ---- The whole store at one instant ---------------------------------------------------------- */

@@ -18,6 +18,7 @@
 #include "database.h"
 #include "duel.h"
 #include "eviction.h"
+#include "misses.h"
 #include "router.h"
 #include "shard.h"
 
@@ -41,6 +42,7 @@ struct shards {
     uint64_t seed;           /* immutable after init */
     struct reclaimer reclaimer;
     struct counters_matrix counters;
+    struct misses_matrix misses;
     struct eviction_rules eviction; /* atomics; see there */
     struct duel duel;               /* of whoever calls shards_judge_duel: one thread */
 };
@@ -98,5 +100,7 @@ void shards_visit_all(struct shards *shards, uint32_t database, int64_t now_ms, 
 /* A random live key, copied to `name` by `visit` under the lock; false when there is none. */
 bool shards_random(struct shards *shards, uint32_t database, int64_t now_ms, struct random *random,
                    table_visitor visit, void *context);
+/* How many keys that went are remembered with the reason, at most. Locks one after the other for reading. */
+uint64_t shards_ghost_places(struct shards *shards);
 /* Bytes of all shards' slabs and buckets. Locks one after the other for reading. */
 size_t shards_footprint(struct shards *shards);

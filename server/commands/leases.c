@@ -120,7 +120,7 @@ static bool is_held(const struct call *call) {
 }
 
 static void reply_value(struct call *call, struct entry *entry, uint64_t token) {
-    call_note_read(call, call->first_shard, entry);
+    call_note_read(call, entry);
     if (entry_type(entry) == ENTRY_STRING) {
         reply_lease(call, entry, token, "hit");
     } else {
@@ -130,7 +130,7 @@ static void reply_value(struct call *call, struct entry *entry, uint64_t token) 
 
 /* The key is missing, even if there is a stale value to give. */
 static void reply_miss(struct call *call, struct entry *stale, uint64_t token) {
-    call_note_read(call, call->first_shard, NULL);
+    call_note_read(call, NULL);
     reply_lease(call, stale, token, stale != NULL ? "stale" : "miss");
 }
 

@@ -57,6 +57,10 @@ static void read_one(struct participant *participant, const struct request *requ
             if (value.data[i] != value.data[0]) participant->has_seen_halves = true;
         }
         atomic_store_explicit(&entry->access, (uint32_t)value.size, memory_order_relaxed);
+    } else {
+        enum miss_reason reason = database_miss_reason(database, &request->key);
+        struct misses *misses = misses_of_worker(&participant->shards->misses, participant->number);
+        counters_add(&misses[request->database].by_reason[reason], 1);
     }
     rwlock_read_unlock(&request->shard->lock);
     struct counters *row = &counters_of_worker(&participant->shards->counters,
@@ -77,7 +81,10 @@ static void write_one(struct participant *participant, const struct request *req
     struct entry *entry =
         database_find_for_write(database, &request->key, participant->now_ms, NULL, NULL);
     if (draw % 5 == 0) {
-        if (entry != NULL) database_remove(database, &request->key, entry, NULL);
+        if (entry != NULL) {
+            database_remember(database, request->key.hash, MISS_DELETED);
+            database_remove(database, &request->key, entry, NULL);
+        }
     } else if (database_put(database, &request->key, &entry, &content, deadline_ms, NULL) !=
                STATUS_OK) {
         participant->has_seen_halves = true;
@@ -156,6 +163,13 @@ static void workers_that_do_everything_at_once_leave_a_sound_store(void **state)
     struct counters_sum sum = counters_sum_all(&shards.counters);
     assert_int_equal(sum.reads, sum.hits + sum.misses);
     assert_true(sum.hits > 0);
+    struct misses_sum why = misses_sum_all(&shards.misses);
+    uint64_t misses = 0;
+    for (int reason = 0; reason < MISS_REASONS; reason++) {
+        misses += why.by_reason[reason];
+    }
+    assert_int_equal(misses, sum.misses);
+    assert_true(why.by_reason[MISS_EXPIRED] > 0 && why.by_reason[MISS_DELETED] > 0);
     for (uint32_t i = 0; i < SHARDS; i++) {
         shard_validate(&shards.shards[i]);
     }

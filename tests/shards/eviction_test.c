@@ -333,7 +333,7 @@ static void evict_from_all(struct fixture *fixture, unsigned count) {
         assert_true(eviction_choose(&shard->eviction, shard->databases, DATABASES, fixture->now_ms,
                                     &victim));
         struct entry *entry = slabs_at(&shard->slabs, victim.reference);
-        eviction_dismiss(&shard->eviction, &victim, entry);
+        eviction_dismiss(&shard->eviction, shard->databases, &victim);
         struct key key = {entry_key(entry), victim.hash};
         database_remove(shard->databases[victim.database], &key, entry, NULL);
     }
@@ -381,8 +381,9 @@ static void a_key_that_comes_back_goes_on_counting(void **state) {
     fill(fixture, EVICTION_ALLKEYS_ADAPTIVE, 4000);
     struct named named;
     name(fixture, &named, 17);
-    evict_from_all(fixture, SHARDS); /* so that there are ghosts */
-    ghost_remember(&named.shard->eviction.ghost, named.key.hash, 6);
+    struct departure departure = {
+        .hash = named.key.hash, .keys = 4000 / SHARDS, .reason = MISS_EVICTED, .uses = 6};
+    ghost_remember(&named.shard->eviction.ghost, &departure);
     struct entry *entry = find(fixture, 0, 17);
     if (entry != NULL) database_remove(named.shard->databases[0], &named.key, entry, NULL);
     assert_true(put(fixture, 0, 17, 64, ENTRY_NO_EXPIRY));

@@ -1,0 +1,109 @@
+/* CACHE: what sherd knows of itself as a cache. Ours; Redis has nothing of the kind. */
+#include "server/call.h"
+#include "server/server.h"
+
+static void reply_number(struct reply *reply, const char *name, uint64_t number) {
+    reply_bulk_text(reply, name);
+    reply_integer(reply, (int64_t)number);
+}
+
+/* ---- STATS ----------------------------------------------------------------------------------- */
+
+static uint64_t total_of(const struct misses_sum *sum) {
+    uint64_t total = 0;
+    for (int reason = 0; reason < MISS_REASONS; reason++) {
+        total += sum->by_reason[reason];
+    }
+    return total;
+}
+
+static void reply_reasons(struct reply *reply, const struct misses_sum *sum) {
+    reply_map(reply, MISS_REASONS);
+    for (int reason = 0; reason < MISS_REASONS; reason++) {
+        reply_number(reply, misses_reason_name((enum miss_reason)reason), sum->by_reason[reason]);
+    }
+}
+
+/* Databases without a miss are left out. */
+static void reply_databases(struct reply *reply, const struct shards *shards) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < shards->database_count; i++) {
+        struct misses_sum sum = misses_sum_database(&shards->misses, i);
+        count += total_of(&sum) != 0;
+    }
+    reply_map(reply, count);
+    for (uint32_t i = 0; i < shards->database_count && count > 0; i++) {
+        struct misses_sum sum = misses_sum_database(&shards->misses, i);
+        if (total_of(&sum) == 0) continue;
+        reply_bulk_format(reply, "db%u", i);
+        reply_reasons(reply, &sum);
+        count--;
+    }
+}
+
+static void cache_stats(struct call *call) {
+    struct shards *shards = &call->server->shards;
+    struct reply *reply = call->reply;
+    uint64_t hits = counters_sum_all(&shards->counters).hits;
+    struct misses_sum why = misses_sum_all(&shards->misses);
+    uint64_t misses = total_of(&why);
+    uint64_t asked = hits + misses;
+    reply_map(reply, 6);
+    reply_number(reply, "hits", hits);
+    reply_number(reply, "misses", misses);
+    reply_bulk_text(reply, "hit_percent");
+    reply_double(reply, asked != 0 ? (double)hits * 100 / (double)asked : 0);
+    reply_bulk_text(reply, "misses_by_reason");
+    reply_reasons(reply, &why);
+    reply_number(reply, "gone_keys_remembered_max", shards_ghost_places(shards));
+    reply_bulk_text(reply, "databases");
+    reply_databases(reply, shards);
+}
+
+/* ---- Rows ------------------------------------------------------------------------------------ */
+
+static void cache_help(struct call *call) {
+    static const char *const lines[] = {
+        "STATS",
+        "    Return hits, and misses by the reason why the key wasn't there: unknown (it never",
+        "    was, or long ago), expired, evicted, deleted; in all and for each database.",
+        NULL,
+    };
+    call_reply_help(call, lines);
+}
+
+static const struct command cache_rows[] = {
+    {.name = "cache|help",
+     .run = cache_help,
+     .arity = 2,
+     .flags = COMMAND_LOADING | COMMAND_STALE,
+     .group = GROUP_SERVER,
+     .since = "7.4.0",
+     .complexity = "O(1)",
+     .summary = "Explains CACHE.",
+     .syntax = ""},
+    {.name = "cache|stats",
+     .run = cache_stats,
+     .arity = 2,
+     .flags = COMMAND_LOADING | COMMAND_STALE,
+     .group = GROUP_SERVER,
+     .since = "7.4.0",
+     .complexity = "O(shards + databases), and as much a worker",
+     .summary = "Returns hits, and misses by reason.",
+     .syntax = ""},
+};
+
+static const struct command rows[] = {
+    {.name = "cache",
+     .arity = -2,
+     .flags = 0,
+     .group = GROUP_SERVER,
+     .since = "7.4.0",
+     .complexity = "by subcommand",
+     .summary = "Tells of sherd as a cache.",
+     .syntax = "",
+     .subcommands = cache_rows,
+     .subcommand_count = sizeof(cache_rows) / sizeof(cache_rows[0])},
+};
+
+const struct command_group_rows commands_cache = {rows, sizeof(rows) / sizeof(rows[0])};
