@@ -9,13 +9,14 @@ static uint32_t gates_of(const struct server *server) {
     return atomic_load_explicit(&server->gates, memory_order_relaxed);
 }
 
+/* Acquire and release: so that who opens the pause's gate after another closed it sees the other's pause. */
 void gate_close(struct server *server, enum gate gate) {
-    atomic_fetch_or_explicit(&server->gates, gate, memory_order_relaxed);
+    atomic_fetch_or_explicit(&server->gates, gate, memory_order_acq_rel);
 }
 
 void gate_open(struct server *server, enum gate gate) {
     uint32_t before =
-        atomic_fetch_and_explicit(&server->gates, ~(uint32_t)gate, memory_order_relaxed);
+        atomic_fetch_and_explicit(&server->gates, ~(uint32_t)gate, memory_order_acq_rel);
     if (before & gate) server_wake_paused(server);
 }
 
@@ -25,8 +26,26 @@ bool gate_holds_writers(const struct server *server) {
     return (gates & GATE_SAVING) && saver_is_behind(&server->saver);
 }
 
-bool gate_holds(const struct server *server, const struct command *row) {
-    return row != NULL && (row->flags & COMMAND_WRITE) && gate_holds_writers(server);
+static int64_t pause_until_ms(const struct server *server) {
+    return atomic_load_explicit(&server->pause_until_ms, memory_order_relaxed);
+}
+
+void gate_end_pause(struct server *server, int64_t now_ms) {
+    if (!(gates_of(server) & GATE_PAUSE)) return;
+    gate_open(server, GATE_PAUSE);
+    if (pause_until_ms(server) > now_ms) gate_close(server, GATE_PAUSE);
+}
+
+static bool is_paused(const struct server *server, const struct command *row, int64_t now_ms) {
+    if (now_ms >= pause_until_ms(server) || (row->flags & COMMAND_UNPAUSED)) return false;
+    return (row->flags & COMMAND_WRITE) ||
+           !atomic_load_explicit(&server->pause_writes_only, memory_order_relaxed);
+}
+
+bool gate_holds(const struct server *server, const struct command *row, int64_t now_ms) {
+    if (row == NULL) return false;
+    if (is_paused(server, row, now_ms)) return true;
+    return (row->flags & COMMAND_WRITE) && gate_holds_writers(server);
 }
 
 bool gate_refuses(struct call *call, const struct command *row) {

@@ -1,4 +1,4 @@
-/* What stands between a command and its run besides a password and a pause: mostly nothing, and that is one test of a word.
+/* What stands between a command and its run besides a password: mostly nothing, and that is one test of a word.
  *
  * Closing and opening: any thread. */
 #pragma once
@@ -15,14 +15,18 @@ enum gate {
     GATE_SAVING = 1 << 1,   /* a snapshot is taken: writers wait when they outrun it */
     GATE_MISCONF = 1 << 2,  /* the last save failed: writers are refused */
     GATE_STOPPING = 1 << 3, /* the last save before the end: writers wait */
+    GATE_PAUSE =
+        1 << 4, /* CLIENT PAUSE, until its time is over: nothing runs, or nothing that writes */
 };
 
 void gate_close(struct server *server, enum gate gate);
 /* Those who wait go on. */
 void gate_open(struct server *server, enum gate gate);
-/* Do writing commands wait? */
+/* The pause is over, or was taken back (then `now_ms` may be 0): open its gate, unless another began in this moment. */
+void gate_end_pause(struct server *server, int64_t now_ms);
+/* Do writing commands wait for us (not for a pause)? */
 bool gate_holds_writers(const struct server *server);
 /* Must this command (NULL: unknown) wait? Then its client is suspended, as by CLIENT PAUSE. */
-bool gate_holds(const struct server *server, const struct command *row);
+bool gate_holds(const struct server *server, const struct command *row, int64_t now_ms);
 /* Reply why this command is not run, and return true; or false. */
 bool gate_refuses(struct call *call, const struct command *row);

@@ -345,7 +345,7 @@ enum status server_prepare_end(struct server *server, enum server_save save) {
 
 void server_unpause(struct server *server) {
     atomic_store_explicit(&server->pause_until_ms, 0, memory_order_relaxed);
-    server_wake_paused(server);
+    gate_end_pause(server, 0);
 }
 
 void server_wake_paused(struct server *server) {

@@ -10,6 +10,7 @@
 #include "server/client.h"
 #include "server/commands/names.h"
 #include "server/commands/report.h"
+#include "server/gate.h"
 #include "server/server.h"
 #include "server/worker.h"
 #include "shards/base/number.h"
@@ -379,6 +380,7 @@ static void client_pause(struct call *call) {
     if (until_ms < call->now_ms + timeout_ms) until_ms = call->now_ms + timeout_ms;
     atomic_store_explicit(&server->pause_writes_only, writes_only, memory_order_relaxed);
     atomic_store_explicit(&server->pause_until_ms, until_ms, memory_order_relaxed);
+    gate_close(server, GATE_PAUSE);
     reply_simple(call->reply, "OK");
 }
 

@@ -169,8 +169,8 @@ static enum status put_decoded(struct shards *shards, uint32_t database, struct 
         .reclaimer = &shards->reclaimer, .key = shards_key(shards, name), .now_ms = now_ms};
     rwlock_write_lock(&shard->lock);
     place.database = shard->databases[database];
-    place.entry = database_find_for_write(place.database, &place.key, now_ms, NULL, NULL);
-    enum status status = STATUS_REFUSED; /* it is there already */
+    place.entry = database_find(place.database, &place.key, now_ms); /* nobody watches yet */
+    enum status status = STATUS_REFUSED;                             /* it is there already */
     if (place.entry == NULL) status = place_put(&place, content, deadline_ms);
     rwlock_write_unlock(&shard->lock);
     return status;

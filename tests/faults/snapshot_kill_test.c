@@ -82,11 +82,12 @@ static void save_and_kill(const char *folder, struct random *random, bool *was_s
     wire_expect(wire, "BGSAVE", "+Background saving started");
     usleep((useconds_t)random_below(random, MOMENT_US_MAX)); /* the moment is what this is about */
     *was_saving = wire_ask_field(wire, "INFO persistence", "rdb_bgsave_in_progress") != 0;
-    test_server_kill(server);
+    kill(server->pid, SIGKILL);
     for (unsigned i = 0; i < WRITERS; i++) {
         pthread_join(writers[i].thread, NULL);
     }
     wire_close(wire);
+    test_server_kill(server);
 }
 
 static void a_killed_server_leaves_a_whole_file(void **state) {

@@ -34,7 +34,7 @@ void test_server_stop(struct test_server *server);
 /* The same for a server that ends by itself, or by a signal already sent. */
 void test_server_await_end(struct test_server *server);
 
-/* End it by SIGKILL, in whatever it is doing. Frees `server`. */
+/* End it by SIGKILL, in whatever it is doing, if it hasn't ended. Frees `server`. */
 void test_server_kill(struct test_server *server);
 
 /* What it has printed so far; the caller frees it. */
