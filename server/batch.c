@@ -99,10 +99,8 @@ static bool may_run(const struct client *client) {
     return !client->is_suspended && !client->is_finishing && !client->connection.is_closing;
 }
 
-static void execute(struct worker *worker) {
-    uint32_t count = worker->batch_count;
-    dispatch_prefetch(worker->batch, count);
-    for (uint32_t i = 0; i < count; i++) {
+static void run_range(struct worker *worker, uint32_t first, uint32_t end) {
+    for (uint32_t i = first; i < end; i++) {
         const struct request *request = &worker->batch[i];
         struct client *client = request->client;
         client->batched--;
@@ -114,6 +112,23 @@ static void execute(struct worker *worker) {
         client->executed = request->end;
         check_output(worker, client);
     }
+}
+
+/* Sampled requests part the batch, so that the others pay nothing (sampler.c). */
+static void execute(struct worker *worker) {
+    uint32_t count = worker->batch_count, first = 0;
+    dispatch_prefetch(worker->batch, count);
+    while (worker->sampler.until_next <= count - first) {
+        uint32_t sampled = first + worker->sampler.until_next - 1;
+        const struct request *request = &worker->batch[sampled];
+        run_range(worker, first, sampled);
+        struct sampler_mark before = sampler_mark(request);
+        run_range(worker, sampled, sampled + 1);
+        sampler_note(worker, request, &before);
+        first = sampled + 1;
+    }
+    worker->sampler.until_next -= count - first;
+    run_range(worker, first, count);
     worker->batch_count = 0;
     worker->arguments.count = 0;
     counters_add(&worker->batches, count != 0);

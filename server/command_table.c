@@ -11,7 +11,7 @@
 #include "shards/base/check.h"
 #include "shards/base/memory.h"
 
-enum { SLOTS = 1024, GROUPS = 15 };
+enum { SLOTS = 1024, GROUPS = 16 };
 
 struct slot {
     uint64_t head;             /* first eight bytes of the name */
@@ -32,7 +32,7 @@ static const struct command_group_rows *const groups[GROUPS] = {
     &commands_strings,     &commands_keys,       &commands_expire,  &commands_object,
     &commands_scan,        &commands_connection, &commands_client,  &commands_server,
     &commands_info,        &commands_config,     &commands_command, &commands_debug,
-    &commands_persistence, &commands_leases,     &commands_cache,
+    &commands_persistence, &commands_leases,     &commands_cache,   &commands_hotkeys,
 };
 
 /* The first eight bytes, padded and folded. Names of four bytes and more take two loads that overlap instead

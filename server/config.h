@@ -79,6 +79,7 @@ struct config {
     /* Insight */
     config_field latency_tracking;
     char latency_tracking_info_percentiles[CONFIG_TEXT_MAX]; /* words; may change: copy it */
+    config_field request_sampling;
     config_field enable_debug_command;
 
     /* config.c's own. Lock order: change_lock, then text_lock. */

@@ -484,7 +484,8 @@ enum status worker_init(struct worker *worker, struct server *server, uint32_t i
     worker->misses = misses_of_worker(&server->shards.misses, index);
     worker->commands = memory_allocate_zeroed(command_table_count_all(server->commands) *
                                               sizeof(*worker->commands));
-    return worker->commands == NULL ? STATUS_NO_MEMORY : STATUS_OK;
+    if (worker->commands == NULL) return STATUS_NO_MEMORY;
+    return sampler_init(&worker->sampler, &worker->random, server->started_ms);
 }
 
 enum status worker_start(struct worker *worker, char *text) {
@@ -518,6 +519,7 @@ void worker_release(struct worker *worker) {
     memory_free(worker->lock_indexes);
     memory_free(worker->scratch);
     memory_free(worker->commands);
+    sampler_release(&worker->sampler);
     sem_destroy(&worker->has_started);
     pthread_mutex_destroy(&worker->registry);
 }
