@@ -122,7 +122,7 @@ static void execute(struct worker *worker) {
         uint32_t sampled = first + worker->sampler.until_next - 1;
         const struct request *request = &worker->batch[sampled];
         run_range(worker, first, sampled);
-        struct sampler_mark before = sampler_mark(request);
+        struct sampler_mark before = sampler_mark(worker, request);
         run_range(worker, sampled, sampled + 1);
         sampler_note(worker, request, &before);
         first = sampled + 1;

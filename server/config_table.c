@@ -192,7 +192,7 @@ const struct config_option config_options[] = {
      .help = "Which of its percentiles INFO shows"},
     {.name = "request-sampling", .kind = CONFIG_BOOLEAN, .field = FIELD(request_sampling),
      .initial = "yes", .group = insight,
-     .help = "Note one request in 128, so that HOTKEYS tells which keys are asked for most"},
+     .help = "Note one request in 128, for HOTKEYS and CACHE PREFIXES"},
     {.name = "enable-debug-command", .kind = CONFIG_ENUM, .field = FIELD(enable_debug_command),
      .initial = "local", .choices = debug_modes, .flags = CONFIG_IMMUTABLE, .group = insight,
      .help = "Who may use DEBUG; local: clients of this host"},

@@ -1,4 +1,4 @@
-/* One request in SAMPLED_WEIGHT, chosen by chance, is noted in a worker's sketches; the others pay nothing.
+/* One request in SAMPLED_WEIGHT, chosen by chance, is noted by a worker; the others pay nothing.
  *
  * The batch asks when the next one is due, and runs it between two calls. Worker's thread only. */
 #pragma once
@@ -12,14 +12,17 @@
 
 struct hotkeys;
 struct request;
+struct samples;
 struct worker;
 
 struct sampler {
     uint32_t until_next; /* requests until one is noted, itself included; this thread only */
     struct hotkeys *hotkeys;
+    struct samples *samples;
 };
 
-must_use enum status sampler_init(struct sampler *sampler, struct random *random, int64_t now_ms);
+/* Once `worker` has its server and its random numbers. */
+must_use enum status sampler_init(struct sampler *sampler, struct worker *worker);
 void sampler_release(struct sampler *sampler);
 
 /* Requests until the next, itself included: SAMPLED_WEIGHT in the mean. */
@@ -31,8 +34,9 @@ static inline uint32_t sampler_gap(struct random *random) {
 struct sampler_mark {
     size_t executed; /* of the client's view */
     size_t waiting;  /* of its output */
+    uint64_t hits, misses;
 };
-struct sampler_mark sampler_mark(const struct request *request);
+struct sampler_mark sampler_mark(const struct worker *worker, const struct request *request);
 /* Once it has run, or couldn't: note its keys (64 at most), and choose the next one. */
 void sampler_note(struct worker *worker, const struct request *request,
                   const struct sampler_mark *before);

@@ -485,7 +485,7 @@ enum status worker_init(struct worker *worker, struct server *server, uint32_t i
     worker->commands = memory_allocate_zeroed(command_table_count_all(server->commands) *
                                               sizeof(*worker->commands));
     if (worker->commands == NULL) return STATUS_NO_MEMORY;
-    return sampler_init(&worker->sampler, &worker->random, server->started_ms);
+    return sampler_init(&worker->sampler, worker);
 }
 
 enum status worker_start(struct worker *worker, char *text) {

@@ -102,7 +102,7 @@ struct worker {
     /* Statistics; atomic, relaxed, this thread writes. */
     struct command_statistics *commands; /* by command id */
     struct errors errors;                /* by code */
-    struct sampler sampler;              /* its sketches have locks of their own */
+    struct sampler sampler;              /* what it fills has locks of its own */
     _Atomic uint64_t command_count, batches;
     struct rate command_rate, received_rate, sent_rate; /* taken at each tick */
     _Atomic uint64_t closed_output_limit, closed_query_limit, closed_idle;

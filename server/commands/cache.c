@@ -1,5 +1,6 @@
 /* CACHE: what sherd knows of itself as a cache. Ours; Redis has nothing of the kind. */
 #include "server/call.h"
+#include "server/commands/prefixes.h"
 #include "server/server.h"
 
 static void reply_number(struct reply *reply, const char *name, uint64_t number) {
@@ -64,6 +65,11 @@ static void cache_stats(struct call *call) {
 
 static void cache_help(struct call *call) {
     static const char *const lines[] = {
+        "PREFIXES [COUNT <count>] [DELIMITER <delimiter>] [DEPTH <depth>]",
+        "    Return the prefixes (up to the delimiter, default ':', at its first or <depth>-th",
+        "    place) whose keys are read and written most, hottest first (default: 10). Of each:",
+        "    reads, writes, hits, misses and bytes of the last minute or two, estimated from a",
+        "    sample of the requests, its share of all, and how many samples tell of it.",
         "STATS",
         "    Return hits, and misses by the reason why the key wasn't there: unknown (it never",
         "    was, or long ago), expired, evicted, deleted; in all and for each database.",
@@ -82,6 +88,15 @@ static const struct command cache_rows[] = {
      .complexity = "O(1)",
      .summary = "Explains CACHE.",
      .syntax = ""},
+    {.name = "cache|prefixes",
+     .run = cache_prefixes,
+     .arity = -2,
+     .flags = COMMAND_LOADING | COMMAND_STALE,
+     .group = GROUP_SERVER,
+     .since = "7.4.0",
+     .complexity = "O(n log n) in the samples kept, 8192 or a few more",
+     .summary = "Returns the prefixes whose keys are read and written most.",
+     .syntax = "[COUNT count] [DELIMITER delimiter] [DEPTH depth]"},
     {.name = "cache|stats",
      .run = cache_stats,
      .arity = 2,
