@@ -11,7 +11,7 @@ struct access_key access_route(const struct access *access, struct bytes name) {
 }
 
 static struct database *database_of(const struct access_key *at) {
-    return at->shard->databases[0];
+    return shard_database(at->shard, 0);
 }
 
 void access_prefetch_bucket(const struct access_key *at) {

@@ -83,19 +83,17 @@ struct score {
     uint64_t hits, asked, keys_max;
 };
 
-static void set(struct shards *shards, struct shard *shard, const struct key *key,
-                struct bytes value, int64_t now_ms) {
+static void set(struct shard *shard, const struct key *key, struct bytes value, int64_t now_ms) {
     check(room_make(shard, now_ms, VICTIMS, NULL));
     struct place place = {
-        .database = shard->databases[0], .reclaimer = NULL, .key = *key, .now_ms = now_ms};
+        .database = shard_database(shard, 0), .reclaimer = NULL, .key = *key, .now_ms = now_ms};
     struct entry_content content = {.value = value, .type = ENTRY_STRING};
     check(place_put(&place, &content, ENTRY_NO_EXPIRY) == STATUS_OK);
-    (void)shards;
 }
 
 static bool get(struct shards *shards, struct shard *shard, const struct key *key, int64_t now_ms,
                 struct random *random) {
-    struct entry *entry = database_find(shard->databases[0], key, now_ms);
+    struct entry *entry = database_find(shard_database(shard, 0), key, now_ms);
     struct counters *counters = &counters_of_worker(&shards->counters, 0)[shard->index];
     counters_add(&counters->reads, 1);
     counters_add(entry != NULL ? &counters->hits : &counters->misses, 1);
@@ -126,8 +124,7 @@ static struct score replay(const struct hits_options *options, const struct trac
         struct key key = shards_key(&shards, bytes_of(name, sizeof(name)));
         struct shard *shard = shards_of(&shards, key.name);
         bool is_hit = get(&shards, shard, &key, (int64_t)at, &random);
-        if (!is_hit)
-            set(&shards, shard, &key, bytes_of(value, (size_t)options->value_bytes), (int64_t)at);
+        if (!is_hit) set(shard, &key, bytes_of(value, (size_t)options->value_bytes), (int64_t)at);
         score.hits += is_hit && at > requests / 3;
         score.asked += at > requests / 3;
         if (at % JUDGE_EVERY != 0) continue;

@@ -37,7 +37,7 @@ static inline void note_read(struct call *call, const struct located *at, struct
     counters_add(&counters->reads, 1);
     counters_add(entry != NULL ? &counters->hits : &counters->misses, 1);
     if (__builtin_expect(entry == NULL, 0)) {
-        count_reason(call, at->shard->databases[call->database], &at->key);
+        count_reason(call, shard_database(at->shard, call->database), &at->key);
         return;
     }
     if (!(call->command->flags & COMMAND_TOUCHES_NOTHING) && !call->client->no_touch) {
@@ -48,7 +48,8 @@ static inline void note_read(struct call *call, const struct located *at, struct
 
 struct entry *call_read(struct call *call, uint32_t index) {
     struct located at = locate(call, index);
-    struct entry *entry = database_find(at.shard->databases[call->database], &at.key, call->now_ms);
+    struct entry *entry =
+        database_find(shard_database(at.shard, call->database), &at.key, call->now_ms);
     note_read(call, &at, entry);
     return entry;
 }
@@ -61,7 +62,7 @@ void call_note_read(struct call *call, struct entry *entry) {
 struct place call_write_in(struct call *call, uint32_t index, uint32_t database) {
     struct located at = locate(call, index);
     struct place place = {
-        .database = at.shard->databases[database],
+        .database = shard_database(at.shard, database),
         .reclaimer = &call->server->shards.reclaimer,
         .key = at.key,
         .now_ms = call->now_ms,

@@ -45,7 +45,7 @@ static uint32_t last_key_of(const struct command *row, uint32_t argument_count) 
  * this moment, but no database is freed while the server runs (shard.c), so a hint may look at either. */
 static const struct table *table_hint(const struct request *request) {
     uint32_t database = atomic_load_explicit(&request->client->database, memory_order_relaxed);
-    return &request->shard->databases[database]->table;
+    return &shard_database(request->shard, database)->table;
 }
 
 void dispatch_prepare(struct worker *worker, struct request *request) {

@@ -32,11 +32,6 @@ static int64_t load(const _Atomic int64_t *field) {
     return atomic_load_explicit(field, memory_order_relaxed);
 }
 
-/* The lock is held. */
-static struct database *database_of(const struct shard *shard, uint32_t index) {
-    return atomic_load_explicit(&shard->databases[index], memory_order_relaxed);
-}
-
 /* From here on room is made: a little before the limit, so that what is seen late, and what is freed but not yet of
  * use, stays below it. */
 static int64_t margin_of(int64_t limit) {
@@ -71,7 +66,7 @@ static size_t evict_one(struct shard *shard, int64_t now_ms, const struct reclai
         atomic_fetch_add_explicit(&rules->returned_bytes, (int64_t)outside, memory_order_relaxed);
     }
     struct key key = {entry_key(entry), victim.hash};
-    database_remove(database_of(shard, victim.database), &key, entry,
+    database_remove(shard_database(shard, victim.database), &key, entry,
                     outside >= DEFERRED_MIN ? reclaimer : NULL);
     return bytes;
 }
@@ -79,7 +74,7 @@ static size_t evict_one(struct shard *shard, int64_t now_ms, const struct reclai
 /* The database that an entry is in: nearly always the first. */
 static struct database *database_holding(struct shard *shard, uint32_t reference, uint64_t hash) {
     for (uint32_t i = 0; i < shard->database_count; i++) {
-        struct database *database = database_of(shard, i);
+        struct database *database = shard_database(shard, i);
         if (database_holds(database, reference, hash)) return database;
     }
     struct database *database = shard->flushed;

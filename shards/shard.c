@@ -32,11 +32,7 @@
 
 enum { FLUSH_AT_ONCE_MAX = 32 };
 
-/* Acquire: pairs with the release in `database_set`, for those who look without the lock. */
-static struct database *database_get(const struct shard *shard, uint32_t index) {
-    return atomic_load_explicit(&shard->databases[index], memory_order_acquire);
-}
-
+/* Release: pairs with the acquire in shard_database. */
 static void database_set(struct shard *shard, uint32_t index, struct database *database) {
     atomic_store_explicit(&shard->databases[index], database, memory_order_release);
 }
@@ -101,7 +97,7 @@ enum status shard_init(struct shard *shard, uint32_t index, uint32_t database_co
 
 void shard_release(struct shard *shard) {
     for (uint32_t i = 0; shard->databases != NULL && i < shard->database_count; i++) {
-        database_destroy(database_get(shard, i));
+        database_destroy(shard_database(shard, i));
     }
     chain_destroy(&shard->flushed);
     chain_destroy(&shard->cleared);
@@ -120,7 +116,7 @@ static bool is_flushed_at_once(const struct database *database) {
 enum status shard_prepare_flush(struct shard *shard, uint32_t first, uint32_t end) {
     uint32_t missing = 0;
     for (uint32_t i = first; i < end; i++) {
-        missing += !is_flushed_at_once(database_get(shard, i));
+        missing += !is_flushed_at_once(shard_database(shard, i));
     }
     for (const struct database *ready = shard->cleared; ready != NULL && missing > 0;) {
         missing--;
@@ -136,7 +132,7 @@ enum status shard_prepare_flush(struct shard *shard, uint32_t first, uint32_t en
 
 void shard_flush(struct shard *shard, uint32_t database, int64_t now_ms,
                  const struct reclaimer *reclaimer) {
-    struct database *full = database_get(shard, database);
+    struct database *full = shard_database(shard, database);
     if (full->leases != NULL) leases_clear(full->leases);
     if (is_flushed_at_once(full)) {
         database_clear_some(full, UINT32_MAX, reclaimer);
@@ -180,7 +176,7 @@ bool shard_reclaim_some(struct shard *shard, uint32_t limit, const struct reclai
 
 bool shard_has_deadlines(const struct shard *shard) {
     for (uint32_t i = 0; i < shard->database_count; i++) {
-        const struct database *database = database_get(shard, i);
+        const struct database *database = shard_database(shard, i);
         if (atomic_load_explicit(&database->expiry.count, memory_order_relaxed) > 0) return true;
     }
     return false;
@@ -189,7 +185,7 @@ bool shard_has_deadlines(const struct shard *shard) {
 static uint32_t count_due_databases(const struct shard *shard, int64_t now_ms) {
     uint32_t count = 0;
     for (uint32_t i = 0; i < shard->database_count; i++) {
-        count += expiry_has_work(&database_get(shard, i)->expiry, now_ms);
+        count += expiry_has_work(&shard_database(shard, i)->expiry, now_ms);
     }
     return count;
 }
@@ -206,7 +202,7 @@ uint64_t shard_expire_some(struct shard *shard, int64_t now_ms, uint32_t limit, 
     uint64_t removed = 0;
     *more = false;
     for (uint32_t i = 0; i < shard->database_count; i++) {
-        struct database *database = database_get(shard, i);
+        struct database *database = shard_database(shard, i);
         if (!expiry_has_work(&database->expiry, now_ms)) continue;
         bool has_left;
         removed += database_expire_some(database, now_ms, share, &has_left, reclaimer);
@@ -221,7 +217,7 @@ uint64_t shard_expire_some(struct shard *shard, int64_t now_ms, uint32_t limit, 
 size_t shard_footprint(const struct shard *shard) {
     size_t bytes = (size_t)shard->slabs.resident_bytes;
     for (uint32_t i = 0; i < shard->database_count; i++) {
-        bytes += table_footprint(&database_get(shard, i)->table);
+        bytes += table_footprint(&shard_database(shard, i)->table);
     }
     for (const struct database *database = shard->flushed; database != NULL;) {
         bytes += table_footprint(&database->table);
@@ -233,7 +229,7 @@ size_t shard_footprint(const struct shard *shard) {
 void shard_validate(const struct shard *shard) {
     slabs_validate(&shard->slabs);
     for (uint32_t i = 0; i < shard->database_count; i++) {
-        database_validate(database_get(shard, i));
+        database_validate(shard_database(shard, i));
     }
     for (const struct database *database = shard->flushed; database != NULL;) {
         database_validate(database);

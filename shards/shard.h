@@ -31,6 +31,12 @@ struct shard {
     _Atomic bool has_flushed; /* atomic, relaxed: a hint that `flushed` isn't empty */
 };
 
+/* The database of that number, now: a flush or a swap puts another in its place. Acquire: pairs with the release of
+ * whoever does, for those who look without the lock; what is found is not freed while the shard is in use. */
+static inline struct database *shard_database(const struct shard *shard, uint32_t number) {
+    return atomic_load_explicit(&shard->databases[number], memory_order_acquire);
+}
+
 must_use enum status shard_init(struct shard *shard, uint32_t index, uint32_t database_count,
                                 uint64_t seed, size_t reserve_bytes, int64_t now_ms,
                                 struct eviction_rules *rules);

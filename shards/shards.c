@@ -24,11 +24,6 @@ static const uint64_t RESERVE_TOTAL = UINT64_C(1)
                                       << 45;            /* of address space, by all shards' slabs */
 static const uint64_t RESERVE_MAX = UINT64_C(32) << 30; /* by one: as far as references reach */
 
-/* Acquire: pairs with the release with which a flush publishes an empty database (shard.c). */
-static struct database *database_of(const struct shard *shard, uint32_t database) {
-    return atomic_load_explicit(&shard->databases[database], memory_order_acquire);
-}
-
 /* ---- Lifetime -------------------------------------------------------------------------------- */
 
 static size_t reserve_of(const struct shards_options *options) {
@@ -154,7 +149,7 @@ void shards_unlock_all(struct shards *shards, bool for_writing) {
 uint64_t shards_key_count(const struct shards *shards, uint32_t database) {
     uint64_t count = 0;
     for (uint32_t i = 0; i < shards->count; i++) {
-        count += database_key_count(database_of(&shards->shards[i], database));
+        count += database_key_count(shard_database(&shards->shards[i], database));
     }
     return count;
 }
@@ -162,7 +157,7 @@ uint64_t shards_key_count(const struct shards *shards, uint32_t database) {
 uint64_t shards_deadline_count(const struct shards *shards, uint32_t database) {
     uint64_t count = 0;
     for (uint32_t i = 0; i < shards->count; i++) {
-        const struct expiry *expiry = &database_of(&shards->shards[i], database)->expiry;
+        const struct expiry *expiry = &shard_database(&shards->shards[i], database)->expiry;
         count += atomic_load_explicit(&expiry->count, memory_order_relaxed);
     }
     return count;
@@ -232,8 +227,8 @@ void shards_swap(struct shards *shards, uint32_t a, uint32_t b) {
     shards_lock_all(shards, true);
     for (uint32_t i = 0; i < shards->count; i++) {
         struct database *_Atomic *databases = shards->shards[i].databases;
-        struct database *was_a = database_of(&shards->shards[i], a);
-        struct database *was_b = database_of(&shards->shards[i], b);
+        struct database *was_a = shard_database(&shards->shards[i], a);
+        struct database *was_b = shard_database(&shards->shards[i], b);
         if (was_a->leases != NULL) leases_clear(was_a->leases);
         if (was_b->leases != NULL) leases_clear(was_b->leases);
         atomic_store_explicit(&databases[a], was_b, memory_order_release);
@@ -333,7 +328,7 @@ uint64_t shards_scan(struct shards *shards, uint32_t database, uint64_t cursor, 
     struct shard *shard = &shards->shards[index];
     struct live_visit live = {visit, context, now_ms};
     lock_one(shard, false);
-    const struct table *table = &database_of(shard, database)->table;
+    const struct table *table = &shard_database(shard, database)->table;
     uint64_t next = table_scan(table, (uint32_t)(cursor >> shard_bits), visit_live, &live);
     unlock_one(shard, false);
     if (next != 0) return next << shard_bits | index;
@@ -346,7 +341,7 @@ void shards_visit_all(struct shards *shards, uint32_t database, int64_t now_ms, 
     for (uint32_t i = 0; i < shards->count; i++) {
         struct shard *shard = &shards->shards[i];
         lock_one(shard, false);
-        const struct table *table = &database_of(shard, database)->table;
+        const struct table *table = &shard_database(shard, database)->table;
         uint64_t cursor = 0;
         do {
             cursor = table_scan(table, cursor, visit_live, &live);
@@ -363,7 +358,7 @@ static struct shard *draw_shard(struct shards *shards, uint32_t database, struct
     if (total == 0) return NULL;
     uint64_t pick = random_below(random, total);
     for (uint32_t i = 0; i < shards->count; i++) {
-        uint64_t keys = database_key_count(database_of(&shards->shards[i], database));
+        uint64_t keys = database_key_count(shard_database(&shards->shards[i], database));
         if (pick < keys) return &shards->shards[i];
         pick -= keys;
     }
@@ -373,7 +368,7 @@ static struct shard *draw_shard(struct shards *shards, uint32_t database, struct
 static bool draw_live(struct shard *shard, uint32_t database, struct random *random,
                       struct live_visit *live) {
     lock_one(shard, false);
-    struct entry *entry = table_random(&database_of(shard, database)->table, random);
+    struct entry *entry = table_random(&shard_database(shard, database)->table, random);
     bool found = entry != NULL && !entry_is_expired(entry, live->now_ms);
     if (found) live->visit(live->context, entry);
     unlock_one(shard, false);

@@ -188,10 +188,6 @@ static void take(struct table_watch *watch, const struct table *table, uint32_t 
 
 /* ---- The instant ----------------------------------------------------------------------------- */
 
-static struct database *database_of(const struct shard *shard, uint32_t number) {
-    return atomic_load_explicit(&shard->databases[number], memory_order_acquire);
-}
-
 static uint32_t bucket_count_of(const struct database *database) {
     return atomic_load_explicit(&database->table.bucket_count, memory_order_relaxed);
 }
@@ -212,7 +208,7 @@ static enum status prepare(struct snapshot *snapshot) {
             .shard = &shards->shards[i % shards->count],
             .number = i / shards->count,
         };
-        uint64_t wanted = 2 * (uint64_t)bucket_count_of(database_of(part->shard, part->number));
+        uint64_t wanted = 2 * (uint64_t)bucket_count_of(shard_database(part->shard, part->number));
         size_t part_words = wanted / TABLE_WATCH_BITS + 1;
         part->capacity = (uint32_t)(part_words * TABLE_WATCH_BITS);
         words += part_words;
@@ -232,7 +228,8 @@ static enum status prepare(struct snapshot *snapshot) {
 static bool fits_locked(const struct snapshot *snapshot) {
     for (uint32_t i = 0; i < part_count(snapshot); i++) {
         const struct snapshot_part *part = &snapshot->parts[i];
-        if (bucket_count_of(database_of(part->shard, part->number)) > part->capacity) return false;
+        if (bucket_count_of(shard_database(part->shard, part->number)) > part->capacity)
+            return false;
     }
     return true;
 }
@@ -240,7 +237,7 @@ static bool fits_locked(const struct snapshot *snapshot) {
 static void watch_all_locked(struct snapshot *snapshot) {
     for (uint32_t i = 0; i < part_count(snapshot); i++) {
         struct snapshot_part *part = &snapshot->parts[i];
-        struct database *database = database_of(part->shard, part->number);
+        struct database *database = shard_database(part->shard, part->number);
         uint64_t keys = database_key_count(database);
         if (keys == 0) continue;
         snapshot->keys[part->number] += keys;

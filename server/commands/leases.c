@@ -39,7 +39,7 @@ static const int64_t LEASE_MS_MAX = 60 * 60 * 1000;
 static const uint64_t TOKEN_END = UINT64_C(1) << 53;
 
 static struct database *database_of(const struct call *call) {
-    return call->first_shard->databases[call->database];
+    return shard_database(call->first_shard, call->database);
 }
 
 /* ---- GETLEASE -------------------------------------------------------------------------------- */

@@ -168,7 +168,7 @@ static enum status put_decoded(struct shards *shards, uint32_t database, struct 
     struct place place = {
         .reclaimer = &shards->reclaimer, .key = shards_key(shards, name), .now_ms = now_ms};
     rwlock_write_lock(&shard->lock);
-    place.database = shard->databases[database];
+    place.database = shard_database(shard, database);
     place.entry = database_find(place.database, &place.key, now_ms); /* nobody watches yet */
     enum status status = STATUS_REFUSED;                             /* it is there already */
     if (place.entry == NULL) status = place_put(&place, content, deadline_ms);
