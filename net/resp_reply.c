@@ -229,6 +229,11 @@ void reply_bulk_text(struct reply *reply, const char *text) {
     reply_bulk(reply, bytes_of_text(text));
 }
 
+void reply_field(struct reply *reply, const char *name, uint64_t count) {
+    reply_bulk_text(reply, name);
+    reply_integer(reply, (int64_t)count);
+}
+
 void reply_bulk_format(struct reply *reply, const char *format, ...) {
     struct formatted formatted;
     va_list values;

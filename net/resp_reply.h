@@ -32,6 +32,8 @@ __attribute__((format(printf, 2, 3))) void reply_error_format(struct reply *repl
 void reply_integer(struct reply *reply, int64_t number);
 void reply_bulk(struct reply *reply, struct bytes bytes);
 void reply_bulk_text(struct reply *reply, const char *text);
+/* A field of a map: its name, and a count. */
+void reply_field(struct reply *reply, const char *name, uint64_t count);
 __attribute__((format(printf, 2, 3))) void reply_bulk_format(struct reply *reply,
                                                              const char *format, ...);
 void reply_bulk_integer(struct reply *reply, int64_t number);

@@ -3,11 +3,6 @@
 #include "server/commands/prefixes.h"
 #include "server/server.h"
 
-static void reply_number(struct reply *reply, const char *name, uint64_t number) {
-    reply_bulk_text(reply, name);
-    reply_integer(reply, (int64_t)number);
-}
-
 /* ---- STATS ----------------------------------------------------------------------------------- */
 
 static uint64_t total_of(const struct misses_sum *sum) {
@@ -21,7 +16,7 @@ static uint64_t total_of(const struct misses_sum *sum) {
 static void reply_reasons(struct reply *reply, const struct misses_sum *sum) {
     reply_map(reply, MISS_REASONS);
     for (int reason = 0; reason < MISS_REASONS; reason++) {
-        reply_number(reply, misses_reason_name((enum miss_reason)reason), sum->by_reason[reason]);
+        reply_field(reply, misses_reason_name((enum miss_reason)reason), sum->by_reason[reason]);
     }
 }
 
@@ -50,13 +45,13 @@ static void cache_stats(struct call *call) {
     uint64_t misses = total_of(&why);
     uint64_t asked = hits + misses;
     reply_map(reply, 6);
-    reply_number(reply, "hits", hits);
-    reply_number(reply, "misses", misses);
+    reply_field(reply, "hits", hits);
+    reply_field(reply, "misses", misses);
     reply_bulk_text(reply, "hit_percent");
     reply_double(reply, asked != 0 ? (double)hits * 100 / (double)asked : 0);
     reply_bulk_text(reply, "misses_by_reason");
     reply_reasons(reply, &why);
-    reply_number(reply, "gone_keys_remembered_max", shards_ghost_places(shards));
+    reply_field(reply, "gone_keys_remembered_max", shards_ghost_places(shards));
     reply_bulk_text(reply, "databases");
     reply_databases(reply, shards);
 }

@@ -22,24 +22,19 @@ static bool read_count(struct call *call, int64_t *count) {
     return *count >= 1;
 }
 
-static void reply_number(struct reply *reply, const char *name, uint64_t number) {
-    reply_bulk_text(reply, name);
-    reply_integer(reply, (int64_t)number);
-}
-
 static void reply_hotkey(struct reply *reply, const struct hotkey *key, uint64_t requests) {
     uint64_t own = key->reads + key->writes;
     reply_map(reply, 7);
     reply_bulk_text(reply, "key");
     reply_bulk(reply, hotkey_name(key));
-    reply_number(reply, "db", key->database);
-    reply_number(reply, "reads", key->reads);
-    reply_number(reply, "writes", key->writes);
-    reply_number(reply, "bytes", key->bytes);
+    reply_field(reply, "db", key->database);
+    reply_field(reply, "reads", key->reads);
+    reply_field(reply, "writes", key->writes);
+    reply_field(reply, "bytes", key->bytes);
     reply_bulk_text(reply, "share");
     /* Halving rounds both, each for itself. */
     reply_double(reply, own < requests ? (double)own / (double)requests : 1);
-    reply_number(reply, "unseen", (uint64_t)key->unseen);
+    reply_field(reply, "unseen", (uint64_t)key->unseen);
 }
 
 static void show(struct call *call) {

@@ -2,22 +2,18 @@
 #include "server/call.h"
 #include "server/server.h"
 
-static void refuse_second(struct call *call) {
-    reply_error(call->reply, "ERR Background save already in progress");
+static void reply_save(struct call *call, enum status status, const char *success) {
+    if (status == STATUS_OK) {
+        reply_simple(call->reply, success);
+    } else {
+        reply_error(call->reply,
+                    status == STATUS_FULL ? "ERR Background save already in progress" : "ERR");
+    }
 }
 
 /* In this worker: its own clients wait, those of others don't, but for the instant itself. */
 static void save(struct call *call) {
-    switch (saver_save(&call->server->saver)) {
-    case STATUS_OK:
-        reply_simple(call->reply, "OK");
-        break;
-    case STATUS_FULL:
-        refuse_second(call);
-        break;
-    default:
-        reply_error(call->reply, "ERR");
-    }
+    reply_save(call, saver_save(&call->server->saver), "OK");
 }
 
 /* SCHEDULE puts off in Redis what can't begin beside a rewrite of the append log: there is none. */
@@ -26,16 +22,7 @@ static void save_in_background(struct call *call) {
         call_syntax_error(call);
         return;
     }
-    switch (saver_start(&call->server->saver)) {
-    case STATUS_OK:
-        reply_simple(call->reply, "Background saving started");
-        break;
-    case STATUS_FULL:
-        refuse_second(call);
-        break;
-    default:
-        reply_error(call->reply, "ERR");
-    }
+    reply_save(call, saver_start(&call->server->saver), "Background saving started");
 }
 
 static void last_save(struct call *call) {

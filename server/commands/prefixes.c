@@ -58,24 +58,23 @@ static bool collect(struct call *call, struct samples_report *report) {
 
 /* ---- Replying -------------------------------------------------------------------------------- */
 
-/* An estimate, to the nearest whole. */
-static void reply_number(struct reply *reply, const char *name, double number) {
-    reply_bulk_text(reply, name);
-    reply_integer(reply, (int64_t)(number + 0.5));
+/* To the nearest whole. */
+static void reply_estimate(struct reply *reply, const char *name, double count) {
+    reply_field(reply, name, (uint64_t)(count + 0.5));
 }
 
 static void reply_prefix(struct reply *reply, const struct prefix *prefix, double requests) {
     reply_map(reply, 8);
     reply_bulk_text(reply, "prefix");
     reply_bulk(reply, prefix->name);
-    reply_number(reply, "reads", prefix->reads);
-    reply_number(reply, "writes", prefix->writes);
-    reply_number(reply, "hits", prefix->hits);
-    reply_number(reply, "misses", prefix->misses);
-    reply_number(reply, "bytes", prefix->bytes);
+    reply_estimate(reply, "reads", prefix->reads);
+    reply_estimate(reply, "writes", prefix->writes);
+    reply_estimate(reply, "hits", prefix->hits);
+    reply_estimate(reply, "misses", prefix->misses);
+    reply_estimate(reply, "bytes", prefix->bytes);
     reply_bulk_text(reply, "share");
     reply_double(reply, prefix->requests / requests);
-    reply_number(reply, "samples", prefix->samples);
+    reply_field(reply, "samples", prefix->samples);
 }
 
 void cache_prefixes(struct call *call) {
@@ -92,10 +91,10 @@ void cache_prefixes(struct call *call) {
     int64_t covered_ms = call->now_ms - report.since_ms;
     struct reply *reply = call->reply;
     reply_map(reply, 5);
-    reply_number(reply, "seconds", covered_ms > 0 ? (double)covered_ms / 1000 : 0);
-    reply_number(reply, "requests", requests);
-    reply_number(reply, "requests_per_sample", SAMPLED_WEIGHT);
-    reply_number(reply, "samples", report.count);
+    reply_estimate(reply, "seconds", covered_ms > 0 ? (double)covered_ms / 1000 : 0);
+    reply_estimate(reply, "requests", requests);
+    reply_field(reply, "requests_per_sample", SAMPLED_WEIGHT);
+    reply_field(reply, "samples", report.count);
     reply_bulk_text(reply, "prefixes");
     reply_array(reply, shown);
     for (uint32_t i = 0; i < shown; i++) {

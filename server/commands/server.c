@@ -74,11 +74,6 @@ static void shutdown_server(struct call *call) {
 
 /* ---- SHARDS ---------------------------------------------------------------------------------- */
 
-static void reply_number(struct reply *reply, const char *name, uint64_t number) {
-    reply_bulk_text(reply, name);
-    reply_integer(reply, (int64_t)number);
-}
-
 static void reply_shard(struct call *call, uint32_t index) {
     const struct shards *shards = &call->server->shards;
     struct shard *shard = &shards->shards[index];
@@ -86,7 +81,7 @@ static void reply_shard(struct call *call, uint32_t index) {
     rwlock_read_lock(&shard->lock);
     size_t bytes = shard_footprint(shard);
     for (uint32_t i = 0; i < shards->database_count; i++) {
-        keys += database_key_count(shard->databases[i]);
+        keys += database_key_count(shard_database(shard, i));
     }
     rwlock_read_unlock(&shard->lock);
 
@@ -94,17 +89,17 @@ static void reply_shard(struct call *call, uint32_t index) {
     struct rwlock_profile profile = rwlock_profile(&shard->lock);
     struct reply *reply = call->reply;
     reply_map(reply, 11);
-    reply_number(reply, "shard", index);
-    reply_number(reply, "keys", keys);
-    reply_number(reply, "bytes", bytes);
-    reply_number(reply, "reads", sum.reads);
-    reply_number(reply, "writes", sum.writes);
-    reply_number(reply, "hits", sum.hits);
-    reply_number(reply, "misses", sum.misses);
-    reply_number(reply, "lock_waits", profile.waits);
-    reply_number(reply, "lock_waited_usec", profile.waited_ns / 1000);
-    reply_number(reply, "lock_longest_wait_usec", profile.longest_wait_ns / 1000);
-    reply_number(reply, "lock_longest_hold_usec", profile.longest_hold_ns / 1000);
+    reply_field(reply, "shard", index);
+    reply_field(reply, "keys", keys);
+    reply_field(reply, "bytes", bytes);
+    reply_field(reply, "reads", sum.reads);
+    reply_field(reply, "writes", sum.writes);
+    reply_field(reply, "hits", sum.hits);
+    reply_field(reply, "misses", sum.misses);
+    reply_field(reply, "lock_waits", profile.waits);
+    reply_field(reply, "lock_waited_usec", profile.waited_ns / 1000);
+    reply_field(reply, "lock_longest_wait_usec", profile.longest_wait_ns / 1000);
+    reply_field(reply, "lock_longest_hold_usec", profile.longest_hold_ns / 1000);
 }
 
 static void shards_each(struct call *call) {
@@ -137,7 +132,7 @@ static void memory_usage(struct call *call) {
         reply_null(call->reply);
         return;
     }
-    const struct table *table = &call->first_shard->databases[call->database]->table;
+    const struct table *table = &shard_database(call->first_shard, call->database)->table;
     uint64_t buckets = atomic_load_explicit(&table->bucket_count, memory_order_relaxed);
     uint64_t keys = atomic_load_explicit(&table->key_count, memory_order_relaxed);
     reply_integer(call->reply, (int64_t)(entry_footprint(entry) + buckets * BUCKET_BYTES / keys));
@@ -167,16 +162,16 @@ static void memory_statistics(struct call *call) {
     double used = (double)metrics.used_bytes;
     struct reply *reply = call->reply;
     reply_map(reply, 9);
-    reply_number(reply, "peak.allocated", (uint64_t)metrics.peak_bytes);
-    reply_number(reply, "total.allocated", (uint64_t)metrics.used_bytes);
-    reply_number(reply, "keys.count", keys);
-    reply_number(reply, "keys.bytes-per-key", keys != 0 ? (uint64_t)metrics.data_bytes / keys : 0);
-    reply_number(reply, "dataset.bytes", (uint64_t)metrics.data_bytes);
+    reply_field(reply, "peak.allocated", (uint64_t)metrics.peak_bytes);
+    reply_field(reply, "total.allocated", (uint64_t)metrics.used_bytes);
+    reply_field(reply, "keys.count", keys);
+    reply_field(reply, "keys.bytes-per-key", keys != 0 ? (uint64_t)metrics.data_bytes / keys : 0);
+    reply_field(reply, "dataset.bytes", (uint64_t)metrics.data_bytes);
     reply_fraction(reply, "dataset.percentage", percent_of(metrics.data_bytes, metrics.used_bytes));
     reply_fraction(reply, "peak.percentage", percent_of(metrics.used_bytes, metrics.peak_bytes));
     reply_fraction(reply, "fragmentation", used != 0 ? (double)metrics.resident_bytes / used : 0);
-    reply_number(reply, "fragmentation.bytes",
-                 (uint64_t)(metrics.resident_bytes - metrics.used_bytes));
+    reply_field(reply, "fragmentation.bytes",
+                (uint64_t)(metrics.resident_bytes - metrics.used_bytes));
 }
 
 /* Two things can be wrong: memory that was once needed and isn't given back, and memory that the process has beyond
@@ -248,7 +243,7 @@ static void reply_histogram(struct reply *reply, const struct command_sum *sum) 
         before = counts[i];
     }
     reply_map(reply, 2);
-    reply_number(reply, "calls", sum->calls);
+    reply_field(reply, "calls", sum->calls);
     reply_bulk_text(reply, "histogram_usec");
     reply_map(reply, pairs);
     before = 0;
