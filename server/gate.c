@@ -31,7 +31,7 @@ static int64_t pause_until_ms(const struct server *server) {
 }
 
 void gate_end_pause(struct server *server, int64_t now_ms) {
-    if (!(gates_of(server) & GATE_PAUSE)) return;
+    if (!(gates_of(server) & GATE_PAUSE) || pause_until_ms(server) > now_ms) return;
     gate_open(server, GATE_PAUSE);
     if (pause_until_ms(server) > now_ms) gate_close(server, GATE_PAUSE);
 }

@@ -347,10 +347,7 @@ static void tick(struct worker *worker) {
     keep_up(worker);
     close_idle_clients(worker);
     if (worker->index != 0) return;
-    if (atomic_load_explicit(&worker->server->pause_until_ms, memory_order_relaxed) <=
-        worker->now_ms) {
-        gate_end_pause(worker->server, worker->now_ms);
-    }
+    gate_end_pause(worker->server, worker->now_ms);
     admission_retry(worker->server);
     saver_tick(&worker->server->saver, worker->now_ms);
 }
