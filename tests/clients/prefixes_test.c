@@ -42,10 +42,7 @@ static bool load(void *server, size_t index) {
             }
         }
         for (int i = 0; i < PIPELINE && is_right; i++) {
-            redisReply *reply = NULL;
-            is_right = redisGetReply(client, (void **)&reply) == REDIS_OK &&
-                       reply->type != REDIS_REPLY_ERROR;
-            freeReplyObject(reply);
+            is_right = hiredis_take_any(client);
         }
     }
     redisFree(client);

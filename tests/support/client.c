@@ -60,12 +60,22 @@ bool hiredis_ask_status(redisContext *context, const char *status, const char *f
     return is_status;
 }
 
-bool hiredis_take(redisContext *context, int type) {
+/* The type of the next reply; -1 when there is none. */
+static int take_type(redisContext *context) {
     void *reply = NULL;
-    if (redisGetReply(context, &reply) != REDIS_OK) return false;
-    bool has_type = ((redisReply *)reply)->type == type;
+    if (redisGetReply(context, &reply) != REDIS_OK) return -1;
+    int type = ((redisReply *)reply)->type;
     freeReplyObject(reply);
-    return has_type;
+    return type;
+}
+
+bool hiredis_take(redisContext *context, int type) {
+    return take_type(context) == type;
+}
+
+bool hiredis_take_any(redisContext *context) {
+    int type = take_type(context);
+    return type != -1 && type != REDIS_REPLY_ERROR;
 }
 
 redisContext *hiredis_expect_open(const struct test_server *server) {

@@ -21,6 +21,8 @@ bool hiredis_ask_integer(redisContext *context, long long *number, const char *f
 bool hiredis_ask_status(redisContext *context, const char *status, const char *format, ...);
 /* Take the next reply of a pipeline; true when it has this type. */
 bool hiredis_take(redisContext *context, int type);
+/* The same, whatever its type; true unless it is an error. */
+bool hiredis_take_any(redisContext *context);
 
 /* Main thread: fail the test otherwise. */
 redisContext *hiredis_expect_open(const struct test_server *server);
