@@ -16,8 +16,8 @@
  * allkeys-adaptive. A shard that decides by frequency evicts whoever has the fewest uses, and among equals the
  * one that came or was used last: those that have been there long with as few are worth more than a stranger,
  * which is what keeps scans and loops from emptying the cache. Uses are counted up to 15, halved in one round
- * of the hand after HALVING_TURNS evictions a key, and kept by a ghost (ghost.h) when the key goes, so that one
- * that comes back again and again gets in. Where what is asked for changes altogether, recency decides better:
+ * of the hand after HALVING_TURNS evictions a key, and kept by a ghost (ghost.h, up to 13) when the key goes, so that
+ * one that comes back again and again gets in. Where what is asked for changes altogether, recency decides better:
  * so one shard in sixteen decides by it always, one always by frequency, and the others follow whichever of
  * these two misses less (duel.h). Both read the same 32 bits, so changing sides costs nothing.
  *
