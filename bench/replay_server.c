@@ -7,9 +7,9 @@
  * those SETs. What this can't tell from the truth: a key asked for twice in one window may miss twice, as it
  * may in front of any busy cache; --connections 1 --depth 1 rules it out.
  *
- * Slowly, when the policy counts time: Redis's clock of the least recently used ticks once a second, so in a trace that is
- * over after one or two nearly all keys look alike. --rate stretches it: 100,000 requests (20 MB, allkeys-lru, Redis
- * 7.0) hit 62.3 % as fast as they went and 64.9 % at 10,000 a second.
+ * Slowly, when the policy counts time: Redis's clock of the least recently used ticks once a second, so in a
+ * trace that is over after one or two nearly all keys look alike. --rate stretches it: 100,000 requests (20 MB,
+ * allkeys-lru, Redis 7.0) hit 62.3 % as fast as they went and 64.9 % at 10,000 a second.
  *
  *      window      GET a, GET b, GET c, GET d           ──▶  the server
  *      replies          hit    miss   hit   miss        ◀──

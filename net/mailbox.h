@@ -29,8 +29,8 @@ must_use enum status mailbox_init(struct mailbox *mailbox, struct engine *engine
 void mailbox_release(struct mailbox *mailbox);
 /* Any thread; never blocks. False when full: the letter is still the sender's. */
 must_use bool mailbox_post(struct mailbox *mailbox, struct letter *letter);
-/* Any thread: wake the worker without a letter, for what it will find by itself. What was written before is seen by whatever
- * it does after mailbox_open_all. */
+/* Any thread: wake the worker without a letter, for what it will find by itself. What was written before is
+ * seen by whatever it does after mailbox_open_all. */
 void mailbox_wake(struct mailbox *mailbox);
 /* The worker only, on `woken`: open what waits. What is posted meanwhile is opened too, or wakes the worker again. */
 void mailbox_open_all(struct mailbox *mailbox);

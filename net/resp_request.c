@@ -96,9 +96,9 @@ static inline unsigned digit_at(uint64_t word, unsigned index) {
     return (unsigned)(word >> 8 * index & 0xff) - '0';
 }
 
-/* "$", a length below 1000 without leading zeros, CRLF: returns the header's size, or 0 for anything else. Reads
- * nothing at or past `end`. What is shorter than a word, "$0\r\n\r\n" and "$1\r\nx\r\n", can only be read at the very end of
- * the input. */
+/* "$", a length below 1000 without leading zeros, CRLF: returns the header's size, or 0 for anything else.
+ * Reads nothing at or past `end`. What is shorter than a word, "$0\r\n\r\n" and "$1\r\nx\r\n", can only be read
+ * at the very end of the input. */
 static inline size_t read_small_header(const char *at, const char *end, size_t *length) {
     enum { SHORTEST = 6 };
     uint64_t word = 0;

@@ -6,9 +6,9 @@
  *
  * 1. The view is the engine's buffer, or `held` when part of a request waited there. Arguments point into it, so it
  *    neither moves nor is reused before its requests are run: input for a client that has requests in the batch runs the batch first.
- * 2. A request that may not run (paused, replies not drained, the one before it waits) is not consumed: `executed` stays before it,
- * later ones of
- *    that client are passed over, and settling keeps everything from there for another parse.
+ * 2. A request that may not run (paused, replies not drained, the one before it waits) is not consumed: `executed`
+ *    stays before it, later ones of that client are passed over, and settling keeps everything from there for
+ *    another parse.
  * 3. After settling, a client has no view; it holds exactly the bytes that are not executed, often none. */
 #include "batch.h"
 

@@ -24,7 +24,8 @@ must_use bool blocking_wait(struct call *call, struct waiters *waiters, int64_t 
 /* Run again what was woken; what is due at the worker's time. Replies are left to be settled by batch_run. */
 void blocking_open_woken(struct worker *worker);
 void blocking_open_due(struct worker *worker);
-/* End a client's wait, if it waits: without a reply, for it is about to be closed; with an error; as if its time was over. */
+/* End a client's wait, if it waits: without a reply, for it is about to be closed; with an error; as if its
+ * time was over. */
 void blocking_cancel(struct client *client);
 void blocking_refuse(struct client *client, const char *error);
 void blocking_hurry(struct client *client);

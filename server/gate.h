@@ -22,7 +22,8 @@ enum gate {
 void gate_close(struct server *server, enum gate gate);
 /* Those who wait go on. */
 void gate_open(struct server *server, enum gate gate);
-/* If the pause is over, or was taken back (then `now_ms` may be 0): open its gate, unless another began in this moment. */
+/* If the pause is over, or was taken back (then `now_ms` may be 0): open its gate, unless another began in this
+ * moment. */
 void gate_end_pause(struct server *server, int64_t now_ms);
 /* Do writing commands wait for us (not for a pause)? */
 bool gate_holds_writers(const struct server *server);

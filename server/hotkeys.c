@@ -1,32 +1,33 @@
 /* A Space-Saving sketch (Metwally, Agrawal, El Abbadi 2005), sampled, ageing, and merged on demand.
  *
- * Space-Saving counts the frequent ones of a stream in a fixed number of slots. A key that has a slot is counted there. A
- * key that has none takes over the slot with the smallest count, and goes on from that count: it may have been here before, but
- * not more often. So no slot's count is too small, and a key with more than 1/HOTKEYS_MAX of all requests always has a slot.
- * Beside the count a slot keeps what its key alone has done since it moved in, as reads and writes. That is what is
- * shown and ranked; the rest of the count is what may be missing.
+ * Space-Saving counts the frequent ones of a stream in a fixed number of slots. A key that has a slot is
+ * counted there. A key that has none takes over the slot with the smallest count, and goes on from that count:
+ * it may have been here before, but not more often. So no slot's count is too small, and a key with more than
+ * 1/HOTKEYS_MAX of all requests always has a slot. Beside the count a slot keeps what its key alone has done
+ * since it moved in, as reads and writes. That is what is shown and ranked; the rest of the count is what may
+ * be missing.
  *
  *      chains  hash -> slot, then slot.next           to find a key
  *      heap    (count, slot), smallest count first    to find the slot to give away; slot.place leads back
  *      slots   hash reads writes bytes database name_size next place | x 255
  *      names   128 bytes each, apart: most notes touch only as much as the name is long
  *
- * The authors keep a list of lists of equal counts, which finds the smallest in O(1). A heap of 255 is eight levels deep and
- * 4 KiB, has no pointers, takes any weight, and stays a heap when all counts are halved. An empty slot has the count 0:
- * filling it is the same step as taking one over.
+ * The authors keep a list of lists of equal counts, which finds the smallest in O(1). A heap of 255 is eight
+ * levels deep and 4 KiB, has no pointers, takes any weight, and stays a heap when all counts are halved. An
+ * empty slot has the count 0: filling it is the same step as taking one over.
  *
- * Ageing: all numbers halve every HOTKEYS_HALVING_MS, so a steady key shows one to two minutes' worth, and one that was hot an
- * hour ago is gone. The time is an argument, and may jump.
+ * Ageing: all numbers halve every HOTKEYS_HALVING_MS, so a steady key shows one to two minutes' worth, and one
+ * that was hot an hour ago is gone. The time is an argument, and may jump.
  *
- * Merging (Agarwal, Cormode, Huang, Phillips, Wei, Yi: Mergeable Summaries, 2012): a key's numbers add up; a sketch that doesn't
- * know it may have seen it as often as its smallest count says, and given its slot away.
+ * Merging (Agarwal, Cormode, Huang, Phillips, Wei, Yi: Mergeable Summaries, 2012): a key's numbers add up; a
+ * sketch that doesn't know it may have seen it as often as its smallest count says, and given its slot away.
  *
- * Invariants: 1. A slot's count is at least its reads + writes. 2. The counts' sum is at least the number of requests.
- * 3. A slot with a count is in the chain of its hash, once; one without is in none. 4. A parent's count in the heap is at
- * most its children's.
+ * Invariants: 1. A slot's count is at least its reads + writes. 2. The counts' sum is at least the number of
+ * requests. 3. A slot with a count is in the chain of its hash, once; one without is in none. 4. A parent's count
+ * in the heap is at most its children's.
  *
- * Threads: a mutex, a leaf: it is taken under no other lock, and none is taken under it. The sketch's worker only tries, so
- * somebody who is put to sleep while collecting costs it nothing: it notes another request. */
+ * Threads: a mutex, a leaf: it is taken under no other lock, and none is taken under it. The sketch's worker
+ * only tries, so somebody who is put to sleep while collecting costs it nothing: it notes another request. */
 #include "hotkeys.h"
 
 #include <assert.h>
@@ -133,7 +134,8 @@ static void count_up(struct hotkeys *hotkeys, uint32_t place) {
 
 /* ---- Ageing ---------------------------------------------------------------------------------- */
 
-/* The count is rounded up, what its key has done is rounded down: so both stay bounds, and the order of counts holds. */
+/* The count is rounded up, what its key has done is rounded down: so both stay bounds, and the order of counts
+ * holds. */
 static void halve(struct hotkeys *hotkeys) {
     hotkeys->requests /= 2;
     for (uint32_t i = 0; i < HOTKEYS_MAX; i++) {
@@ -235,8 +237,8 @@ void hotkeys_reset(struct hotkeys *hotkeys, int64_t now_ms) {
     pthread_mutex_unlock(&hotkeys->lock);
 }
 
-/* `unseen` is relative to the sketch's smallest count, which is what would be unseen of a key that isn't here: ranking adds the
- * smallest counts of all sketches to every key. */
+/* `unseen` is relative to the sketch's smallest count, which is what would be unseen of a key that isn't here:
+ * ranking adds the smallest counts of all sketches to every key. */
 static void copy_slot(const struct hotkeys *hotkeys, uint32_t index, struct hotkey *key) {
     const struct slot *slot = &hotkeys->slots[index];
     uint64_t unseen = count_of(hotkeys, index) - slot->reads - slot->writes;

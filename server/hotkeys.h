@@ -1,7 +1,7 @@
 /* Which keys are asked for most, lately: a sketch of fixed size a worker, merged for whoever asks (HOTKEYS).
  *
- * Its worker notes keys, any thread collects. Only sampled requests are noted, and count for SAMPLED_WEIGHT each, so all
- * numbers are estimates. They halve every HOTKEYS_HALVING_MS. */
+ * Its worker notes keys, any thread collects. Only sampled requests are noted, and count for SAMPLED_WEIGHT
+ * each, so all numbers are estimates. They halve every HOTKEYS_HALVING_MS. */
 #pragma once
 
 #include <stdbool.h>

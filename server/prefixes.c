@@ -1,5 +1,5 @@
-/* Cut each name to its prefix, sort, add up neighbours. Of some thousand samples that takes a millisecond or two, and needs
- * no memory beside them. */
+/* Cut each name to its prefix, sort, add up neighbours. Of some thousand samples that takes a millisecond or
+ * two, and needs no memory beside them. */
 #include "prefixes.h"
 
 #include <stdlib.h>

@@ -1,18 +1,21 @@
 /* The sampler: who is noted, and what of it.
  *
- * A countdown that each request looked at would cost 19 instructions a request, most of them for registers that run short.
- * So the countdown is the batch's: requests to be noted part it (`execute` in batch.c), and those between run as ever.
+ * A countdown that each request looked at would cost 19 instructions a request, most of them for registers that
+ * run short. So the countdown is the batch's: requests to be noted part it (`execute` in batch.c), and those
+ * between run as ever.
  *
- * The gap is drawn anew each time, evenly from 1 to 2 * SAMPLED_WEIGHT - 1. A fixed stride would hear a load with a rhythm at
- * one beat only: pipelines of 128 that each begin with the same key would show that key always, or never. The draw happens
- * once a sample; a coin tossed for each request would give the same at a hundred times the price.
+ * The gap is drawn anew each time, evenly from 1 to 2 * SAMPLED_WEIGHT - 1. A fixed stride would hear a load
+ * with a rhythm at one beat only: pipelines of 128 that each begin with the same key would show that key
+ * always, or never. The draw happens once a sample; a coin tossed for each request would give the same at a
+ * hundred times the price.
  *
- * What it costs, GET and SET evenly, 100,000 keys, 16 requests deep, instructions a request in user space (callgrind):
- * 1,077 without a sampler, 1,083 with it (1,078 switched off); 1,767 and 1,781 without a pipeline. A note is some 500 (chance,
- * locks, find, take over, sift), so that with one request in 64 it was more than 1 %.
+ * What it costs, GET and SET evenly, 100,000 keys, 16 requests deep, instructions a request in user space
+ * (callgrind): 1,077 without a sampler, 1,083 with it (1,078 switched off); 1,767 and 1,781 without a pipeline.
+ * A note is some 500 (chance, locks, find, take over, sift), so that with one request in 64 it was more than 1
+ * %.
  *
- * The price of sampling is noise: n requests are seen as n give or take about 11 sqrt(n), some percent for whatever is worth
- * being called hot. */
+ * The price of sampling is noise: n requests are seen as n give or take about 11 sqrt(n), some percent for
+ * whatever is worth being called hot. */
 #include "sampler.h"
 
 #include "hotkeys.h"

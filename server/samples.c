@@ -1,18 +1,20 @@
 /* A reservoir (algorithm R: Waterman, in Knuth 3.4.2; Vitter 1985) a window, of two windows.
  *
- * The n-th note of a window takes a place by chance with the probability places / n. So at any moment each of the n was kept
- * with the same chance, and a kept one stands for n / kept of them. Most notes of a busy minute cost one random number.
+ * The n-th note of a window takes a place by chance with the probability places / n. So at any moment each of
+ * the n was kept with the same chance, and a kept one stands for n / kept of them. Most notes of a busy minute
+ * cost one random number.
  *
- * Why not a second Space-Saving sketch, of prefixes instead of keys: it must cut the prefix off when it notes, so the delimiter
- * would be an option, and a wrong one would show after minutes only. What is kept as it came can be cut in any way when
- * somebody asks. And a sketch promises to find every prefix above 1/n of all, but tells little of how often it was
- * hit; from k samples out of K the share p of any group is known to sqrt(p / K), whatever the group.
+ * Why not a second Space-Saving sketch, of prefixes instead of keys: it must cut the prefix off when it notes,
+ * so the delimiter would be an option, and a wrong one would show after minutes only. What is kept as it came
+ * can be cut in any way when somebody asks. And a sketch promises to find every prefix above 1/n of all, but
+ * tells little of how often it was hit; from k samples out of K the share p of any group is known to sqrt(p /
+ * K), whatever the group.
  *
  *      window before   ├────────────── 60 s ──────────────┤
  *      this window                                        ├───── so far ─────┤ now
  *
- * Threads: a mutex, a leaf: it is taken under no other lock but that of the worker's hot keys, and none is taken under it. The
- * worker only tries. */
+ * Threads: a mutex, a leaf: it is taken under no other lock but that of the worker's hot keys, and none is
+ * taken under it. The worker only tries. */
 #include "samples.h"
 
 #include <assert.h>

@@ -1,8 +1,8 @@
 /* Sampled requests of the last minute or two, as they came: so that a question may be asked afterwards that nobody had
  * thought of before (CACHE PREFIXES, by whatever delimiter).
  *
- * Its worker notes, any thread collects. Of each window of SAMPLES_WINDOW_MS so many as there is room for are kept, every
- * one noted with the same chance; the window before is kept until this one is over. */
+ * Its worker notes, any thread collects. Of each window of SAMPLES_WINDOW_MS so many as there is room for are
+ * kept, every one noted with the same chance; the window before is kept until this one is over. */
 #pragma once
 
 #include <stdbool.h>

@@ -190,8 +190,8 @@ static int await_signal(const sigset_t *signals) {
     return number;
 }
 
-/* A signal to stop is not followed when the last save fails: nothing would be left of what was written. SIGUSR2 is our own:
- * who sent it has prepared the end. */
+/* A signal to stop is not followed when the last save fails: nothing would be left of what was written. SIGUSR2
+ * is our own: who sent it has prepared the end. */
 static void wait_for_end(struct server *server, const sigset_t *signals) {
     for (;;) {
         int number = await_signal(signals);

@@ -57,8 +57,9 @@ struct server {
 int server_run(struct config *config);
 /* Any thread: ask for the orderly end that SIGTERM causes. */
 void server_stop(struct server *server);
-/* Any thread: save what there is to save before the end, if asked to, or as save points say (SERVER_SAVE_AS_SET); writers wait
- * from then on. On STATUS_FAILED all goes on as before; otherwise the end may come: server_stop. */
+/* Any thread: save what there is to save before the end, if asked to, or as save points say
+ * (SERVER_SAVE_AS_SET); writers wait from then on. On STATUS_FAILED all goes on as before; otherwise the end
+ * may come: server_stop. */
 enum server_save { SERVER_SAVE_AS_SET, SERVER_SAVE_YES, SERVER_SAVE_NO };
 must_use enum status server_prepare_end(struct server *server, enum server_save save);
 /* Any thread: let paused clients go on. */

@@ -352,7 +352,8 @@ static void tick(struct worker *worker) {
     saver_tick(&worker->server->saver, worker->now_ms);
 }
 
-/* Until CLIENT PAUSE ends, at most a tick: another may shorten it. So it is while writers are held: who holds them wakes us. */
+/* Until CLIENT PAUSE ends, at most a tick: another may shorten it. So it is while writers are held: who holds
+ * them wakes us. */
 static int pause_left_ms(const struct worker *worker) {
     if (gate_holds_writers(worker->server)) return TICK_MS;
     int64_t until_ms = atomic_load_explicit(&worker->server->pause_until_ms, memory_order_relaxed);

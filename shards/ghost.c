@@ -9,13 +9,13 @@
  * places but for a chance of 1 in 100,000, after half as many with 95 %, after as many with 45 %. Remembering takes 130
  * instructions (a DEL takes 1,150), a miss 40 more than it did (870), a hit and a SET none.
  *
- * Size. It follows the largest number of keys that were there while as many went as it has places: so where
- * all keys expire at once, or are deleted one by one, it isn't given up with the keys but when other things have
+ * Size. It follows the largest number of keys that were there while as many went as it has places: so where all
+ * keys expire at once, or are deleted one by one, it isn't given up with the keys but when other things have
  * happened. It grows at once. Which set: hash bits from 8 up (below them lie those that number buckets in small
- * tables, above them the table's tag), masked by the count of sets. So when the count doubles, what is in a set belongs
- * into one of two, and nobody can say which, for the other bits are gone: it is copied into both, and half of the copies
- * wait in vain to be pushed out. When the count is halved, one of each two is dropped. What lost: a second table for
- * reasons alone (twice the memory, and evictions written to both).
+ * tables, above them the table's tag), masked by the count of sets. So when the count doubles, what is in a set
+ * belongs into one of two, and nobody can say which, for the other bits are gone: it is copied into both, and
+ * half of the copies wait in vain to be pushed out. When the count is halved, one of each two is dropped. What
+ * lost: a second table for reasons alone (twice the memory, and evictions written to both).
  *
  * Source of the idea: the ghost queues of ARC (Megiddo, Modha 2003) and S3-FIFO (Yang et al. 2023); that a ghost keeps
  * its count comes from TinyLFU (Einziger, Friedman, Manes 2017), whose sketch remembers more keys, less well. */

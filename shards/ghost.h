@@ -1,10 +1,11 @@
 /* What became of keys that are gone, and how often those that were evicted had been used: two bytes a key, the key
  * itself is not kept.
  *
- * A key that is asked for again is recognised by 12 bits of its hash: then a miss has a reason, and a key that comes
- * back after its eviction goes on with the use count it left with. Bounded: as many ghosts as half the keys there are
- * to all of them (256 at least, none before the first key goes); in a set of eight the newest pushes out the oldest. One
- * in 500 strangers is taken for a ghost. Lock: the shard's, for writing; ghost_reason for reading. */
+ * A key that is asked for again is recognised by 12 bits of its hash: then a miss has a reason, and a key that
+ * comes back after its eviction goes on with the use count it left with. Bounded: as many ghosts as half the
+ * keys there are to all of them (256 at least, none before the first key goes); in a set of eight the newest
+ * pushes out the oldest. One in 500 strangers is taken for a ghost. Lock: the shard's, for writing;
+ * ghost_reason for reading. */
 #pragma once
 
 #include <stdint.h>

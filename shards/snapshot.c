@@ -1,25 +1,25 @@
 /* A snapshot without fork: buckets are copied before they change.
  *
- * fork() gives a point in time for nothing but copies page tables (tens of milliseconds for gigabytes, in which nothing is
- * answered), then every page that is written to; on a full machine memory may double. Here the unit is a bucket chain of
- * about eight entries, and what is copied is gone as soon as it is written out.
+ * fork() gives a point in time for nothing but copies page tables (tens of milliseconds for gigabytes, in which
+ * nothing is answered), then every page that is written to; on a full machine memory may double. Here the unit
+ * is a bucket chain of about eight entries, and what is copied is gone as soon as it is written out.
  *
  *      writer  ──▶ bucket not seen? copy it into a parcel, push ──▶ saved ─┐
  *                                                                          ├─▶ visit (encode, write): no lock is held
  *      owner   ──▶ read lock: copy the next SLICE_BUCKETS, mark ──▶ slice ─┘
  *
- * The copies are plain records, so a writer does no more than allocate once and copy; numbers, compression, checksum and disk are
- * the owner's. Values on the heap are not copied: a record holds a reference, and whoever changes a value that is
- * shared makes a copy anyway (blob.h).
+ * The copies are plain records, so a writer does no more than allocate once and copy; numbers, compression,
+ * checksum and disk are the owner's. Values on the heap are not copied: a record holds a reference, and whoever
+ * changes a value that is shared makes a copy anyway (blob.h).
  *
  * Marks by bucket, not by entry: a mark in an entry would have to be cleared between two snapshots, which dirties every
  * entry's cache line, and a new entry would need one, too. A bit a bucket is a bit for eight keys, and a
  * snapshot that is given up leaves no trace. The price: the first write to a bucket copies its neighbours along, eight
  * for one; but each bucket at most once, so a snapshot copies each entry once in any case.
  *
- * Memory. `saved` grows by what writers change faster than the owner writes. It can't pass what the store held at the
- * instant; who wants less pauses writers while snapshot_saved_bytes is too much (the server does). A slice is bounded by
- * SLICE_BYTES and one value.
+ * Memory. `saved` grows by what writers change faster than the owner writes. It can't pass what the store held
+ * at the instant; who wants less pauses writers while snapshot_saved_bytes is too much (the server does). A
+ * slice is bounded by SLICE_BYTES and one value.
  *
  * A flush detaches tables, and SWAPDB renumbers them: a part is bound to its table, not to its number, and a detached
  * table waits for us before it is cleared (shard.c).

@@ -2,9 +2,10 @@
  *
  *      snapshot_begin ─▶ snapshot_step … until it says that nothing is left ─▶ snapshot_end
  *
- * Nothing is copied at the instant itself. From then on a bucket is copied before it is changed for the first time, by whoever
- * changes it, and otherwise when the walk comes to it; either way each entry of that instant is visited exactly once.
- * One snapshot at a time. All functions are its one owner's, holding no lock, but for the two that say otherwise. */
+ * Nothing is copied at the instant itself. From then on a bucket is copied before it is changed for the first
+ * time, by whoever changes it, and otherwise when the walk comes to it; either way each entry of that instant
+ * is visited exactly once. One snapshot at a time. All functions are its one owner's, holding no lock, but for
+ * the two that say otherwise. */
 #pragma once
 
 #include <stdatomic.h>
@@ -46,10 +47,11 @@ typedef void (*snapshot_visitor)(void *context, const struct snapshot_entry *ent
 /* The instant: takes all locks for the time of some assignments a table. STATUS_NO_MEMORY: nothing began. */
 must_use enum status snapshot_begin(struct snapshot *snapshot, struct shards *shards,
                                     int64_t now_ms);
-/* Visit what writers copied meanwhile, and the next few buckets; with no lock held, so a visit may take its time. False when
- * nothing is left, or it failed. */
+/* Visit what writers copied meanwhile, and the next few buckets; with no lock held, so a visit may take its
+ * time. False when nothing is left, or it failed. */
 bool snapshot_step(struct snapshot *snapshot, snapshot_visitor visit, void *context);
-/* At any time: forget what is left, and free everything. STATUS_NO_MEMORY: it failed, and what was visited isn't all. */
+/* At any time: forget what is left, and free everything. STATUS_NO_MEMORY: it failed, and what was visited
+ * isn't all. */
 must_use enum status snapshot_end(struct snapshot *snapshot);
 /* Any thread while it lasts. Bytes that are held for writers' sake. */
 static inline size_t snapshot_saved_bytes(const struct snapshot *snapshot) {

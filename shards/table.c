@@ -48,11 +48,12 @@
  * visited, always: no key that stays is missed. Glueing may put the cursor inside an interval, which is
  * then visited from its start: a key may be seen twice. Both are Redis's promise.
  *
- * Watching, for a snapshot of one instant. A bucket whose bit in `seen` is clear is as it was when the watch began; whoever
- * is about to change one (insert, remove, replace, split, join) has it taken first. So nothing is marked in
- * entries, and an entry added later is never in an unseen bucket. A bucket made by a split gets keys that were
- * taken with its parent, so buckets numbered beyond the first count need no bit; one that is given up was taken before it was
- * joined, and is not asked for any more. A change takes three chains at the most: its own, and two that are joined.
+ * Watching, for a snapshot of one instant. A bucket whose bit in `seen` is clear is as it was when the watch
+ * began; whoever is about to change one (insert, remove, replace, split, join) has it taken first. So nothing
+ * is marked in entries, and an entry added later is never in an unseen bucket. A bucket made by a split gets
+ * keys that were taken with its parent, so buckets numbered beyond the first count need no bit; one that is
+ * given up was taken before it was joined, and is not asked for any more. A change takes three chains at the
+ * most: its own, and two that are joined.
  *
  * Invariants (table_validate):
  *   1. Every entry is in the chain that its hash says, with its tag; no key twice.

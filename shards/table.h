@@ -74,8 +74,9 @@ struct entry *table_random(const struct table *table, struct random *random);
 /* Visit the entries of one bucket, below `bucket_count`. Lock: read. */
 void table_visit(const struct table *table, uint32_t bucket, table_visitor visit, void *context);
 
-/* A watch sees every bucket as it was when the watch began: whoever is about to change a bucket gives it to `take` first.
- * Each bucket is seen once; `seen` has a bit for each there was, and what comes to be later holds nothing unseen. */
+/* A watch sees every bucket as it was when the watch began: whoever is about to change a bucket gives it to
+ * `take` first. Each bucket is seen once; `seen` has a bit for each there was, and what comes to be later holds
+ * nothing unseen. */
 struct table_watch {
     uint64_t *seen;        /* lock (write), or its one walker's with the lock (read) */
     uint32_t bucket_count; /* when the watch began */
@@ -88,7 +89,8 @@ enum { TABLE_WATCH_BITS = 64 /* of a word of `seen` */ };
 void table_watch_start(struct table *table, struct table_watch *watch);
 /* For the one who walks over the buckets: mark one as seen; false when it was, or is no more. Lock: read. */
 bool table_watch_mark(const struct table *table, uint32_t bucket);
-/* Before the entries of this hash's bucket are changed where they lie (the table itself looks after its own changes). */
+/* Before the entries of this hash's bucket are changed where they lie (the table itself looks after its own
+ * changes). */
 void table_watch_hand_over(const struct table *table, uint64_t hash);
 static inline void table_before_change(const struct table *table, uint64_t hash) {
     if (__builtin_expect(table->watch != NULL, 0)) table_watch_hand_over(table, hash);

@@ -1,7 +1,8 @@
 /* HOTKEYS: which keys are asked for most, lately (server/hotkeys.h).
  *
- * Redis has a command of this name that is a session: START, wait, GET, STOP. Client libraries read the reply of its GET, so
- * that word is not used here for a reply of another form: ours is the command without a subcommand, which Redis refuses. */
+ * Redis has a command of this name that is a session: START, wait, GET, STOP. Client libraries read the reply
+ * of its GET, so that word is not used here for a reply of another form: ours is the command without a
+ * subcommand, which Redis refuses. */
 #include "server/hotkeys.h"
 
 #include "server/call.h"

@@ -1,4 +1,5 @@
-/* CACHE PREFIXES: samples of the last minute or two (server/samples.h), grouped when somebody asks (server/prefixes.h). */
+/* CACHE PREFIXES: samples of the last minute or two (server/samples.h), grouped when somebody asks
+ * (server/prefixes.h). */
 #include "server/commands/prefixes.h"
 
 #include "server/call.h"

@@ -4,8 +4,8 @@
  *                 ▲                │
  *                 └── the rest ◀───┘  an item that isn't whole goes on in the next block, which grows if it must
  *
- * Finding where a key ends takes some ten nanoseconds, putting it several hundred: so one scanner feeds many. A block says
- * which database it begins in, and can be worked on without its neighbours.
+ * Finding where a key ends takes some ten nanoseconds, putting it several hundred: so one scanner feeds many. A
+ * block says which database it begins in, and can be worked on without its neighbours.
  *
  * Nothing is half loaded: the checksum comes at the file's end, so what was put before it is only served once it fits;
  * until then the gate is closed, and a server that finds the file torn or damaged says where, and ends.

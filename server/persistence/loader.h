@@ -20,6 +20,7 @@ struct loader {
 
 /* Is there a file to load? Then GATE_LOADING should be closed before clients come. */
 bool loader_has_file(struct server *server);
-/* Load it, with as many threads as there are processors, and open the gate. A failure is in the log, and the store then holds
- * part of the file: it must not be served. STATUS_REFUSED: a signal to stop came first. Main thread. */
+/* Load it, with as many threads as there are processors, and open the gate. A failure is in the log, and the
+ * store then holds part of the file: it must not be served. STATUS_REFUSED: a signal to stop came first. Main
+ * thread. */
 must_use enum status loader_run(struct server *server);

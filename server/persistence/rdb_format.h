@@ -6,9 +6,10 @@
  *      [252 8 bytes]  type  key  value                 a key, with a deadline in Unix milliseconds if it has one
  *      255 8 bytes                                     the end, and the CRC-64 of all before (0: not taken)
  *
- * A length is 1, 2, 5 or 9 bytes, told apart by the upper two bits of the first; a string is a length and its bytes, or, when
- * those bits are both set, a number of 1, 2 or 4 bytes, or compressed (LZF). Numbers are little-endian but the
- * lengths' own. Sources: redis/src/rdb.h; "Redis RDB file format" (Sripathi Krishnan's rdbtools). */
+ * A length is 1, 2, 5 or 9 bytes, told apart by the upper two bits of the first; a string is a length and its
+ * bytes, or, when those bits are both set, a number of 1, 2 or 4 bytes, or compressed (LZF). Numbers are
+ * little-endian but the lengths' own. Sources: redis/src/rdb.h; "Redis RDB file format" (Sripathi Krishnan's
+ * rdbtools). */
 #pragma once
 
 enum {

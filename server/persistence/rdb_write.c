@@ -1,7 +1,8 @@
 /* Bytes gather in a block and go to the sink when it is full; what is larger than a block goes there directly.
  *
- * Strings are written as Redis writes them: text that is a number of 32 bits as that number, longer text compressed where
- * that saves anything. Compressed in one piece, so values above COMPRESS_MAX stay plain: the scratch memory is bounded. */
+ * Strings are written as Redis writes them: text that is a number of 32 bits as that number, longer text
+ * compressed where that saves anything. Compressed in one piece, so values above COMPRESS_MAX stay plain: the
+ * scratch memory is bounded. */
 #include "rdb_write.h"
 
 #include <lzf.h>

@@ -3,17 +3,17 @@
  *      saver_save, saver_start ─▶ begin ─▶ write_snapshot: head, then step by step ─▶ commit ─▶ end
  *                                              └─ cancelled, refused memory, a full disk ─▶ abandon ─▶ end
  *
- * No fork: the process is never copied, and memory grows only by what writers change before we come by. Copies of that wait
- * to be encoded; when they pass SAVER_BEHIND_BYTES, writing commands wait, as by CLIENT PAUSE, until half is written:
- * readers don't notice, and memory stays bounded however slow the disk is. Redis has no such bound; its
- * child's pages double.
+ * No fork: the process is never copied, and memory grows only by what writers change before we come by. Copies
+ * of that wait to be encoded; when they pass SAVER_BEHIND_BYTES, writing commands wait, as by CLIENT PAUSE,
+ * until half is written: readers don't notice, and memory stays bounded however slow the disk is. Redis has no
+ * such bound; its child's pages double.
  *
  * Changes are counted by what the shards count anyway, a key looked up by a writing command, so that no write pays for
  * `rdb_changes_since_last_save`. A command that looks and changes nothing counts, too: a save comes rather too
  * early than too late.
  *
- * The thread is made for a save and joined by the next one, or by the end: the background pool (jobs.h) has few threads, and a
- * save may take minutes.
+ * The thread is made for a save and joined by the next one, or by the end: the background pool (jobs.h) has few
+ * threads, and a save may take minutes.
  *
  * Source of names, texts and rules: Redis (rdb.c, server.c). */
 #include "saver.h"

@@ -1,7 +1,7 @@
 /* Saving: who writes snapshots to disk, when, and how the last one went.
  *
- * One save at a time, in the caller's thread (SAVE, the end) or in one of its own (BGSAVE, save points). Numbers are atomic and
- * relaxed, for INFO; the functions say which thread may call them. */
+ * One save at a time, in the caller's thread (SAVE, the end) or in one of its own (BGSAVE, save points).
+ * Numbers are atomic and relaxed, for INFO; the functions say which thread may call them. */
 #pragma once
 
 #include <pthread.h>

@@ -1,7 +1,7 @@
 /* CRC-64 with the polynomial of David T. Jones, bits reflected: what RDB files end with.
  *
- * Eight bytes a step by eight tables (Intel's "slicing by 8"), which the caller keeps, since they are 16 KiB and made in
- * microseconds: no global, and none in the binary. Pure; any thread. */
+ * Eight bytes a step by eight tables (Intel's "slicing by 8"), which the caller keeps, since they are 16 KiB
+ * and made in microseconds: no global, and none in the binary. Pure; any thread. */
 #pragma once
 
 #include <stdint.h>

@@ -229,8 +229,8 @@ static void client_pause_holds_writes_back_and_lets_reads_pass(void **state) {
     wire_close(writer);
 }
 
-/* Nothing else happens meanwhile: the pause's end alone must move what waits for it. Never early; and as a machine may be
- * busy, the least of several is what tells how late. */
+/* Nothing else happens meanwhile: the pause's end alone must move what waits for it. Never early; and as a
+ * machine may be busy, the least of several is what tells how late. */
 static void client_pause_ends_by_itself_and_on_time(void **state) {
     enum { PAUSE_MS = 100, ROUNDS = 10, LATE_MS_MAX = 50 };
     struct wire *admin = wire_connect(*state), *other = wire_connect(*state);

@@ -20,7 +20,8 @@ static const char *const OPTIONS_OFF[] = {"--request-sampling", "no", NULL};
 
 enum { CLIENTS = 8, ROUNDS = 60, PIPELINE = 100, TOTAL = CLIENTS * ROUNDS * PIPELINE };
 
-/* Every third request is for one key, a tenth of those write it; the others are for as many keys as there are requests. */
+/* Every third request is for one key, a tenth of those write it; the others are for as many keys as there are
+ * requests. */
 static bool load(void *server, size_t index) {
     redisContext *client = hiredis_open(server);
     if (client == NULL) return false;

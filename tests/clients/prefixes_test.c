@@ -19,8 +19,8 @@ static const char *const OPTIONS_OFF[] = {"--request-sampling", "no", NULL};
 
 enum { CLIENTS = 8, ROUNDS = 150, PIPELINE = 100, TOTAL = CLIENTS * ROUNDS * PIPELINE };
 
-/* Half of all requests read one of 64 users, who are there; a quarter reads other keys "user:...:gone", which aren't; a fifth
- * writes sessions; the rest writes keys without a delimiter. */
+/* Half of all requests read one of 64 users, who are there; a quarter reads other keys "user:...:gone", which
+ * aren't; a fifth writes sessions; the rest writes keys without a delimiter. */
 static bool load(void *server, size_t index) {
     redisContext *client = hiredis_open(server);
     if (client == NULL) return false;

@@ -1,4 +1,5 @@
-/* GETLEASE with WAIT: who waits for a fill gets it, or the lease, or is told that the wait is over; and never waits longer. */
+/* GETLEASE with WAIT: who waits for a fill gets it, or the lease, or is told that the wait is over; and never
+ * waits longer. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
-/* kill -9 at random moments of a save under writers: what is in the place of the snapshot is a whole file, always. The moment is
- * drawn again each round, from before the save to after it; the seed is printed. */
+/* kill -9 at random moments of a save under writers: what is in the place of the snapshot is a whole file,
+ * always. The moment is drawn again each round, from before the save to after it; the seed is printed. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

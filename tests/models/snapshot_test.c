@@ -1,5 +1,6 @@
-/* A snapshot of a store against a copy of its slow twin, while random commands go on: every key of the instant is visited
- * once, with the value and the deadline it had then, whatever became of it since; and nothing else is visited. */
+/* A snapshot of a store against a copy of its slow twin, while random commands go on: every key of the instant
+ * is visited once, with the value and the deadline it had then, whatever became of it since; and nothing else
+ * is visited. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

@@ -1,4 +1,5 @@
-/* Both engines, held to net/engine.h: every test runs on each of them, in a world of its own (tests/support/engine_world.h).
+/* Both engines, held to net/engine.h: every test runs on each of them, in a world of its own
+ * (tests/support/engine_world.h).
  *
  * No threads but where waking is tested. */
 #include <stdarg.h>

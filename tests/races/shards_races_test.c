@@ -1,4 +1,5 @@
-/* The store against the thread sanitizer: reads, writes, hints without a lock, flushes, swaps, scans and upkeep, all at once. */
+/* The store against the thread sanitizer: reads, writes, hints without a lock, flushes, swaps, scans and
+ * upkeep, all at once. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

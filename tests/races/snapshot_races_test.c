@@ -1,6 +1,6 @@
-/* Snapshots against writers, for the thread sanitizer: amounts move between accounts under both accounts' locks, so at every
- * instant they sum up to the same; a snapshot that isn't of one instant gives another sum. Other keys come and go beside
- * them, so that tables grow and shrink. */
+/* Snapshots against writers, for the thread sanitizer: amounts move between accounts under both accounts'
+ * locks, so at every instant they sum up to the same; a snapshot that isn't of one instant gives another sum.
+ * Other keys come and go beside them, so that tables grow and shrink. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

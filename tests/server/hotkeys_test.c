@@ -1,4 +1,5 @@
-/* The hot keys of a stream whose true counts are known. A note stands for SAMPLED_WEIGHT requests: here, for exactly so many. */
+/* The hot keys of a stream whose true counts are known. A note stands for SAMPLED_WEIGHT requests: here, for
+ * exactly so many. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

@@ -1,7 +1,8 @@
 /* hiredis, as a client of the servers of support/server.h: loads, pipelines and threads.
  *
- * Calls give up after CLIENT_WAIT_MS. The functions that don't `expect` never fail the test, so they are for any thread:
- * cmocka knows the main thread only. Formats are those of hiredis: %b takes a pointer and a size_t, and there is no %zu. */
+ * Calls give up after CLIENT_WAIT_MS. The functions that don't `expect` never fail the test, so they are for
+ * any thread: cmocka knows the main thread only. Formats are those of hiredis: %b takes a pointer and a size_t,
+ * and there is no %zu. */
 #pragma once
 
 #include <hiredis/hiredis.h>

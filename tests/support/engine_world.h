@@ -1,8 +1,9 @@
 /* A world to hold an engine to net/engine.h in: one engine, and some pairs of a connection and its peer.
  *
- * No threads: a step lets every peer do what its socket allows just now, then runs a turn. So a test is: set up, step until a claim
- * holds (within STEPS_MAX), check. What travels is a pattern in which every byte depends on its offset. It is checked on arrival
- * at both ends, and what a turn delivered is checked again after the turn, as it must stay valid until the next. */
+ * No threads: a step lets every peer do what its socket allows just now, then runs a turn. So a test is: set
+ * up, step until a claim holds (within STEPS_MAX), check. What travels is a pattern in which every byte depends
+ * on its offset. It is checked on arrival at both ends, and what a turn delivered is checked again after the
+ * turn, as it must stay valid until the next. */
 #pragma once
 
 #include <netinet/in.h>

@@ -1,7 +1,9 @@
-/* A server process for a test: sherd, or the one named by SHERD_TEST_SERVER, to hold the tests themselves to a reference.
+/* A server process for a test: sherd, or the one named by SHERD_TEST_SERVER, to hold the tests themselves to a
+ * reference.
  *
- * It listens on a free port of 127.0.0.1 and on a Unix socket in a folder of its own, and dies with the test program. The
- * environment says how sherd runs, so that one program tests each engine and lock mode (see tests/CMakeLists.txt):
+ * It listens on a free port of 127.0.0.1 and on a Unix socket in a folder of its own, and dies with the test
+ * program. The environment says how sherd runs, so that one program tests each engine and lock mode (see
+ * tests/CMakeLists.txt):
  *   SHERD_TEST_IO         uring or epoll; where the kernel refuses io_uring, the program exits as skipped
  *   SHERD_TEST_LOCK_MODE  sharded or global
  * Everything here is called by the test program's main thread, and fails the running test when it can't be done. */
@@ -29,7 +31,8 @@ struct test_server {
 /* Start a server with more options, NULL-terminated ("--timeout", "1", NULL; NULL: none), and wait until it accepts.
  * A path before them ("/tmp/x.conf") is its configuration file. */
 struct test_server *test_server_start(const char *const *options);
-/* End it by SIGTERM and check that it went in good order: exit status 0 in time, no sanitizer's report. Frees `server`. */
+/* End it by SIGTERM and check that it went in good order: exit status 0 in time, no sanitizer's report. Frees
+ * `server`. */
 void test_server_stop(struct test_server *server);
 /* The same for a server that ends by itself, or by a signal already sent. */
 void test_server_await_end(struct test_server *server);

@@ -1,5 +1,5 @@
-/* Redis judges our files, and writes files for us to read: redis-check-rdb and redis-server from the distribution. Where
- * they aren't installed this program is skipped. */
+/* Redis judges our files, and writes files for us to read: redis-check-rdb and redis-server from the
+ * distribution. Where they aren't installed this program is skipped. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

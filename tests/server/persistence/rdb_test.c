@@ -1,6 +1,6 @@
-/* The encoder and the decoder of RDB files against each other, and the decoder against torn and damaged bytes. The input
- * ends where memory does, so that a byte read past it stops the test. What Redis says to our files, and we to
- * its, is in rdb_judges_test.c. */
+/* The encoder and the decoder of RDB files against each other, and the decoder against torn and damaged bytes.
+ * The input ends where memory does, so that a byte read past it stops the test. What Redis says to our files,
+ * and we to its, is in rdb_judges_test.c. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
