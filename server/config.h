@@ -19,6 +19,7 @@ enum {
     CONFIG_ERROR_MAX = 1024, /* bytes of an error, and a NUL */
     CONFIG_FILE_MAX = 1024 * 1024,
     CONFIG_INCLUDE_DEPTH_MAX = 16,
+    CONFIG_SAVE_POINTS_MAX = 16,
 };
 
 /* What enumerated options hold; the words are in config_table.c, in this order. */

@@ -242,7 +242,7 @@ static enum status read_percentiles(const struct config_option *option, struct b
 /* Pairs of numbers: a whole one is at least 1 second and 0 changes. */
 static enum status read_save_points(const struct config_option *option, struct bytes text,
                                     struct config *config, char *error) {
-    enum { NUMBERS_MAX = 32 };
+    enum { NUMBERS_MAX = 2 * CONFIG_SAVE_POINTS_MAX };
     struct bytes rest = text, word;
     int count = 0;
     for (; take_word(&rest, &word); count++) {

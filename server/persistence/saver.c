@@ -296,7 +296,8 @@ static void read_points_locked(struct saver *saver) {
     config_copy_text(saver->server->config, saver->server->config->save, text);
     struct words words = {text, text + strlen(text)};
     saver->point_count = 0;
-    while (saver->point_count < SAVER_POINTS_MAX && words_next(&words, &seconds) == WORDS_FOUND &&
+    while (saver->point_count < CONFIG_SAVE_POINTS_MAX &&
+           words_next(&words, &seconds) == WORDS_FOUND &&
            words_next(&words, &changes) == WORDS_FOUND) {
         struct save_point *point = &saver->points[saver->point_count];
         if (number_read(seconds, &point->seconds) && number_read(changes, &point->changes))

@@ -9,16 +9,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "server/config.h"
 #include "shards/base/status.h"
 #include "shards/snapshot.h"
 
 struct server;
-struct config;
 
 enum {
     /* Copies of what writers changed that may wait to be written; beyond, writers wait until half is. */
     SAVER_BEHIND_BYTES = 64 * 1024 * 1024,
-    SAVER_POINTS_MAX = 16,
 };
 
 struct saver {
@@ -29,9 +28,9 @@ struct saver {
     bool has_thread; /* to be joined; lock */
     struct save_point {
         int64_t seconds, changes;
-    } points[SAVER_POINTS_MAX]; /* lock */
-    uint32_t point_count;       /* lock */
-    struct snapshot snapshot;   /* the one who saves; its byte counts: any thread */
+    } points[CONFIG_SAVE_POINTS_MAX]; /* lock */
+    uint32_t point_count;             /* lock */
+    struct snapshot snapshot;         /* the one who saves; its byte counts: any thread */
 
     _Atomic bool is_saving, is_background; /* changed with the lock; read without */
     _Atomic bool is_cancelled;
