@@ -82,13 +82,19 @@ void buffer_pool_init(struct buffer_pool *pool, size_t free_max) {
     pool->free = NULL;
     pool->free_count = 0;
     pool->free_max = free_max;
+    pool->allocations = 0;
+}
+
+static void free_chunk(struct buffer_chunk *chunk) {
+    memory_account_clients(-(int64_t)memory_usable(chunk));
+    memory_free(chunk);
 }
 
 void buffer_pool_release(struct buffer_pool *pool) {
     while (pool->free != NULL) {
         struct buffer_chunk *chunk = pool->free;
         pool->free = chunk->next;
-        memory_free(chunk);
+        free_chunk(chunk);
     }
     pool->free_count = 0;
 }
@@ -101,6 +107,8 @@ static struct buffer_chunk *pool_take(struct buffer_pool *pool) {
     } else {
         chunk = memory_allocate(BUFFER_CHUNK_BYTES);
         if (chunk == NULL) return NULL;
+        memory_account_clients((int64_t)memory_usable(chunk));
+        pool->allocations++;
     }
     chunk->next = NULL;
     chunk->sent = chunk->text;
@@ -112,7 +120,7 @@ static struct buffer_chunk *pool_take(struct buffer_pool *pool) {
 
 static void pool_give(struct buffer_pool *pool, struct buffer_chunk *chunk) {
     if (pool->free_count >= pool->free_max) {
-        memory_free(chunk);
+        free_chunk(chunk);
         return;
     }
     chunk->next = pool->free;
@@ -167,6 +175,7 @@ static bool begin_chunk(struct buffer *buffer) {
         buffer->head = chunk;
     }
     buffer->tail = chunk;
+    buffer->chunk_count++;
     set_room(buffer, chunk->text, room_end(chunk));
     return true;
 }
@@ -174,6 +183,7 @@ static bool begin_chunk(struct buffer *buffer) {
 static void drop_head(struct buffer *buffer) {
     struct buffer_chunk *chunk = buffer->head;
     buffer->head = chunk->next;
+    buffer->chunk_count--;
     if (chunk == buffer->tail) {
         buffer->tail = NULL;
         set_room(buffer, NULL, NULL);
@@ -326,14 +336,6 @@ void buffer_release(struct buffer *buffer) {
 
 /* ---- Looking --------------------------------------------------------------------------------- */
 
-size_t buffer_footprint(const struct buffer *buffer) {
-    size_t bytes = 0;
-    for (struct buffer_chunk *chunk = buffer->head; chunk != NULL; chunk = chunk->next) {
-        bytes += memory_usable(chunk);
-    }
-    return bytes;
-}
-
 /* Bytes of the chunk that wait. */
 static size_t validate_chunk(const struct buffer *buffer, struct buffer_chunk *chunk) {
     const char *text = chunk->sent;
@@ -353,11 +355,14 @@ static size_t validate_chunk(const struct buffer *buffer, struct buffer_chunk *c
 
 void buffer_validate(const struct buffer *buffer) {
     size_t waiting = 0;
+    uint32_t chunks = 0;
     struct buffer_chunk *last = NULL;
     for (struct buffer_chunk *chunk = buffer->head; chunk != NULL; chunk = chunk->next) {
         waiting += validate_chunk(buffer, chunk);
+        chunks++;
         last = chunk;
     }
+    check(chunks == buffer->chunk_count);
     check(waiting == buffer_waiting(buffer));
     check(buffer->counted <= buffer->cursor && buffer->cursor <= buffer->end);
     if (buffer->has_failed) {

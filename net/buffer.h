@@ -29,11 +29,12 @@ enum {
 
 struct buffer_chunk;
 
-/* Chunks at rest of one worker. One worker only. */
+/* Chunks at rest of one worker. One worker only. All chunks are told to memory_account_clients. */
 struct buffer_pool {
     struct buffer_chunk *free;
     size_t free_count;
     size_t free_max;                  /* more than these go back to the allocator */
+    uint64_t allocations;             /* chunks that came from the allocator, ever */
     char scratch[BUFFER_RESERVE_MAX]; /* where failed buffers write; never read */
 };
 
@@ -46,6 +47,7 @@ struct buffer {
     const char *counted;  /* text from here to the cursor isn't in `counted_bytes` yet */
     size_t counted_bytes; /* waiting: references, and text before `counted` */
     size_t bytes_max;     /* the hard limit on waiting bytes; 0: none */
+    uint32_t chunk_count; /* from head on */
     bool has_failed;
 };
 
@@ -99,7 +101,9 @@ static inline bool buffer_is_empty(const struct buffer *buffer) {
 int buffer_gather(const struct buffer *buffer, struct iovec *slices, int count);
 /* The first `size` waiting bytes were sent: release what is done. When nothing waits any more, no chunk is held. */
 void buffer_consume(struct buffer *buffer, size_t size);
-/* Heap bytes it holds (chunks whole, references not). O(chunks). */
-size_t buffer_footprint(const struct buffer *buffer);
+/* Heap bytes it holds (chunks whole, references not). O(1). */
+static inline size_t buffer_footprint(const struct buffer *buffer) {
+    return (size_t)buffer->chunk_count * BUFFER_CHUNK_BYTES;
+}
 /* The invariants in buffer.c hold. O(chunks + references). */
 void buffer_validate(const struct buffer *buffer);

@@ -25,18 +25,15 @@ enum { HELD_MIN = 1024 /* bytes of the first allocation for what is not whole */
 
 /* ---- Holding what is not whole --------------------------------------------------------------- */
 
-static void held_release(struct client *client) {
-    memory_free(client->held);
-    client->held = NULL;
-    client->held_size = client->held_capacity = 0;
-}
-
 static bool held_reserve(struct client *client, size_t capacity) {
     if (capacity <= client->held_capacity) return true;
     char *grown = memory_resize(client->held, capacity);
     if (grown == NULL) return false;
+    capacity = memory_usable(grown);
+    memory_account_clients((int64_t)capacity - (int64_t)client->held_capacity);
     client->held = grown;
     client->held_capacity = capacity;
+    client->worker->clients_grew = true;
     return true;
 }
 
@@ -140,7 +137,7 @@ static void keep_rest(struct worker *worker, struct client *client) {
     bool is_held = client->view == client->held;
     if (client->executed < client->parsed) resp_parser_release(&client->parser);
     if (rest == 0 || client->is_finishing) {
-        held_release(client);
+        client_drop_held(client);
     } else if (is_held) {
         if (client->executed != 0) memmove(client->held, client->held + client->executed, rest);
         client->held_size = rest;
@@ -170,7 +167,7 @@ static void settle(struct worker *worker, struct client *client) {
     struct buffer *output = &client->connection.output;
     atomic_store_explicit(&client->active_ms, worker->now_ms, memory_order_relaxed);
     atomic_store_explicit(&client->held_bytes, client->held_capacity, memory_order_relaxed);
-    atomic_store_explicit(&client->output_bytes, buffer_waiting(output), memory_order_relaxed);
+    client_note_output(client);
     if (!buffer_is_empty(output)) {
         engine_send(worker->engine, &client->connection);
     } else if (client->is_finishing) {

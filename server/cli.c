@@ -75,6 +75,8 @@ static int print_values(FILE *out, const struct config_option *option) {
         [CONFIG_MEMORY] = "BYTES",          [CONFIG_OCTAL] = "OCTAL",
         [CONFIG_STRING] = "TEXT",           [CONFIG_WORDS] = "WORD...",
         [CONFIG_PERCENTILES] = "NUMBER...", [CONFIG_BUFFER_LIMITS] = "CLASS HARD SOFT SECONDS...",
+        [CONFIG_MEMORY_SHARE] = "BYTES|N%", [CONFIG_MEMORY_PART] = "BYTES|N%",
+        [CONFIG_FILE_NAME] = "NAME",        [CONFIG_SAVE_POINTS] = "SECONDS CHANGES...",
     };
     if (option->only_initial != NULL) {
         return fprintf(out, "%s", option->initial[0] != '\0' ? option->initial : "\"\"");

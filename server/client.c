@@ -17,6 +17,24 @@ void client_reset(struct client *client, bool needs_password) {
     client->no_touch = false;
 }
 
+void client_drop_held(struct client *client) {
+    memory_account_clients(-(int64_t)client->held_capacity);
+    memory_free(client->held);
+    client->held = NULL;
+    client->held_size = client->held_capacity = 0;
+}
+
+void client_note_output(struct client *client) {
+    const struct buffer *output = &client->connection.output;
+    atomic_store_explicit(&client->output_bytes, buffer_waiting(output), memory_order_relaxed);
+    atomic_store_explicit(&client->output_memory, buffer_footprint(output), memory_order_relaxed);
+}
+
+uint64_t client_memory(const struct client *client) {
+    return sizeof(*client) + atomic_load_explicit(&client->held_bytes, memory_order_relaxed) +
+           atomic_load_explicit(&client->output_memory, memory_order_relaxed);
+}
+
 enum status client_set_text(struct client *client, char **field, struct bytes text) {
     char *copy = NULL;
     if (text.size != 0) {
@@ -58,7 +76,7 @@ size_t client_describe(const struct client *client, int64_t now_ms, char *out) {
         out, CLIENT_LINE_MAX,
         "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=%s db=%u sub=0 psub=0 "
         "ssub=0 multi=-1 watch=0 "
-        "qbuf=%llu qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=%llu oll=0 omem=0 "
+        "qbuf=%llu qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=%llu oll=0 omem=%llu "
         "tot-mem=%llu events=r cmd=%s "
         "user=default redir=-1 resp=%u lib-name=%s lib-ver=%s tot-net-in=%llu tot-net-out=%llu "
         "tot-cmds=%llu io-thread=%u\n",
@@ -69,10 +87,8 @@ size_t client_describe(const struct client *client, int64_t now_ms, char *out) {
         flags, atomic_load_explicit(&client->database, memory_order_relaxed),
         (unsigned long long)atomic_load_explicit(&client->held_bytes, memory_order_relaxed),
         (unsigned long long)atomic_load_explicit(&client->output_bytes, memory_order_relaxed),
-        (unsigned long long)(sizeof(*client) +
-                             atomic_load_explicit(&client->held_bytes, memory_order_relaxed) +
-                             atomic_load_explicit(&client->output_bytes, memory_order_relaxed)),
-        last != NULL ? last->name : "NULL",
+        (unsigned long long)atomic_load_explicit(&client->output_memory, memory_order_relaxed),
+        (unsigned long long)client_memory(client), last != NULL ? last->name : "NULL",
         atomic_load_explicit(&client->protocol, memory_order_relaxed), or_empty(client->library),
         or_empty(client->library_version),
         (unsigned long long)atomic_load_explicit(&client->connection.received_bytes,

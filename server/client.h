@@ -73,10 +73,17 @@ struct client {
     _Atomic uint64_t command_count;
     _Atomic(const struct command *) last_command;
     _Atomic uint64_t held_bytes, output_bytes; /* when last settled */
+    _Atomic uint64_t output_memory;            /* the heap's part of output_bytes, chunks whole */
 };
 
 /* Back to the state of a new connection, but for its id (RESET). */
 void client_reset(struct client *client, bool needs_password);
+/* Forget the input that waits. */
+void client_drop_held(struct client *client);
+/* Its output changed: tell the statistics. */
+void client_note_output(struct client *client);
+/* The heap bytes that it takes, as it was last settled. Any thread that keeps it from being freed. */
+uint64_t client_memory(const struct client *client);
 /* Set one of the registry's texts; NULL or empty unsets. STATUS_NO_MEMORY leaves it. */
 must_use enum status client_set_text(struct client *client, char **field, struct bytes text);
 /* One line as in CLIENT LIST, with its line end, to `out`; returns the length. Lock: the registry of its worker. */

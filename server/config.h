@@ -52,6 +52,7 @@ struct config {
     char requirepass[CONFIG_TEXT_MAX]; /* may change: copy it */
     struct config_buffer_limit client_output_buffer_limit[CLIENTS_CLASSES];
     config_field client_query_buffer_limit;
+    config_field maxmemory_clients; /* bytes; below zero: minus a percentage */
     config_field proto_max_bulk_len;
     /* Threads and shards */
     config_field workers, shards, lock_mode, io;
@@ -147,6 +148,7 @@ enum config_kind {
     CONFIG_INTEGER,
     CONFIG_MEMORY,       /* bytes, or with a unit: 64mb */
     CONFIG_MEMORY_SHARE, /* the same, or a percentage of the memory there is; kept in bytes */
+    CONFIG_MEMORY_PART,  /* the same, or a percentage of maxmemory; kept as minus the percentage */
     CONFIG_OCTAL,
     CONFIG_ENUM, /* one of `choices` */
     CONFIG_STRING,

@@ -75,6 +75,10 @@ const struct config_option config_options[] = {
      .field = FIELD(client_query_buffer_limit), .initial = "1gb", .min = MIB, .max = LONG_MAX,
      .group = clients, .unit = "bytes",
      .help = "Close a client when its unfinished request passes this"},
+    {.name = "maxmemory-clients", .kind = CONFIG_MEMORY_PART, .field = FIELD(maxmemory_clients),
+     .initial = "10%", .max = LONG_MAX, .group = clients, .unit = "bytes",
+     .help = "Memory for all clients' input and replies, or 1% to 100% of maxmemory; beyond it the worst is "
+             "closed; 0: no limit"},
     {.name = "proto-max-bulk-len", .kind = CONFIG_MEMORY, .field = FIELD(proto_max_bulk_len),
      .initial = "512mb", .min = MIB, .max = LONG_MAX, .group = clients, .unit = "bytes",
      .help = "Size of an argument, and so of a string"},

@@ -122,18 +122,43 @@ static enum status read_memory(const struct config_option *option, struct bytes 
     return set_in_range(option, bytes, config, error);
 }
 
+static bool is_percentage(struct bytes text) {
+    return text.size > 0 && text.data[text.size - 1] == '%';
+}
+
+static enum status read_percentage(struct bytes text, int64_t *percent, char *error) {
+    if (read_digits(bytes_of(text.data, text.size - 1), 10, percent) && *percent >= 1 &&
+        *percent <= 100)
+        return STATUS_OK;
+    return refuse(error, "argument must be a memory value, or a percentage from 1%% to 100%%");
+}
+
 /* "75%": of the memory there is, in bytes from then on. */
 static enum status read_memory_share(const struct config_option *option, struct bytes text,
                                      struct config *config, char *error) {
-    bool is_share = text.size > 0 && text.data[text.size - 1] == '%';
-    if (!is_share) return read_memory(option, text, config, error);
+    if (!is_percentage(text)) return read_memory(option, text, config, error);
     int64_t percent;
-    if (!read_digits(bytes_of(text.data, text.size - 1), 10, &percent) || percent < 1 ||
-        percent > 100) {
-        return refuse(error, "argument must be a memory value, or a percentage from 1%% to 100%%");
-    }
+    enum status status = read_percentage(text, &percent, error);
+    if (status != STATUS_OK) return status;
     struct machine_memory memory = machine_memory();
     return set_in_range(option, (int64_t)(memory.bytes / 100) * percent, config, error);
+}
+
+/* "10%": of another option, whatever that will be. */
+static enum status read_memory_part(const struct config_option *option, struct bytes text,
+                                    struct config *config, char *error) {
+    if (!is_percentage(text)) return read_memory(option, text, config, error);
+    int64_t percent;
+    enum status status = read_percentage(text, &percent, error);
+    if (status == STATUS_OK) set_number(option, config, -percent);
+    return status;
+}
+
+static size_t write_memory_part(const struct config_option *option, const struct config *config,
+                                char *out) {
+    int64_t number = number_of(option, config);
+    if (number >= 0) return write_integer(option, config, out);
+    return (size_t)snprintf(out, CONFIG_TEXT_MAX, "%lld%%", -(long long)number);
 }
 
 static enum status read_octal(const struct config_option *option, struct bytes text,
@@ -351,6 +376,7 @@ static const struct {
     [CONFIG_INTEGER] = {read_integer, write_integer, false},
     [CONFIG_MEMORY] = {read_memory, write_integer, false},
     [CONFIG_MEMORY_SHARE] = {read_memory_share, write_integer, false},
+    [CONFIG_MEMORY_PART] = {read_memory_part, write_memory_part, false},
     [CONFIG_OCTAL] = {read_octal, write_octal, false},
     [CONFIG_ENUM] = {read_enum, write_enum, false},
     [CONFIG_STRING] = {read_string, write_string, false},

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "call.h"
+#include "clients_memory.h"
 #include "machine_memory.h"
 #include "server.h"
 #include "shards/base/memory.h"
@@ -30,6 +31,7 @@ static void hand_over(struct server *server) {
     atomic_store_explicit(&rules->limit_bytes, config_number(&config->maxmemory),
                           memory_order_relaxed);
     eviction_look(rules);
+    clients_memory_apply(server);
 }
 
 static int64_t base_bytes(const struct server *server) {

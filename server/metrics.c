@@ -99,7 +99,7 @@ static void gather_clients(struct metrics *metrics, struct worker *worker) {
     pthread_mutex_lock(&worker->registry);
     for (const struct client *client = worker->clients; client != NULL; client = client->next) {
         metrics->clients_waiting += LOAD(client->is_waiting);
-        held += sizeof(*client) + LOAD(client->held_bytes) + LOAD(client->output_bytes);
+        held += client_memory(client);
     }
     pthread_mutex_unlock(&worker->registry);
     metrics->client_bytes += (int64_t)held;
@@ -117,6 +117,7 @@ static void gather_workers(struct metrics *metrics, struct server *server) {
         gather_clients(metrics, worker);
         metrics->query_limit_closed += (int64_t)LOAD(worker->closed_query_limit);
         metrics->output_limit_closed += (int64_t)LOAD(worker->closed_output_limit);
+        metrics->clients_evicted += (int64_t)LOAD(worker->closed_evicted);
         metrics->idle_closed += (int64_t)LOAD(worker->closed_idle);
         if (worker->engine != NULL) gather_engine(metrics, &worker->engine->statistics);
     }

@@ -427,7 +427,7 @@ const struct metric metrics_rows[] = {
     {METRICS_STATS, "sync_partial_err", .fixed = "0"},
     {METRICS_STATS, "expired_keys", NUMBER(expired)},
     {METRICS_STATS, "evicted_keys", NUMBER(evicted)},
-    {METRICS_STATS, "evicted_clients", .fixed = "0"},
+    {METRICS_STATS, "evicted_clients", NUMBER(clients_evicted)},
     {METRICS_STATS, "keyspace_hits", NUMBER(hits)},
     {METRICS_STATS, "keyspace_misses", NUMBER(misses)},
     {METRICS_STATS, "pubsub_channels", .fixed = "0"},

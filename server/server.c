@@ -109,6 +109,7 @@ static enum status apply_saving(void *context, struct config *config, char *erro
 static const struct config_hook hooks[] = {
     {"loglevel", apply_loglevel},
     {"maxmemory", limit_apply},
+    {"maxmemory-clients", limit_apply},
     {"maxmemory-policy", limit_apply},
     {"maxmemory-samples", limit_apply},
     {"lfu-log-factor", limit_apply},

@@ -34,6 +34,8 @@ struct server {
     char run_id[SERVER_ID_TEXT];                     /* immutable: 40 hexadecimal digits */
     int64_t started_ms;                              /* immutable */
     struct limit limit;
+    _Atomic int64_t clients_memory_max; /* bytes; 0: no limit */
+    _Atomic bool evicts_clients;        /* a job is at it */
     char engine_text[ENGINE_TEXT_MAX];
     int spare_fd; /* given up for a moment to refuse politely when descriptors run out; worker 0 */
     uint32_t

@@ -17,6 +17,7 @@
 #include "admission.h"
 #include "batch.h"
 #include "blocking.h"
+#include "clients_memory.h"
 #include "clock.h"
 #include "gate.h"
 #include "limit.h"
@@ -53,7 +54,8 @@ static void registry_remove(struct worker *worker, struct client *client) {
 
 static void free_client(struct client *client) {
     resp_parser_release(&client->parser);
-    memory_free(client->held);
+    client_drop_held(client);
+    memory_account_clients(-(int64_t)memory_usable(client));
     memory_free(client->name);
     memory_free(client->library);
     memory_free(client->library_version);
@@ -70,6 +72,7 @@ static void adopt(struct worker *worker, int fd) {
         admission_leave(server, worker);
         return;
     }
+    memory_account_clients((int64_t)memory_usable(client));
     int64_t limit =
         config_number(&server->config->client_output_buffer_limit[CLIENTS_NORMAL].hard_bytes);
     connection_init(&client->connection, fd, &worker->buffers, (size_t)limit);
@@ -166,7 +169,7 @@ static void on_sent(void *context, struct connection *connection) {
     size_t waiting = buffer_waiting(&connection->output);
     freshen(worker);
     atomic_store_explicit(&client->active_ms, worker->now_ms, memory_order_relaxed);
-    atomic_store_explicit(&client->output_bytes, waiting, memory_order_relaxed);
+    client_note_output(client);
     if (client->is_throttled && waiting <= OUTPUT_RESUME_BYTES) {
         client->is_throttled = false;
         if (!client->is_finishing) engine_resume_receive(worker->engine, connection);
@@ -241,6 +244,12 @@ static void open_kill(void *context, struct letter *letter) {
     if (client != NULL) worker_close_client(worker, client);
 }
 
+static void open_evict(void *context, struct letter *letter) {
+    struct worker *worker = context;
+    struct client *client = worker_find_client(worker, take_number(letter));
+    if (client != NULL) clients_memory_evict(worker, client);
+}
+
 static void open_unblock(void *context, struct letter *letter) {
     struct worker *worker = context;
     struct client *client = worker_find_client(worker, take_number(letter));
@@ -280,6 +289,9 @@ bool worker_adopt(struct worker *worker, int fd) {
 }
 bool worker_kill(struct worker *worker, uint64_t client_id) {
     return post(worker, open_kill, client_id);
+}
+bool worker_evict(struct worker *worker, uint64_t client_id) {
+    return post(worker, open_evict, client_id);
 }
 bool worker_unblock(struct worker *worker, uint64_t client_id, bool with_error) {
     return post(worker, with_error ? open_unblock_with_error : open_unblock, client_id);
@@ -344,6 +356,7 @@ static void tick(struct worker *worker) {
     worker->next_tick_ms = worker->now_ms + TICK_MS;
     take_rates(worker);
     limit_tick(worker);
+    worker->clients_grew = true;
     keep_up(worker);
     close_idle_clients(worker);
     if (worker->index != 0) return;
@@ -391,6 +404,7 @@ static void turn(struct worker *worker, int timeout_ms) {
     freshen(worker);
     batch_run(worker);
     limit_turn(worker);
+    clients_memory_turn(worker);
     if (worker->now_ms >= worker->next_look_ms) {
         blocking_open_due(worker);
         batch_run(worker); /* now, not after the next wait */

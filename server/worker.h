@@ -90,7 +90,9 @@ struct worker {
     struct waiting *_Atomic woken; /* atomic: any thread pushes */
     int64_t next_look_ms;          /* when one of them must look again; INT64_MAX: none */
     int64_t next_tick_ms;
-    bool upkeep_is_due; /* more work was left */
+    bool clients_grew;    /* clients' memory, since clients_memory.c looked: by input, */
+    uint64_t chunks_seen; /* or by replies: buffers.allocations then */
+    bool upkeep_is_due;   /* more work was left */
     bool is_stopping;
     int64_t stop_deadline_ms;
 
@@ -105,7 +107,7 @@ struct worker {
     struct sampler sampler;              /* what it fills has locks of its own */
     _Atomic uint64_t command_count, batches;
     struct rate command_rate, received_rate, sent_rate; /* taken at each tick */
-    _Atomic uint64_t closed_output_limit, closed_query_limit, closed_idle;
+    _Atomic uint64_t closed_output_limit, closed_query_limit, closed_idle, closed_evicted;
 };
 
 /* Everything but the thread. STATUS_NO_MEMORY. */
@@ -122,6 +124,8 @@ void worker_release(struct worker *worker);
 must_use bool worker_adopt(struct worker *worker, int fd);
 /* Any thread: close the client with this id; answers through the mailbox. */
 bool worker_kill(struct worker *worker, uint64_t client_id);
+/* Any thread: the same, of a client that takes too much memory (clients_memory.h). */
+bool worker_evict(struct worker *worker, uint64_t client_id);
 /* Any thread: end the wait of this client, if it waits: with an error, or as if its time was over. */
 bool worker_unblock(struct worker *worker, uint64_t client_id, bool with_error);
 /* Any thread: paused clients may go on; all finish and stop. */

@@ -230,8 +230,8 @@ void eviction_look(struct eviction_rules *rules) {
     int64_t hidden = atomic_load_explicit(&rules->hidden_bytes, memory_order_relaxed);
     int64_t most = atomic_load_explicit(&rules->limit_bytes, memory_order_relaxed) / HIDDEN_DIVISOR;
     if (hidden > most) hidden = most;
-    atomic_store_explicit(&rules->used_bytes, (int64_t)memory_used() + hidden,
-                          memory_order_relaxed);
+    int64_t used = (int64_t)memory_used() - (int64_t)memory_of_clients() + hidden;
+    atomic_store_explicit(&rules->used_bytes, used, memory_order_relaxed);
 }
 
 void eviction_charge(struct eviction_rules *rules, int64_t bytes) {

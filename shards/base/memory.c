@@ -42,6 +42,7 @@ enum {
 
 struct stripe {
     alignas(CACHE_LINE) _Atomic int64_t bytes; /* atomic, relaxed: a statistic */
+    _Atomic int64_t clients_bytes;             /* the same: the part of it that is clients' */
 };
 static_assert(sizeof(struct stripe) == CACHE_LINE, "two stripes must not share a cache line");
 
@@ -62,6 +63,10 @@ static struct stripe *stripe_of_thread(void) {
 
 void memory_account(int64_t bytes) {
     atomic_fetch_add_explicit(&stripe_of_thread()->bytes, bytes, memory_order_relaxed);
+}
+
+void memory_account_clients(int64_t bytes) {
+    atomic_fetch_add_explicit(&stripe_of_thread()->clients_bytes, bytes, memory_order_relaxed);
 }
 
 void memory_refuse_after(int64_t count) {
@@ -150,16 +155,31 @@ static void raise_peak(size_t used) {
     }
 }
 
+static size_t stripes_in_use(void) {
+    unsigned threads = atomic_load_explicit(&threads_seen, memory_order_relaxed);
+    return threads < STRIPES ? threads : STRIPES;
+}
+
+/* A sum may be below zero only for the blink between two stripes' reads. */
+static size_t size_of_sum(int64_t sum) {
+    return sum < 0 ? 0 : (size_t)sum;
+}
+
 size_t memory_used(void) {
     int64_t sum = 0;
-    unsigned threads = atomic_load_explicit(&threads_seen, memory_order_relaxed);
-    for (size_t i = 0; i < STRIPES && i < threads; i++) {
+    for (size_t i = 0; i < stripes_in_use(); i++) {
         sum += atomic_load_explicit(&stripes[i].bytes, memory_order_relaxed);
     }
-    size_t used =
-        sum < 0 ? 0 : (size_t)sum; /* below zero only for the blink between two stripes' reads */
-    raise_peak(used);
-    return used;
+    raise_peak(size_of_sum(sum));
+    return size_of_sum(sum);
+}
+
+size_t memory_of_clients(void) {
+    int64_t sum = 0;
+    for (size_t i = 0; i < stripes_in_use(); i++) {
+        sum += atomic_load_explicit(&stripes[i].clients_bytes, memory_order_relaxed);
+    }
+    return size_of_sum(sum);
 }
 
 size_t memory_used_peak(void) {

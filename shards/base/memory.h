@@ -33,6 +33,11 @@ size_t memory_used(void);
 size_t memory_used_peak(void);
 /* Regions that are mapped rather than allocated (slabs, buckets) report their committed bytes here. */
 void memory_account(int64_t bytes);
+/* Of what is counted, so much more or less is a client's (its input, its replies): memory that its own limit bounds,
+ * and for which no key is evicted. */
+void memory_account_clients(int64_t bytes);
+/* The sum of that. O(1), as memory_used. */
+size_t memory_of_clients(void);
 
 /* What the process has in memory, in bytes, as the system counts it; 0 where /proc is not to be had. A system call. */
 size_t memory_resident(void);

@@ -1,0 +1,165 @@
+/* maxmemory-clients: what clients take has a limit of its own; the worst go, the others and the keys stay. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/support/client.h"
+#include "tests/support/server.h"
+#include "tests/support/wire.h"
+
+enum { MIB = 1024 * 1024, SLOW_READERS = 16, REPLIES = 4000, VALUE = 8 * 1024 };
+
+/* Two mebibytes, and two that two workers may keep at rest. */
+static const char *const limited[] = {"--maxmemory-clients", "2mb", "--workers", "2", NULL};
+static const char *const with_keys[] = {
+    "--maxmemory-clients", "2mb",         "--workers", "2", "--maxmemory", "16mb",
+    "--maxmemory-policy",  "allkeys-lru", NULL};
+
+/* The beginning of a SET of `bytes`, and so much of its value. */
+static void send_part_of_a_value(struct wire *wire, size_t bytes, size_t sent) {
+    char header[96];
+    snprintf(header, sizeof(header), "*3\r\n$3\r\nSET\r\n$5\r\nlarge\r\n$%zu\r\n", bytes);
+    wire_send_text(wire, header);
+    char *part = malloc(sent);
+    assert_non_null(part);
+    memset(part, 'v', sent);
+    (void)wire_try_send(wire, part, sent);
+    free(part);
+}
+
+static void await_evicted_clients(struct wire *wire, long long least) {
+    while (wire_ask_field(wire, "INFO stats", "evicted_clients") < least) {
+        /* the test's time is bounded by ctest */
+    }
+}
+
+/* Readers that ask for more than sockets hold, and read nothing. */
+static void ask_without_reading(struct wire *reader) {
+    for (int i = 0; i < REPLIES; i++) {
+        if (!wire_try_send(reader, "*2\r\n$3\r\nGET\r\n$5\r\nvalue\r\n", 24)) return;
+    }
+}
+
+static void set_value(struct wire *wire) {
+    char line[VALUE + 16] = "SET value ";
+    size_t size = strlen(line);
+    memset(line + size, 'v', VALUE);
+    line[size + VALUE] = '\0';
+    wire_expect(wire, line, "+OK");
+}
+
+static void a_request_too_large_is_told_so_and_closed(void **state) {
+    struct wire *other = wire_connect(*state), *large = wire_connect(*state);
+    wire_expect(other, "PING", "+PONG");
+    send_part_of_a_value(large, 64 * MIB, 16);
+    wire_expect_reply(large, "-ERR closed: clients' buffers pass maxmemory-clients, and this "
+                             "client's were the largest");
+    wire_expect_closed(large);
+    assert_int_equal(wire_ask_field(other, "INFO stats", "evicted_clients"), 1);
+    char *output = test_server_read_output(*state);
+    assert_non_null(strstr(output, "pass maxmemory-clients (2097152 bytes)"));
+    free(output);
+    wire_close(other);
+    wire_close(large);
+}
+
+static void slow_readers_are_closed_until_the_rest_is_within_the_limit(void **state) {
+    struct wire *readers[SLOW_READERS];
+    struct wire *other = wire_connect(*state);
+    set_value(other);
+    for (int i = 0; i < SLOW_READERS; i++) {
+        readers[i] = wire_connect(*state);
+        ask_without_reading(readers[i]);
+    }
+    await_evicted_clients(other, 1);
+    while (wire_ask_field(other, "INFO memory", "mem_clients_normal") > 4 * MIB) {
+        /* closing goes on */
+    }
+    assert_in_range(wire_ask_field(other, "INFO stats", "evicted_clients"), 1, SLOW_READERS - 1);
+    wire_expect(other, "STRLEN value", ":8192");
+    for (int i = 0; i < SLOW_READERS; i++) {
+        wire_close(readers[i]);
+    }
+    wire_close(other);
+}
+
+static void a_client_that_must_not_be_evicted_stays(void **state) {
+    struct wire *other = wire_connect(*state), *chosen = wire_connect(*state);
+    wire_expect(chosen, "CLIENT NO-EVICT on", "+OK");
+    size_t bytes = 8 * MIB;
+    send_part_of_a_value(chosen, bytes, bytes);
+    wire_send_text(chosen, "\r\n");
+    wire_expect_reply(chosen, "+OK");
+    wire_expect(other, "STRLEN large", ":8388608");
+    assert_int_equal(wire_ask_field(other, "INFO stats", "evicted_clients"), 0);
+    wire_close(other);
+    wire_close(chosen);
+}
+
+static void no_key_is_evicted_for_clients(void **state) {
+    redisContext *context = hiredis_expect_open(*state);
+    struct wire *wire = wire_connect(*state), *chosen = wire_connect(*state);
+    set_value(wire);
+    wire_expect(chosen, "CLIENT NO-EVICT on", "+OK");
+    send_part_of_a_value(chosen, 64 * MIB, 48);
+    while (wire_ask_field(wire, "INFO memory", "mem_clients_normal") < 64 * MIB) {
+        /* its input is taken in */
+    }
+    assert_in_range(wire_ask_field(wire, "INFO memory", "used_memory"), 64 * MIB, 96 * MIB);
+    for (int i = 0; i < 1000; i++) {
+        hiredis_expect_status(context, "OK", "SET key:%d value", i);
+    }
+    hiredis_expect_integer(context, 1001, "DBSIZE");
+    assert_int_equal(wire_ask_field(wire, "INFO stats", "evicted_keys"), 0);
+    redisFree(context);
+    wire_close(wire);
+    wire_close(chosen);
+}
+
+static void the_limit_is_bytes_or_a_percentage(void **state) {
+    struct wire *wire = wire_connect(*state);
+    wire_expect(wire, "CONFIG GET maxmemory-clients", "[\"maxmemory-clients\", \"10%\"]");
+    wire_expect(wire, "CONFIG SET maxmemory-clients 5%", "+OK");
+    wire_expect(wire, "CONFIG GET maxmemory-clients", "[\"maxmemory-clients\", \"5%\"]");
+    wire_expect(wire, "CONFIG SET maxmemory-clients 3mb", "+OK");
+    wire_expect(wire, "CONFIG GET maxmemory-clients", "[\"maxmemory-clients\", \"3145728\"]");
+    static const char *const wrong[] = {"101%", "0%", "%", "-5%", "x"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char line[64];
+        snprintf(line, sizeof(line), "CONFIG SET maxmemory-clients %s", wrong[i]);
+        char *reply = wire_ask(wire, line);
+        assert_ptr_equal(strstr(reply, "-ERR CONFIG SET failed"), reply);
+        free(reply);
+    }
+    wire_expect(wire, "CONFIG GET maxmemory-clients", "[\"maxmemory-clients\", \"3145728\"]");
+    wire_close(wire);
+}
+
+static void a_limit_of_zero_is_none(void **state) {
+    struct wire *wire = wire_connect(*state);
+    wire_expect(wire, "CONFIG SET maxmemory-clients 0", "+OK");
+    size_t bytes = 8 * MIB;
+    send_part_of_a_value(wire, bytes, bytes);
+    wire_send_text(wire, "\r\n");
+    wire_expect_reply(wire, "+OK");
+    wire_close(wire);
+}
+
+int main(void) {
+    test_server_require();
+    const struct CMUnitTest tests[] = {
+        TEST_WITH_SERVER(a_request_too_large_is_told_so_and_closed, limited),
+        TEST_WITH_SERVER(slow_readers_are_closed_until_the_rest_is_within_the_limit, limited),
+        TEST_WITH_SERVER(a_client_that_must_not_be_evicted_stays, limited),
+        TEST_WITH_SERVER(no_key_is_evicted_for_clients, with_keys),
+        TEST_WITH_SERVER(the_limit_is_bytes_or_a_percentage, NULL),
+        TEST_WITH_SERVER(a_limit_of_zero_is_none, limited),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
