@@ -298,6 +298,7 @@ int server_run(struct config *config) {
     log_notice("Stopped: every reply was sent; bye");
 
 no_file:
+    jobs_drain(server->jobs); /* some look at workers */
     saver_release(&server->saver);
 no_workers:
     if (config->pidfile[0] != 0) unlink(config->pidfile);
