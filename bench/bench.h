@@ -16,4 +16,5 @@ int locks_run(int argc, char **argv);
 int queues_run(int argc, char **argv);
 int pool_run(int argc, char **argv);
 int trace_run(int argc, char **argv);
+int shift_run(int argc, char **argv);
 int hits_run(int argc, char **argv);

@@ -89,6 +89,18 @@ static const struct bench benches[] = {
      "  --mixed-sizes          ... from 64 B to 8 KiB instead, by the key\n"
      "  --json                 one JSON object a row\n",
      trace_run},
+    {"shift",
+     "write values whose sizes shift, many times what the server may keep: what memory it takes",
+     "  --port P, --unix PATH  where the server listens (6379)\n"
+     "  --host H               where --port is (127.0.0.1)\n"
+     "  --protocol P           what the server speaks: resp or memcached's text (resp)\n"
+     "  --pid P                its process, whose resident set is looked at every quarter of a "
+     "MiB\n"
+     "  --limit-bytes N        what it may keep, by its own options (67108864)\n"
+     "  --sizes N,...          of the values, one after another (8192,64,8192,2048,64,3000,64)\n"
+     "  --times N              so many times the limit is written of each (4)\n"
+     "  --json                 one JSON object a row\n",
+     shift_run},
     {"hits",
      "the shards in process at a memory limit: what each eviction policy keeps, against exact LRU",
      "  --limit-bytes N        memory limit (8388608)\n"

@@ -44,14 +44,11 @@ static int connect_tcp(const char *host, long long port) {
     return -1;
 }
 
-/* A connected, non-blocking socket, or -1. */
-static int connect_to(const struct target *target) {
+int target_connect(const struct target *target) {
     int fd = target->unix_path != NULL ? connect_unix(target->unix_path)
                                        : connect_tcp(target->host, target->port);
-    if (fd >= 0 && fcntl(fd, F_SETFL, O_NONBLOCK) == 0) return fd;
-    fprintf(stderr, "sherd-bench: can't connect: %s\n", strerror(errno));
-    if (fd >= 0) close(fd);
-    return -1;
+    if (fd < 0) fprintf(stderr, "sherd-bench: can't connect: %s\n", strerror(errno));
+    return fd;
 }
 
 struct engine *target_engine(const struct engine_events *events, void *context) {
@@ -67,8 +64,9 @@ struct engine *target_engine(const struct engine_events *events, void *context) 
 
 bool target_attach(const struct target *target, struct engine *engine, struct buffer_pool *pool,
                    struct connection *connection) {
-    int fd = connect_to(target);
+    int fd = target_connect(target);
     if (fd < 0) return false;
+    fcntl(fd, F_SETFL, O_NONBLOCK); /* can't fail on a socket of ours */
     connection_init(connection, fd, pool, 0);
     if (engine_attach(engine, connection) == STATUS_OK) return true;
     fputs("sherd-bench: the engine takes no more connections\n", stderr);

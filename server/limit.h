@@ -23,6 +23,8 @@ struct limit {
     _Atomic int64_t base_bytes, base_beyond_bytes;
     _Atomic bool is_trimming;   /* a job is at it */
     _Atomic int64_t trimmed_to; /* bytes that a trimming left resident beyond what is counted */
+    uint64_t gathered_seen;     /* worker 0: when a gathering was last asked for: values moved, */
+    int64_t scattered_seen;     /* and bytes */
     int64_t returned_seen;      /* worker 0: eviction_rules.returned_bytes when it last looked */
 };
 

@@ -141,6 +141,7 @@ static void gather_shards(struct metrics *metrics, const struct server *server) 
         metrics->lock_longest_hold_us =
             larger(metrics->lock_longest_hold_us, profile.longest_hold_ns / 1000);
     }
+    metrics->gathered = (int64_t)shards_gathered(&server->shards);
     struct counters_sum sum = counters_sum_all(&server->shards.counters);
     metrics->hits = (int64_t)sum.hits;
     metrics->misses = (int64_t)sum.misses;
@@ -287,6 +288,7 @@ void metrics_reset(struct server *server, int64_t now_ms) {
         clear(&server->shards.shards[i].expired);
         clear(&server->shards.shards[i].eviction.evicted);
         clear(&server->shards.shards[i].room.moved);
+        clear(&server->shards.shards[i].gathering.moved);
     }
     clear(&server->connections_received);
     clear(&server->connections_rejected);

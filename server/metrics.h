@@ -36,7 +36,7 @@ struct metrics {
     int64_t commands, errors, batches, received_bytes, sent_bytes;
     int64_t commands_per_s, received_per_s, sent_per_s; /* lately */
     int64_t query_limit_closed, output_limit_closed, idle_closed, clients_evicted;
-    int64_t expired, evicted, moved, hits, misses, reads, writes;
+    int64_t expired, evicted, moved, gathered, hits, misses, reads, writes;
     int64_t misses_unknown, misses_expired, misses_evicted, misses_deleted;
     int64_t workers, shards;
     int64_t lock_waits, lock_waited_us, lock_longest_wait_us, lock_longest_hold_us;

@@ -277,6 +277,12 @@ static void open_unpause(void *context, struct letter *letter) {
     resume_paused(context);
 }
 
+static void open_keep_up(void *context, struct letter *letter) {
+    struct worker *worker = context;
+    take_number(letter);
+    worker->upkeep_is_due = true;
+}
+
 static void open_stop(void *context, struct letter *letter) {
     struct worker *worker = context;
     take_number(letter);
@@ -298,6 +304,9 @@ bool worker_unblock(struct worker *worker, uint64_t client_id, bool with_error) 
 }
 bool worker_unpause(struct worker *worker) {
     return post(worker, open_unpause, 0);
+}
+bool worker_keep_up(struct worker *worker) {
+    return post(worker, open_keep_up, 0);
 }
 bool worker_stop(struct worker *worker) {
     return post(worker, open_stop, 0);
@@ -336,6 +345,7 @@ static void keep_up(struct worker *worker) {
     for (uint32_t i = worker->index; i < server->shards.count; i += server->worker_count) {
         if (shards_ease(&server->shards, i, worker->now_ms, LIMIT_VICTIMS_UPKEEP))
             worker->upkeep_is_due = true;
+        if (shards_gather(&server->shards, i)) worker->upkeep_is_due = true;
         if (!shard_needs_upkeep(server, &server->shards.shards[i])) continue;
         if (shards_upkeep(&server->shards, i, due_ms, UPKEEP_STEPS)) worker->upkeep_is_due = true;
     }

@@ -128,6 +128,8 @@ bool worker_kill(struct worker *worker, uint64_t client_id);
 bool worker_evict(struct worker *worker, uint64_t client_id);
 /* Any thread: end the wait of this client, if it waits: with an error, or as if its time was over. */
 bool worker_unblock(struct worker *worker, uint64_t client_id, bool with_error);
+/* Any thread: there is upkeep to do in its shards; don't wait for the tick. */
+bool worker_keep_up(struct worker *worker);
 /* Any thread: paused clients may go on; all finish and stop. */
 bool worker_unpause(struct worker *worker);
 bool worker_stop(struct worker *worker);

@@ -277,6 +277,15 @@ uint32_t entry_move(struct slabs *slabs, uint32_t reference) {
     return to;
 }
 
+bool entry_gather(struct entry *entry) {
+    struct blob *blob = entry_blob(entry);
+    if (blob == NULL) return false;
+    struct blob *gathered = blob_gather(blob);
+    if (gathered == blob) return false;
+    write_pointer(entry, value_offset(entry), gathered);
+    return true;
+}
+
 size_t entry_footprint_outside(const struct entry *entry) {
     size_t bytes = 0;
     if (key_is_outside(entry)) bytes += memory_usable(read_pointer(entry, key_offset(entry)));

@@ -23,6 +23,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 #ifdef SHERD_JEMALLOC
 #include <jemalloc/jemalloc.h>
@@ -147,6 +148,73 @@ void memory_free(void *pointer) {
     memory_account(-(int64_t)memory_usable(pointer));
     free(pointer);
 }
+
+/* ---- Blocks among idle ones ------------------------------------------------------------------- */
+
+#ifdef SHERD_JEMALLOC
+
+/* What "experimental.utilization.query" tells of a block: `regions` is jemalloc's word for blocks, `bin` for all slabs
+ * of a size. Of a block with a page of its own, the bin's are zero. */
+struct utilization {
+    void *current_slab;
+    size_t slab_free, slab_regions, slab_bytes, bin_free, bin_regions;
+};
+
+static bool read_statistic(const char *name, size_t *value) {
+    size_t size = sizeof(*value);
+    return mallctl(name, value, &size, NULL, 0) == 0;
+}
+
+size_t memory_scattered(void) {
+    uint64_t epoch = 1;
+    size_t active, allocated;
+    if (mallctl("epoch", NULL, NULL, &epoch, sizeof(epoch)) != 0) return 0;
+    if (!read_statistic("stats.active", &active) || !read_statistic("stats.allocated", &allocated))
+        return 0;
+    return active > allocated ? active - allocated : 0;
+}
+
+bool memory_is_scattered(const void *pointer) {
+    struct utilization found;
+    size_t size = sizeof(found);
+    if (mallctl("experimental.utilization.query", &found, &size, &pointer, sizeof(pointer)) != 0)
+        return false;
+    return found.slab_free * found.bin_regions > found.bin_free * found.slab_regions;
+}
+
+/* Past the thread's cache, which would hand out what was freed last, wherever it lies. */
+void *memory_gather(void *pointer) {
+    size_t size = memory_usable(pointer);
+    void *gathered = is_refused() ? NULL : mallocx(size, MALLOCX_TCACHE_NONE);
+    if (gathered == NULL) return NULL;
+    memcpy(gathered, pointer, size);
+    memory_account((int64_t)memory_usable(gathered) - (int64_t)size);
+    dallocx(pointer, MALLOCX_TCACHE_NONE);
+    return gathered;
+}
+
+#else
+
+size_t memory_scattered(void) {
+    return 0;
+}
+
+bool memory_is_scattered(const void *pointer) {
+    (void)pointer;
+    return false;
+}
+
+void *memory_gather(void *pointer) {
+    void *gathered = memory_allocate(memory_usable(pointer));
+    if (gathered == NULL) return NULL;
+    memcpy(gathered, pointer, memory_usable(pointer));
+    memory_free(pointer);
+    return gathered;
+}
+
+#endif
+
+/* ---- Sums ------------------------------------------------------------------------------------- */
 
 static void raise_peak(size_t used) {
     size_t seen = atomic_load_explicit(&peak, memory_order_relaxed);
