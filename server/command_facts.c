@@ -110,6 +110,22 @@ struct facts command_key_use(const struct command *row, uint32_t index) {
     return facts;
 }
 
+bool command_use_varies(const struct command *row) {
+    return strcmp(row->name, "set") == 0;
+}
+
+/* SET reads the old value only when it is asked for it. */
+struct facts command_key_use_in(const struct command *row, uint32_t index, const struct bytes *args,
+                                uint32_t arg_count) {
+    static const struct facts overwrites = {{"OW", "update"}, 2},
+                              reads_too = {{"RW", "access", "update"}, 3};
+    if (!command_use_varies(row)) return command_key_use(row, index);
+    for (uint32_t i = 3; i < arg_count; i++) {
+        if (bytes_is(args[i], "GET")) return reads_too;
+    }
+    return overwrites;
+}
+
 uint32_t command_last_key(const struct command *row, uint32_t arg_count) {
     if (row->keys.first == 0 || (uint32_t)row->keys.first >= arg_count) return 0;
     if (row->keys.last < 0) return arg_count - (uint32_t)-row->keys.last;

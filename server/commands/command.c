@@ -331,18 +331,6 @@ static const struct command *read_command(struct call *call, const struct bytes 
     return NULL;
 }
 
-/* SET reads the old value only when it is asked for it. */
-static struct facts key_use(const struct command *row, uint32_t index, const struct bytes *args,
-                            uint32_t count) {
-    static const struct facts overwrites = {{"OW", "update"}, 2},
-                              reads_too = {{"RW", "access", "update"}, 3};
-    if (strcmp(row->name, "set") != 0) return command_key_use(row, index);
-    for (uint32_t i = 3; i < count; i++) {
-        if (bytes_is(args[i], "GET")) return reads_too;
-    }
-    return overwrites;
-}
-
 static void reply_keys(struct call *call, bool with_flags) {
     const struct bytes *args;
     uint32_t count;
@@ -355,7 +343,7 @@ static void reply_keys(struct call *call, bool with_flags) {
         if (with_flags) reply_array(call->reply, 2);
         reply_bulk(call->reply, args[i]);
         if (!with_flags) continue;
-        struct facts use = key_use(row, i, args, count);
+        struct facts use = command_key_use_in(row, i, args, count);
         reply_words_as_set(call->reply, &use);
     }
 }
