@@ -14,6 +14,7 @@
 
 #include <string.h>
 
+#include "access/access.h"
 #include "clock.h"
 #include "dispatch.h"
 #include "gate.h"
@@ -114,6 +115,7 @@ static void run_range(struct worker *worker, uint32_t first, uint32_t end) {
 /* Sampled requests part the batch, so that the others pay nothing (sampler.c). */
 static void execute(struct worker *worker) {
     uint32_t count = worker->batch_count, first = 0;
+    access_keep_up(worker);
     dispatch_prefetch(worker->batch, count);
     while (worker->sampler.until_next <= count - first) {
         uint32_t sampled = first + worker->sampler.until_next - 1;
@@ -211,16 +213,28 @@ static bool inline_must_wait(struct worker *worker, struct client *client) {
     return !may_run(client);
 }
 
+/* Who hasn't logged in may not have much kept. */
+static void check_stranger(struct worker *worker, struct client *client) {
+    if (client->is_trusted || client->connection.is_closing ||
+        buffer_waiting(&client->connection.output) <= OUTPUT_UNTRUSTED_BYTES)
+        return;
+    log_warning("Closing client %llu: its unsent replies pass %d bytes, and it has not logged in",
+                (unsigned long long)client->id, OUTPUT_UNTRUSTED_BYTES);
+    counters_add(&worker->closed_output_limit, 1);
+    worker_close_client(worker, client);
+}
+
 static void parse(struct worker *worker, struct client *client) {
     struct resp_limits limits = {
         .bulk_bytes_max = (uint64_t)config_number(&worker->server->config->proto_max_bulk_len),
-        .is_trusted = client->is_authenticated,
+        .is_trusted = client->is_trusted,
     };
     while (client->parsed < client->view_size) {
         /* What comes after AUTH is held to other limits, so until a client is trusted its requests run one by one. */
         if (worker->batch_count == BATCH_MAX || !limits.is_trusted) {
             execute(worker);
-            limits.is_trusted = client->is_authenticated;
+            limits.is_trusted = client->is_trusted;
+            check_stranger(worker, client);
         }
         if (!may_run(client) || inline_must_wait(worker, client)) return;
         struct resp_request request;

@@ -4,17 +4,18 @@
 #include <string.h>
 
 #include "net/address.h"
+#include "server/access/access.h"
 #include "shards/base/memory.h"
 #include "worker.h"
 
-void client_reset(struct client *client, bool needs_password) {
+void client_reset(struct client *client) {
     client->reply.protocol = 2;
     atomic_store_explicit(&client->protocol, 2, memory_order_relaxed);
     atomic_store_explicit(&client->database, 0, memory_order_relaxed);
     atomic_store_explicit(&client->no_evict, false, memory_order_relaxed);
     client->reply_mode = CLIENT_REPLY_ON;
-    client->is_authenticated = !needs_password;
     client->no_touch = false;
+    access_enter(client);
 }
 
 void client_drop_held(struct client *client) {
@@ -78,7 +79,7 @@ size_t client_describe(const struct client *client, int64_t now_ms, char *out) {
         "ssub=0 multi=-1 watch=0 "
         "qbuf=%llu qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=%llu oll=0 omem=%llu "
         "tot-mem=%llu events=r cmd=%s "
-        "user=default redir=-1 resp=%u lib-name=%s lib-ver=%s tot-net-in=%llu tot-net-out=%llu "
+        "user=%s redir=-1 resp=%u lib-name=%s lib-ver=%s tot-net-in=%llu tot-net-out=%llu "
         "tot-cmds=%llu io-thread=%u\n",
         (unsigned long long)client->id, peer, self, client->connection.fd, or_empty(client->name),
         (long long)((now_ms - client->created_ms) / 1000),
@@ -89,6 +90,7 @@ size_t client_describe(const struct client *client, int64_t now_ms, char *out) {
         (unsigned long long)atomic_load_explicit(&client->output_bytes, memory_order_relaxed),
         (unsigned long long)atomic_load_explicit(&client->output_memory, memory_order_relaxed),
         (unsigned long long)client_memory(client), last != NULL ? last->name : "NULL",
+        client->user->name,
         atomic_load_explicit(&client->protocol, memory_order_relaxed), or_empty(client->library),
         or_empty(client->library_version),
         (unsigned long long)atomic_load_explicit(&client->connection.received_bytes,

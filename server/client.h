@@ -18,6 +18,7 @@
 #include "net/resp_reply.h"
 #include "net/resp_request.h"
 
+struct user;
 struct waiting;
 struct worker;
 
@@ -50,7 +51,11 @@ struct client {
         *protocol_error; /* set when its input broke the protocol: replied after what came before */
     char protocol_error_text[RESP_ERROR_MAX];
     uint8_t reply_mode; /* enum client_reply_mode */
-    bool is_authenticated;
+    /* Access (access/access.h). */
+    bool is_authenticated; /* has logged in, or came when the default user needed no password */
+    bool is_trusted;       /* that, or the default user needs none now */
+    bool may_all;          /* trusted, and its user may run everything: nothing else is asked */
+    bool is_gone;          /* its user is removed: to be closed */
     bool
         is_suspended; /* replies wait to drain, clients are paused, its command waits: parse no further */
     bool is_throttled; /* ... because of its replies: reading is paused too */
@@ -64,6 +69,7 @@ struct client {
     /* Seen by other workers. */
     struct client *previous, *next;         /* registry */
     char *name, *library, *library_version; /* registry; heap, NULL when unset */
+    struct user *user;                      /* registry; held */
     _Atomic uint32_t database;              /* atomic, relaxed, as are these: */
     _Atomic bool no_evict;
     _Atomic bool is_killed;
@@ -77,7 +83,7 @@ struct client {
 };
 
 /* Back to the state of a new connection, but for its id (RESET). */
-void client_reset(struct client *client, bool needs_password);
+void client_reset(struct client *client);
 /* Forget the input that waits. */
 void client_drop_held(struct client *client);
 /* Its output changed: tell the statistics. */

@@ -11,11 +11,12 @@
 #include "shards/base/check.h"
 #include "shards/base/memory.h"
 
-enum { SLOTS = 1024, GROUPS = 16 };
+enum { SLOTS = 1024, GROUPS = 17 };
 
 struct slot {
     uint64_t head;             /* first eight bytes of the name */
     const struct command *row; /* NULL: empty */
+    const char *name;          /* the row's, or what it was renamed to (heap) */
     uint32_t id;
     uint16_t size;   /* of the name */
     bool is_settled; /* by its head: at most eight letters, nothing else */
@@ -33,6 +34,7 @@ static const struct command_group_rows *const groups[GROUPS] = {
     &commands_scan,        &commands_connection, &commands_client,  &commands_server,
     &commands_info,        &commands_config,     &commands_command, &commands_debug,
     &commands_persistence, &commands_leases,     &commands_cache,   &commands_hotkeys,
+    &commands_acl,
 };
 
 /* The first eight bytes, padded and folded. Names of four bytes and more take two loads that overlap instead
@@ -60,7 +62,7 @@ static inline uint32_t slot_of(uint64_t head, size_t size) {
 
 static inline bool is_named(const struct slot *slot, uint64_t head, struct bytes name) {
     if (slot->head != head || slot->size != name.size) return false;
-    return slot->is_settled || bytes_is(name, slot->row->name);
+    return slot->is_settled || bytes_is(name, slot->name);
 }
 
 struct command_found command_table_find(const struct command_table *table, struct bytes name) {
@@ -102,15 +104,22 @@ static bool is_settled_by_head(struct bytes name) {
     return name.size <= sizeof(uint64_t);
 }
 
-static void add_row(struct command_table *table, const struct command *row, uint32_t id) {
-    struct bytes name = bytes_of_text(row->name);
-    check(command_table_find(table, name).row == NULL);
+/* Under a name that is free. */
+static void add_slot(struct command_table *table, const char *text, const struct command *row,
+                     uint32_t id) {
+    struct bytes name = bytes_of_text(text);
     uint64_t head = head_of(name);
     uint32_t i = slot_of(head, name.size);
     while (table->slots[i].row != NULL) {
         i = (i + 1) & (SLOTS - 1);
     }
-    table->slots[i] = (struct slot){head, row, id, (uint16_t)name.size, is_settled_by_head(name)};
+    table->slots[i] =
+        (struct slot){head, row, text, id, (uint16_t)name.size, is_settled_by_head(name)};
+}
+
+static void add_row(struct command_table *table, const struct command *row, uint32_t id) {
+    check(command_table_find(table, bytes_of_text(row->name)).row == NULL);
+    add_slot(table, row->name, row, id);
     table->rows[id] = row;
 }
 
@@ -153,7 +162,46 @@ struct command_table *command_table_create(void) {
     return table;
 }
 
+/* Taking one out would part others from where they are looked for: all but it are put in anew. */
+static void remove_slot(struct command_table *table, const struct command *row) {
+    struct slot slots[SLOTS];
+    memcpy(slots, table->slots, sizeof(slots));
+    memset(table->slots, 0, sizeof(table->slots));
+    for (size_t i = 0; i < SLOTS; i++) {
+        if (slots[i].row == NULL) continue;
+        if (slots[i].row != row) {
+            add_slot(table, slots[i].name, slots[i].row, slots[i].id);
+        } else if (slots[i].name != row->name) {
+            memory_free((void *)(uintptr_t)slots[i].name);
+        }
+    }
+}
+
+enum status command_table_rename(struct command_table *table, struct bytes from, struct bytes to) {
+    struct command_found found = command_table_find(table, from);
+    if (found.row == NULL) return STATUS_REFUSED;
+    if (to.size >= COMMAND_NAME_MAX) return STATUS_TOO_LONG;
+    if (to.size != 0 && command_table_find(table, to).row != NULL) return STATUS_FULL;
+    char *name = memory_allocate_zeroed(to.size + 1);
+    if (name == NULL) return STATUS_NO_MEMORY;
+    for (size_t i = 0; i < to.size; i++) {
+        name[i] = byte_lower(to.data[i]);
+    }
+    remove_slot(table, found.row);
+    if (to.size == 0 || strlen(name) != to.size) {
+        memory_free(name);
+    } else {
+        add_slot(table, name, found.row, found.id);
+    }
+    return STATUS_OK;
+}
+
 void command_table_destroy(struct command_table *table) {
+    for (size_t i = 0; i < SLOTS; i++) {
+        const struct slot *slot = &table->slots[i];
+        if (slot->row != NULL && slot->name != slot->row->name)
+            memory_free((void *)(uintptr_t)slot->name);
+    }
     memory_free(table->rows);
     memory_free(table->first_sub);
     memory_free(table);

@@ -9,6 +9,7 @@
 
 #include "command.h"
 #include "shards/base/bytes.h"
+#include "shards/base/status.h"
 
 struct command_table;
 
@@ -19,6 +20,12 @@ struct command_found {
 
 struct command_table *command_table_create(void);
 void command_table_destroy(struct command_table *table);
+/* Before it is shared: call the top-level command `from` by another name, or by none (""); ids stay.
+ * STATUS_REFUSED: there is no such command; STATUS_FULL: the name is taken; STATUS_TOO_LONG: COMMAND_NAME_MAX
+ * bytes and more. */
+enum { COMMAND_NAME_MAX = 64 };
+must_use enum status command_table_rename(struct command_table *table, struct bytes from,
+                                          struct bytes to);
 /* By a name in any case. O(1), a few nanoseconds: one probe and one comparison of eight bytes for most. */
 struct command_found command_table_find(const struct command_table *table, struct bytes name);
 /* A container's subcommand by its own name ("id" of CLIENT). */

@@ -43,6 +43,8 @@ struct config *config_create(void) {
 
 void config_destroy(struct config *config) {
     if (config == NULL) return;
+    config_lines_release(&config->user_lines);
+    config_lines_release(&config->rename_lines);
     pthread_mutex_destroy(&config->text_lock);
     pthread_mutex_destroy(&config->change_lock);
     memory_free(config);
@@ -144,6 +146,19 @@ static struct bytes add_save_points(struct config *config, struct bytes value, c
     return bytes_of(all, (size_t)size);
 }
 
+/* The lines that a name begins, which are no option; NULL: it is one. */
+static struct config_lines *lines_of(struct config *config, struct bytes line, struct bytes *rest) {
+    if (config_line_begins(line, "user", rest)) return &config->user_lines;
+    if (config_line_begins(line, "rename-command", rest)) return &config->rename_lines;
+    return NULL;
+}
+
+static enum status keep_line(struct config_lines *lines, struct bytes text,
+                             const struct origin *origin) {
+    enum status status = config_lines_add(lines, origin->place, origin->line, text);
+    return status == STATUS_OK ? STATUS_OK : refuse(origin, "out of memory");
+}
+
 static enum status load_setting(struct config *config, const struct config_setting *setting,
                                 const struct origin *origin) {
     const struct config_option *option = config_option_find(setting->name);
@@ -174,6 +189,9 @@ static enum status load_include(struct config *config, const struct config_setti
 static enum status load_line(struct config *config, char *line, size_t size, int depth,
                              const struct origin *origin) {
     struct config_setting setting;
+    struct bytes rest;
+    struct config_lines *lines = lines_of(config, bytes_of(line, size), &rest);
+    if (lines != NULL) return keep_line(lines, rest, origin);
     switch (config_setting_parse(&setting, line, size)) {
     case CONFIG_LINE_EMPTY:
         return STATUS_OK;
@@ -273,7 +291,10 @@ enum status config_load_flags(struct config *config, int count, char *const *fla
         i += take_flag(count - i, flags + i, &setting, &status);
         if (status != STATUS_OK)
             return refuse(&origin, "value is longer than %d bytes", CONFIG_TEXT_MAX - 1);
-        status = load_setting(config, &setting, &origin);
+        struct bytes rest;
+        struct config_lines *lines = lines_of(config, setting.name, &rest);
+        status = lines != NULL ? keep_line(lines, config_setting_value(&setting), &origin)
+                               : load_setting(config, &setting, &origin);
         if (status != STATUS_OK) return status;
     }
     return STATUS_OK;

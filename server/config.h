@@ -10,7 +10,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
+#include "config_lines.h"
 #include "shards/base/bytes.h"
 #include "shards/base/status.h"
 
@@ -26,6 +28,7 @@ enum {
 enum config_lock_mode { LOCK_MODE_SHARDED, LOCK_MODE_GLOBAL };
 enum config_io { IO_AUTO, IO_URING, IO_EPOLL };
 enum config_debug { DEBUG_COMMAND_NO, DEBUG_COMMAND_YES, DEBUG_COMMAND_LOCAL };
+enum config_channels { CHANNELS_NONE, CHANNELS_ALL };
 enum config_supervised { SUPERVISED_NO, SUPERVISED_AUTO, SUPERVISED_SYSTEMD };
 enum config_clients { CLIENTS_NORMAL, CLIENTS_REPLICA, CLIENTS_PUBSUB, CLIENTS_CLASSES };
 
@@ -50,6 +53,9 @@ struct config {
     /* Clients */
     config_field maxclients;
     char requirepass[CONFIG_TEXT_MAX]; /* may change: copy it */
+    char aclfile[CONFIG_TEXT_MAX];
+    config_field acllog_max_len, acl_pubsub_default;
+    char masteruser[CONFIG_TEXT_MAX], masterauth[CONFIG_TEXT_MAX];
     struct config_buffer_limit client_output_buffer_limit[CLIENTS_CLASSES];
     config_field client_query_buffer_limit;
     config_field maxmemory_clients; /* bytes; below zero: minus a percentage */
@@ -90,6 +96,9 @@ struct config {
         [CONFIG_TEXT_MAX]; /* the file that was loaded, absolute; "": none. Immutable after start */
     pthread_mutex_t change_lock; /* one CONFIG SET or REWRITE at a time */
     pthread_mutex_t text_lock;   /* held for a copy of text, in or out */
+    struct config_lines user_lines, rename_lines;
+    /* Prints the users there are as `user` lines, for a rewrite; false when memory is refused. NULL: nobody does. */
+    bool (*print_users)(void *context, FILE *out);
     const struct config_hook *hooks;
     size_t hook_count;
     void *hook_context;

@@ -28,7 +28,8 @@ enum status config_setting_add(struct config_setting *setting, struct bytes word
     return STATUS_OK;
 }
 
-enum config_line config_setting_parse(struct config_setting *setting, char *line, size_t size) {
+enum config_line_kind config_setting_parse(struct config_setting *setting, char *line,
+                                           size_t size) {
     struct words words = {line, line + size};
     struct bytes word;
     enum words_outcome outcome = words_next(&words, &word);

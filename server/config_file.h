@@ -11,7 +11,7 @@ struct config_setting {
     char value[CONFIG_TEXT_MAX]; /* with a NUL */
 };
 
-enum config_line {
+enum config_line_kind {
     CONFIG_LINE_EMPTY, /* or a comment */
     CONFIG_LINE_SETTING,
     CONFIG_LINE_INCLUDE, /* "include", the path being the value */
@@ -20,7 +20,7 @@ enum config_line {
 };
 
 /* Take a line apart; its quoted words are decoded in place. */
-enum config_line config_setting_parse(struct config_setting *setting, char *line, size_t size);
+enum config_line_kind config_setting_parse(struct config_setting *setting, char *line, size_t size);
 /* The same in steps. Adding is refused when the value would become too long. */
 void config_setting_init(struct config_setting *setting, struct bytes name);
 must_use enum status config_setting_add(struct config_setting *setting, struct bytes word);

@@ -30,7 +30,7 @@ struct rewrite {
     struct config *now;  /* a copy of what holds */
     struct config *said; /* what the lines written so far say */
     bool *is_replaced;   /* by option: has a line been replaced? */
-    bool is_signed;
+    bool is_signed, has_users;
 };
 
 /* ---- Lines ----------------------------------------------------------------------------------- */
@@ -138,11 +138,24 @@ static void rewrite_setting(struct rewrite *rewrite, struct bytes line,
     }
 }
 
+/* All users, once, where the first of them was. */
+static enum status print_users(struct rewrite *rewrite, char *error) {
+    const struct config *now = rewrite->now;
+    if (rewrite->has_users) return STATUS_OK;
+    rewrite->has_users = true;
+    if (now->print_users(now->hook_context, rewrite->out)) return STATUS_OK;
+    snprintf(error, CONFIG_ERROR_MAX, "out of memory");
+    return STATUS_NO_MEMORY;
+}
+
 /* `copy` is the line again, to be taken apart. */
 static enum status rewrite_line(struct rewrite *rewrite, struct bytes line, char *copy,
                                 char *error) {
     struct config_setting setting;
-    enum config_line kind = config_setting_parse(&setting, copy, line.size);
+    struct bytes rest;
+    if (rewrite->now->print_users != NULL && config_line_begins(line, "user", &rest))
+        return print_users(rewrite, error);
+    enum config_line_kind kind = config_setting_parse(&setting, copy, line.size);
     if (kind == CONFIG_LINE_SETTING) {
         rewrite_setting(rewrite, line, &setting);
         return STATUS_OK;
@@ -177,7 +190,14 @@ static enum status rewrite_text(struct rewrite *rewrite, const struct config_fil
         status = rewrite_line(rewrite, bytes_of(line, size), copy + at, error);
         at += size + 1;
     }
+    if (status == STATUS_OK && rewrite->said->user_lines.count != 0) {
+        snprintf(error, CONFIG_ERROR_MAX,
+                 "users are defined in an included file, and would be here, too");
+        status = STATUS_REFUSED;
+    }
     if (status == STATUS_OK) append_missing(rewrite);
+    if (status == STATUS_OK && rewrite->now->print_users != NULL)
+        status = print_users(rewrite, error);
     memory_free(copy);
     return status;
 }
@@ -194,6 +214,8 @@ static enum status rewrite_init(struct rewrite *rewrite, const struct config *co
     for (size_t i = 0; i < config_option_count; i++) {
         copy_option(&config_options[i], config, rewrite->now);
     }
+    rewrite->now->print_users = config->print_users;
+    rewrite->now->hook_context = config->hook_context;
     return STATUS_OK;
 }
 

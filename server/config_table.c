@@ -15,6 +15,7 @@ static const char *const loglevels[] = {"debug", "verbose", "notice", "warning",
 static const char *const lock_modes[] = {"sharded", "global", NULL};
 static const char *const io_engines[] = {"auto", "uring", "epoll", NULL};
 static const char *const debug_modes[] = {"no", "yes", "local", NULL};
+static const char *const channels_at_first[] = {"resetchannels", "allchannels", NULL};
 static const char *const supervisors[] = {"no", "auto", "systemd", NULL};
 /* As in enum eviction_policy (shards/eviction.h). */
 static const char *const eviction_policies[] = {
@@ -67,6 +68,21 @@ const struct config_option config_options[] = {
     {.name = "requirepass", .kind = CONFIG_STRING, .field = FIELD(requirepass), .initial = "",
      .group = clients,
      .help = "Password of the default user; empty: none"},
+    {.name = "aclfile", .kind = CONFIG_STRING, .field = FIELD(aclfile), .initial = "",
+     .flags = CONFIG_IMMUTABLE, .group = clients,
+     .help = "File of users, instead of `user` lines here"},
+    {.name = "acllog-max-len", .kind = CONFIG_INTEGER, .field = FIELD(acllog_max_len),
+     .initial = "128", .max = 65536, .group = clients, .unit = "entries",
+     .help = "Denials that ACL LOG remembers"},
+    {.name = "acl-pubsub-default", .kind = CONFIG_ENUM, .field = FIELD(acl_pubsub_default),
+     .initial = "resetchannels", .choices = channels_at_first, .group = clients,
+     .help = "Whether a new user may use all channels"},
+    {.name = "masteruser", .kind = CONFIG_STRING, .field = FIELD(masteruser), .initial = "",
+     .group = clients,
+     .help = "Accepted; there is no replication yet"},
+    {.name = "masterauth", .kind = CONFIG_STRING, .field = FIELD(masterauth), .initial = "",
+     .group = clients,
+     .help = "Accepted; there is no replication yet"},
     {.name = "client-output-buffer-limit", .kind = CONFIG_BUFFER_LIMITS,
      .field = FIELD(client_output_buffer_limit),
      .initial = "normal 256mb 0 0 replica 256mb 64mb 60 pubsub 32mb 8mb 60", .group = clients,

@@ -18,10 +18,13 @@
 
 #include <stdio.h>
 
+#include "access/access.h"
 #include "call.h"
 #include "clock.h"
 #include "gate.h"
 #include "limit.h"
+#include "log.h"
+#include "net/address.h"
 #include "server.h"
 #include "shards/base/memory.h"
 
@@ -110,13 +113,36 @@ static void reply_unknown_subcommand(struct call *call) {
                        call->args[1].data, container);
 }
 
+/* A web browser that was made to talk to us begins so. It is cut off before it comes to its body, which whoever
+ * made it talk may have written. Said once a minute. */
+static bool aborts_attack(struct call *call) {
+    enum { SAID_EACH_MS = 60000 };
+    struct server *server = call->server;
+    if (!call_is(call, 0, "POST") && !call_is(call, 0, "Host:")) return false;
+    call->client->is_finishing = true;
+    int64_t said_ms = atomic_load_explicit(&server->attack_said_ms, memory_order_relaxed);
+    if (call->now_ms - said_ms < SAID_EACH_MS ||
+        !atomic_compare_exchange_strong_explicit(&server->attack_said_ms, &said_ms, call->now_ms,
+                                                 memory_order_relaxed, memory_order_relaxed))
+        return true;
+    char peer[ADDRESS_TEXT_MAX];
+    address_of_peer(call->client->connection.fd, peer);
+    log_warning(
+        "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: "
+        "commands to sherd. This is likely due to an attacker attempting to use Cross "
+        "Protocol Scripting to compromise your sherd instance. Connection from %s aborted.",
+        peer);
+    return true;
+}
+
 /* The usual case of `is_allowed`. */
 static inline bool is_plainly_allowed(const struct client *client, const struct request *request) {
-    return request->is_sound && client->is_authenticated && client->protocol_error == NULL;
+    return request->is_sound && client->may_all && client->protocol_error == NULL;
 }
 
 /* Reply why the command is not run, and return false; or true. */
-static bool is_allowed(struct call *call, const struct command *row, bool is_sound) {
+static bool is_allowed(struct call *call, const struct request *request) {
+    const struct command *row = request->row;
     struct client *client = call->client;
     if (client->protocol_error != NULL) {
         reply_error_format(call->reply, "ERR %s", client->protocol_error);
@@ -124,23 +150,22 @@ static bool is_allowed(struct call *call, const struct command *row, bool is_sou
         return false;
     }
     if (row == NULL) {
-        reply_unknown_command(call);
+        if (!aborts_attack(call)) reply_unknown_command(call);
         return false;
     }
     if (row->run == NULL && call->arg_count > 1) {
         reply_unknown_subcommand(call);
         return false;
     }
-    if (!is_sound) {
+    if (!request->is_sound) {
         reply_error_format(call->reply, "ERR wrong number of arguments for '%s' command",
                            row->name);
         return false;
     }
-    if (client->is_authenticated || (row->flags & COMMAND_NO_AUTH)) return true;
-    /* The password may have been taken away since the client connected. */
-    client->is_authenticated = !server_needs_password(call->server);
-    if (!client->is_authenticated) reply_error(call->reply, "NOAUTH Authentication required.");
-    return client->is_authenticated;
+    if (row->flags & COMMAND_NO_AUTH) return true;
+    if (client->is_trusted) return client->may_all || access_permits(call, request->id);
+    reply_error(call->reply, "NOAUTH Authentication required.");
+    return false;
 }
 
 /* ---- Running under locks --------------------------------------------------------------------- */
@@ -328,8 +353,8 @@ run_request(struct worker *worker, const struct request *request, bool is_gated)
     uint8_t mode = client->reply_mode;
     if (__builtin_expect(mode != CLIENT_REPLY_ON, 0)) choose_output(worker, client);
 
-    bool is_run = __builtin_expect(is_plainly_allowed(client, request), 1) ||
-                  is_allowed(&call, row, request->is_sound);
+    bool is_run =
+        __builtin_expect(is_plainly_allowed(client, request), 1) || is_allowed(&call, request);
     if (is_run && is_gated) is_run = !gate_refuses(&call, row);
     if (__builtin_expect(is_run, 1)) {
         atomic_store_explicit(&client->last_command, row, memory_order_relaxed);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "access/access.h"
 #include "cli.h"
 #include "config.h"
 #include "log.h"
@@ -29,6 +30,8 @@ static int configure_and_serve(const struct cli *cli) {
     int exit_status = EXIT_FAILURE;
     char error[CONFIG_ERROR_MAX];
     if (cli_configure(cli, config, error) != STATUS_OK) {
+        fprintf(stderr, "sherd: %s\n", error);
+    } else if (cli->action == CLI_CHECK && access_check(config, error) != STATUS_OK) {
         fprintf(stderr, "sherd: %s\n", error);
     } else if (cli->action == CLI_CHECK) {
         puts("The configuration is valid.");

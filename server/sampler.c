@@ -73,7 +73,7 @@ struct sampler_mark sampler_mark(const struct worker *worker, const struct reque
 /* Did a command with keys run? Not if the client is suspended, or lacks the password. */
 static bool has_run(const struct request *request) {
     const struct client *client = request->client;
-    return request->shard != NULL && client->executed == request->end && client->is_authenticated;
+    return request->shard != NULL && client->executed == request->end && client->is_trusted;
 }
 
 /* Output is shorter than before when the client was closed, counters are smaller when somebody reset them. */

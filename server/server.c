@@ -14,12 +14,15 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "access/access.h"
+#include "access/users_file.h"
 #include "admission.h"
 #include "clock.h"
 #include "cpus.h"
 #include "gate.h"
 #include "limit.h"
 #include "log.h"
+#include "renames.h"
 #include "shards/base/memory.h"
 #include "shards/base/random.h"
 #include "supervisor.h"
@@ -106,7 +109,32 @@ static enum status apply_saving(void *context, struct config *config, char *erro
     return STATUS_OK;
 }
 
+static enum status apply_password(void *context, struct config *config, char *error) {
+    struct server *server = context;
+    char password[CONFIG_TEXT_MAX];
+    config_copy_text(config, config->requirepass, password);
+    enum status status = users_set_default_password(&server->users, bytes_of_text(password));
+    explicit_bzero(password, sizeof(password));
+    if (status == STATUS_OK) {
+        access_wake_workers(server);
+    } else {
+        snprintf(error, CONFIG_ERROR_MAX, "out of memory");
+    }
+    return status;
+}
+
+static enum status apply_channels(void *context, struct config *config, char *error) {
+    struct server *server = context;
+    (void)error;
+    atomic_store_explicit(&server->users.channels_at_first,
+                          config_number(&config->acl_pubsub_default) == CHANNELS_ALL,
+                          memory_order_relaxed);
+    return STATUS_OK;
+}
+
 static const struct config_hook hooks[] = {
+    {"requirepass", apply_password},
+    {"acl-pubsub-default", apply_channels},
     {"loglevel", apply_loglevel},
     {"maxmemory", limit_apply},
     {"maxmemory-clients", limit_apply},
@@ -118,7 +146,33 @@ static const struct config_hook hooks[] = {
     {"stop-writes-on-bgsave-error", apply_saving},
 };
 
+/* For CONFIG REWRITE. Users who live in a file of their own are not the configuration's. */
+static bool print_users(void *context, FILE *out) {
+    struct server *server = context;
+    return server->config->aclfile[0] != 0 || users_print(&server->users, out);
+}
+
 /* ---- Start and stop -------------------------------------------------------------------------- */
+
+static void release_commands(struct server *server) {
+    if (server->original_commands != server->commands && server->original_commands != NULL)
+        command_table_destroy(server->original_commands);
+    if (server->commands != NULL) command_table_destroy(server->commands);
+}
+
+/* False when it can't be: the log says why. */
+static bool start_commands(struct server *server) {
+    const struct config_lines *renames = &server->config->rename_lines;
+    server->commands = command_table_create();
+    server->original_commands = renames->count != 0 ? command_table_create() : server->commands;
+    char error[CONFIG_ERROR_MAX] = "no memory for the commands";
+    if (server->commands != NULL && server->original_commands != NULL &&
+        renames_apply(server->commands, renames, error) == STATUS_OK)
+        return true;
+    log_warning("%s", error);
+    release_commands(server);
+    return false;
+}
 
 static enum status start_shards(struct server *server) {
     uint64_t seed;
@@ -255,8 +309,14 @@ int server_run(struct config *config) {
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a limit on files is an error to whoever writes one */
 
-    server->commands = command_table_create();
-    if (server->commands == NULL) goto no_commands;
+    acl_log_init(&server->acl_log);
+    if (!start_commands(server)) goto no_commands;
+    char access_error[CONFIG_ERROR_MAX];
+    if (access_open(&server->users, server->original_commands, config, access_error) != STATUS_OK) {
+        log_warning("Aborting because of ACL errors: %s", access_error);
+        goto no_users;
+    }
+    config->print_users = print_users;
     if (start_shards(server) != STATUS_OK) {
         log_warning("No memory or address space for the shards (is RLIMIT_AS, ulimit -v, set?)");
         goto no_shards;
@@ -316,8 +376,12 @@ no_jobs:
         (struct reclaimer){NULL, NULL}; /* nothing runs in the background any more */
     shards_release(&server->shards);
 no_shards:
-    command_table_destroy(server->commands);
+    config->print_users = NULL;
+    users_release(&server->users);
+no_users:
+    release_commands(server);
 no_commands:
+    acl_log_release(&server->acl_log);
     memory_free(server);
     return exit_status;
 }
@@ -356,10 +420,4 @@ void server_wake_paused(struct server *server) {
         bool is_posted = worker_unpause(&server->workers[i]);
         (void)is_posted;
     }
-}
-
-bool server_needs_password(const struct server *server) {
-    char password[CONFIG_TEXT_MAX];
-    config_copy_text(server->config, server->config->requirepass, password);
-    return password[0] != 0;
 }

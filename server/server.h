@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "access/acl_log.h"
+#include "access/users.h"
 #include "command_table.h"
 #include "config.h"
 #include "jobs.h"
@@ -23,6 +25,10 @@ enum { SERVER_LISTENERS_MAX = 17, SERVER_ID_TEXT = 41 };
 struct server {
     struct config *config;
     struct command_table *commands; /* immutable after start */
+    struct command_table
+        *original_commands; /* under their own names; mostly the same. Immutable after start */
+    struct users users;
+    struct acl_log acl_log;
     struct shards shards;
     struct jobs *jobs;
     struct saver saver;
@@ -48,6 +54,7 @@ struct server {
     _Atomic int64_t pause_until_ms; /* 0: not paused */
     _Atomic bool pause_writes_only;
     _Atomic bool is_stopping;
+    _Atomic int64_t attack_said_ms;      /* when the log was last told of one (dispatch.c) */
     _Atomic bool saves_at_end;           /* decided by who asked to stop */
     _Atomic uint32_t gates;              /* enum gate */
     _Atomic bool expiry_is_active;       /* DEBUG SET-ACTIVE-EXPIRE */
@@ -68,5 +75,3 @@ must_use enum status server_prepare_end(struct server *server, enum server_save 
 void server_unpause(struct server *server);
 /* Any thread: let those who wait look again whether they may go on. */
 void server_wake_paused(struct server *server);
-/* Does a new client need to authenticate? */
-bool server_needs_password(const struct server *server);

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "access/access.h"
 #include "admission.h"
 #include "batch.h"
 #include "blocking.h"
@@ -54,6 +55,7 @@ static void registry_remove(struct worker *worker, struct client *client) {
 
 static void free_client(struct client *client) {
     resp_parser_release(&client->parser);
+    access_leave(client);
     client_drop_held(client);
     memory_account_clients(-(int64_t)memory_usable(client));
     memory_free(client->name);
@@ -80,7 +82,7 @@ static void adopt(struct worker *worker, int fd) {
     client->id = atomic_fetch_add_explicit(&server->next_client_id, 1, memory_order_relaxed);
     client->created_ms = worker->now_ms;
     client->reply.buffer = &client->connection.output;
-    client_reset(client, server_needs_password(server));
+    client_reset(client);
     atomic_store_explicit(&client->active_ms, worker->now_ms, memory_order_relaxed);
     if (engine_attach(worker->engine, &client->connection) != STATUS_OK) {
         log_warning("Refusing a connection: the engine has no room for it");
@@ -191,6 +193,7 @@ static void on_released(void *context, struct connection *connection) {
 static void on_woken(void *context) {
     struct worker *worker = context;
     freshen(worker);
+    access_keep_up(worker);
     mailbox_open_all(&worker->mailbox);
     blocking_open_woken(worker);
 }

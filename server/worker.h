@@ -55,6 +55,7 @@ enum {
     /* Unsent replies that stop the reading and running of a client's requests, and that let it go on. */
     OUTPUT_THROTTLE_BYTES = 1024 * 1024,
     OUTPUT_RESUME_BYTES = OUTPUT_THROTTLE_BYTES / 2,
+    OUTPUT_UNTRUSTED_BYTES = 17 * 1024, /* of a client that has not logged in: then it is closed */
 };
 
 struct worker {
@@ -69,6 +70,7 @@ struct worker {
     struct buffer_pool buffers;
     struct counters *counters; /* its row of each shard */
     struct misses *misses;     /* its row of each database */
+    uint64_t users_version;    /* of the users that its clients are judged by; this thread only */
 
     /* The turn; this thread only. */
     int64_t now_ms; /* read once a turn, when its first event comes */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "net/address.h"
+#include "server/access/users.h"
 #include "server/call.h"
 #include "server/client.h"
 #include "server/commands/names.h"
@@ -108,6 +109,7 @@ static void client_reply(struct call *call) {
 /* What a client must be to be chosen; what was not asked for is empty, NULL or zero. */
 struct choice {
     struct bytes peer, self; /* addresses */
+    struct bytes user;       /* its name */
     const struct bytes *ids; /* arguments: any of these */
     uint32_t id_count;
     int64_t age_s;            /* connected for so long at least */
@@ -135,6 +137,8 @@ static bool has_id(const struct client *client, const struct choice *choice) {
 static bool is_chosen(const struct client *client, const struct choice *choice, int64_t now_ms) {
     return !choice->is_empty && client != choice->but && has_id(client, choice) &&
            (choice->age_s == 0 || (now_ms - client->created_ms) / 1000 >= choice->age_s) &&
+           (choice->user.data == NULL ||
+            bytes_equal(bytes_of_text(client->user->name), choice->user)) &&
            has_address(client, address_of_peer, choice->peer) &&
            has_address(client, address_of_self, choice->self) &&
            !atomic_load_explicit(&client->is_killed, memory_order_relaxed);
@@ -254,8 +258,11 @@ static bool read_positive(struct call *call, uint32_t index, const char *not_num
     return false;
 }
 
-static bool read_user(struct call *call, uint32_t index) {
-    if (bytes_equal(call->args[index], BYTES("default"))) return true;
+static bool read_user(struct call *call, uint32_t index, struct choice *choice) {
+    struct user *user = users_hold(&call->server->users, call->args[index]);
+    choice->user = call->args[index];
+    user_release(user);
+    if (user != NULL) return true;
     reply_error_format(call->reply, "ERR No such user '%.*s'", (int)call->args[index].size,
                        call->args[index].data);
     return false;
@@ -287,7 +294,7 @@ static bool read_kill_option(struct call *call, uint32_t index, struct choice *c
                              "ERR maxage should be greater than 0", &choice->age_s);
     }
     if (call_is(call, index, "TYPE")) return read_type(call, value, choice);
-    if (call_is(call, index, "USER")) return read_user(call, value);
+    if (call_is(call, index, "USER")) return read_user(call, value, choice);
     if (call_is(call, index, "SKIPME")) return read_skip(call, value, choice);
     if (call_is(call, index, "ADDR")) {
         choice->peer = call->args[value];

@@ -1,8 +1,5 @@
-/* The connection itself: greeting, password, database, farewell.
- *
- * There is one user, "default"; its password is `requirepass`, and without one any password is right, as in Redis. */
-#include <string.h>
-
+/* The connection itself: greeting, password, database, farewell. */
+#include "server/access/access.h"
 #include "server/call.h"
 #include "server/client.h"
 #include "server/commands/names.h"
@@ -43,7 +40,7 @@ static void quit(struct call *call) {
 /* Like a new connection; its reply is heard even where replies were off. */
 static void reset(struct call *call) {
     struct client *client = call->client;
-    client_reset(client, server_needs_password(call->server));
+    client_reset(client);
     enum status status = client_set_text(client, &client->name, BYTES(""));
     (void)status; /* taking a name away needs no memory */
     client->reply.buffer = &client->connection.output;
@@ -52,29 +49,28 @@ static void reset(struct call *call) {
 
 /* ---- The password ---------------------------------------------------------------------------- */
 
-/* The time depends on the given text's length only: how much of a guess is right, and how long the password is, don't
- * show. */
-static bool is_password(const char *password, struct bytes given) {
-    size_t size = strlen(password);
-    unsigned difference = size != given.size;
-    for (size_t i = 0; i < given.size; i++) {
-        const char *expected = &password[i < size ? i : size]; /* past the end: its NUL */
-        difference |= (unsigned char)(*expected ^ given.data[i]);
+/* Hashed whether or not there is such a user: the time doesn't tell. */
+static bool authenticate(struct call *call, struct bytes name, struct bytes given) {
+    struct password password;
+    if (password_hash(&password, given) != STATUS_OK) {
+        call_failed(call, STATUS_NO_MEMORY);
+        return false;
     }
-    return difference == 0;
-}
-
-static bool authenticate(struct call *call, struct bytes user, struct bytes given) {
-    char password[CONFIG_TEXT_MAX];
-    config_copy_text(call->server->config, call->server->config->requirepass, password);
-    bool is_right = password[0] == 0 || is_password(password, given);
-    explicit_bzero(password, sizeof(password));
-    if (is_right && bytes_equal(user, BYTES("default"))) {
-        call->client->is_authenticated = true;
+    struct user *user = users_hold(&call->server->users, name);
+    if (user != NULL && user->is_on &&
+        (user->has_no_password || user_has_password(user, &password))) {
+        access_login(call->client, user);
         return true;
     }
+    user_release(user);
     reply_error(call->reply, "WRONGPASS invalid username-password pair or user is disabled.");
+    access_note_failed_login(call, name);
     return false;
+}
+
+static bool default_needs_password(struct call *call) {
+    return !atomic_load_explicit(&call->server->users.default_has_no_password,
+                                 memory_order_relaxed);
 }
 
 static void auth(struct call *call) {
@@ -82,7 +78,7 @@ static void auth(struct call *call) {
         call_syntax_error(call);
         return;
     }
-    if (call->arg_count == 2 && !server_needs_password(call->server)) {
+    if (call->arg_count == 2 && !default_needs_password(call)) {
         reply_error(
             call->reply,
             "ERR AUTH <password> called without any password configured for the default user. "
@@ -154,7 +150,7 @@ static void hello(struct call *call) {
     if (greeting.user != 0 &&
         !authenticate(call, call->args[greeting.user], call->args[greeting.user + 1]))
         return;
-    if (!client->is_authenticated) {
+    if (!client->is_trusted) {
         reply_error(call->reply, "NOAUTH HELLO must be called with the client already "
                                  "authenticated, otherwise the HELLO <proto> AUTH "
                                  "<user> <pass> option can be used to authenticate the client and "

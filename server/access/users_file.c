@@ -1,0 +1,312 @@
+#include "server/access/users_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "net/words.h"
+#include "server/config_file.h"
+#include "server/log.h"
+#include "shards/base/memory.h"
+
+/* ---- Reading --------------------------------------------------------------------------------- */
+
+/* Who was read so far. */
+struct reading {
+    struct users *users;
+    struct user **all; /* heap */
+    uint32_t count;
+    char *error;
+};
+
+static enum status refuse(const struct reading *reading, const struct config_line *line,
+                          const char *reason) {
+    config_line_error(line, reason, reading->error, CONFIG_ERROR_MAX);
+    return STATUS_REFUSED;
+}
+
+static enum status refuse_rule(const struct reading *reading, const struct config_line *line,
+                               struct bytes name, const struct user_error *error) {
+    char reason[CONFIG_ERROR_MAX];
+    struct bytes shown = acl_rule_shown(bytes_of(error->rule, error->rule_size));
+    snprintf(reason, sizeof(reason), "user '%.*s', rule '%.*s%s': %s",
+             name.size < 64 ? (int)name.size : 64, name.data, (int)shown.size, shown.data,
+             shown.size < error->rule_size ? "..." : "", error->reason);
+    return refuse(reading, line, reason);
+}
+
+static bool is_known(const struct reading *reading, struct bytes name) {
+    for (uint32_t i = 0; i < reading->count; i++) {
+        if (bytes_equal(bytes_of_text(reading->all[i]->name), name)) return true;
+    }
+    return false;
+}
+
+static enum status keep(struct reading *reading, struct user *user,
+                        const struct config_line *line) {
+    struct user **grown = memory_resize(reading->all, (reading->count + 1) * sizeof(struct user *));
+    if (grown == NULL) return refuse(reading, line, acl_no_memory);
+    reading->all = grown;
+    grown[reading->count++] = user;
+    return STATUS_OK;
+}
+
+/* The first word is the name. */
+static enum status read_user(struct reading *reading, const struct config_line *line,
+                             const struct bytes *words, size_t count) {
+    if (count == 0) return refuse(reading, line, "a user's name is missing");
+    if (words[0].size == 0 || acl_has_space(words[0]))
+        return refuse(reading, line, "Spaces not allowed in ACL usernames");
+    if (is_known(reading, words[0]))
+        return refuse(reading, line,
+                      "Duplicate user found. A user can only be defined once in config files");
+    bool all_channels =
+        atomic_load_explicit(&reading->users->channels_at_first, memory_order_relaxed);
+    struct user *user = user_create(words[0], all_channels);
+    if (user == NULL) return refuse(reading, line, acl_no_memory);
+    struct user_error error;
+    enum status status = STATUS_OK;
+    if (!user_apply_all(user, words + 1, count - 1, reading->users->commands, &error))
+        status = refuse_rule(reading, line, words[0], &error);
+    if (status == STATUS_OK) status = keep(reading, user, line);
+    if (status != STATUS_OK) {
+        user_release(user);
+        return status;
+    }
+    if (!user->is_on) {
+        log_warning("The user '%s' is disabled (there is no 'on' modifier in the user "
+                    "description). Make sure this is not a configuration error.",
+                    user->name);
+    }
+    return STATUS_OK;
+}
+
+/* All or nothing. */
+static enum status finish(struct reading *reading, enum status status) {
+    if (status == STATUS_OK) {
+        status = users_replace(reading->users, reading->all, reading->count);
+        if (status != STATUS_OK)
+            snprintf(reading->error, CONFIG_ERROR_MAX, "no memory for %u users", reading->count);
+    }
+    for (uint32_t i = 0; status != STATUS_OK && i < reading->count; i++) {
+        user_release(reading->all[i]);
+    }
+    memory_free(reading->all);
+    return status;
+}
+
+/* Room for the words of a line: each takes two bytes, with its space. */
+static struct bytes *allocate_words(struct bytes line) {
+    return memory_allocate((line.size / 2 + 1) * sizeof(struct bytes));
+}
+
+/* ---- The configuration's lines --------------------------------------------------------------- */
+
+static enum status read_line(struct reading *reading, const struct config_line *line) {
+    struct bytes *list = allocate_words(line->text);
+    char *copy = memory_allocate(line->text.size); /* words are decoded in place */
+    enum status status;
+    if (list == NULL || copy == NULL) {
+        status = refuse(reading, line, acl_no_memory);
+    } else {
+        memcpy(copy, line->text.data, line->text.size);
+        struct words words = {copy, copy + line->text.size};
+        size_t count = 0;
+        enum words_outcome outcome;
+        while ((outcome = words_next(&words, &list[count])) == WORDS_FOUND) {
+            count++;
+        }
+        status = outcome == WORDS_END ? read_user(reading, line, list, count)
+                                      : refuse(reading, line, "unbalanced quotes");
+    }
+    memory_free(copy);
+    memory_free(list);
+    return status;
+}
+
+enum status users_load_lines(struct users *users, const struct config_lines *lines, char *error) {
+    struct reading reading = {.users = users, .error = error};
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < lines->count && status == STATUS_OK; i++) {
+        status = read_line(&reading, &lines->items[i]);
+    }
+    return finish(&reading, status);
+}
+
+/* ---- aclfile --------------------------------------------------------------------------------- */
+
+static size_t split_at_spaces(struct bytes text, struct bytes *list) {
+    size_t count = 0;
+    for (size_t at = 0; at < text.size;) {
+        size_t end = at;
+        while (end < text.size && !acl_has_space(bytes_of(text.data + end, 1))) {
+            end++;
+        }
+        if (end != at) list[count++] = bytes_of(text.data + at, end - at);
+        at = end + 1;
+    }
+    return count;
+}
+
+static enum status read_file_line(struct reading *reading, const struct config_line *line) {
+    struct bytes *list = allocate_words(line->text);
+    if (list == NULL) return refuse(reading, line, acl_no_memory);
+    size_t count = split_at_spaces(line->text, list);
+    enum status status = STATUS_OK;
+    if (count != 0 && !bytes_equal(list[0], BYTES("user"))) {
+        status = refuse(reading, line, "should start with user keyword followed by the username");
+    } else if (count != 0) {
+        status = read_user(reading, line, list + 1, count - 1);
+    }
+    memory_free(list);
+    return status;
+}
+
+enum status users_load_file(struct users *users, const char *path, char *error) {
+    struct config_file file;
+    enum status status = config_file_init(&file, path);
+    if (status != STATUS_OK) {
+        snprintf(error, CONFIG_ERROR_MAX, "Error loading ACLs, opening file '%.*s': %s",
+                 CONFIG_ERROR_MAX / 2, path, config_file_reason(&file, status));
+        return status;
+    }
+    struct reading reading = {.users = users, .error = error};
+    char place[CONFIG_TEXT_MAX];
+    snprintf(place, sizeof(place), "%s", path);
+    struct config_line line = {.place = place};
+    for (size_t at = 0; at < file.size && status == STATUS_OK;) {
+        const char *start = file.text + at, *end = memchr(start, '\n', file.size - at);
+        size_t size = end != NULL ? (size_t)(end - start) : file.size - at;
+        line.number++;
+        line.text = bytes_of(start, size);
+        status = read_file_line(&reading, &line);
+        at += size + 1;
+    }
+    config_file_release(&file);
+    return finish(&reading, status);
+}
+
+/* ---- Writing --------------------------------------------------------------------------------- */
+
+/* "user alice on ...": false when memory is refused. */
+static bool write_user(const struct user *user, struct text *line) {
+    text_format(line, "user %s ", user->name);
+    user_write(user, line);
+    return !line->has_failed;
+}
+
+static enum status write_all(struct users *users, FILE *out, char *error) {
+    uint32_t count;
+    struct user **all = users_hold_all(users, &count);
+    enum status status = all != NULL ? STATUS_OK : STATUS_NO_MEMORY;
+    for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
+        struct text line = {0};
+        if (!write_user(all[i], &line)) status = STATUS_NO_MEMORY;
+        text_add(&line, BYTES("\n"));
+        fwrite(line.data, 1, line.size, out);
+        text_release(&line);
+    }
+    users_let_go(all, count);
+    if (status != STATUS_OK) snprintf(error, CONFIG_ERROR_MAX, "%s", acl_no_memory);
+    return status;
+}
+
+static enum status system_failed(const char *what, const char *path, char *error) {
+    snprintf(error, CONFIG_ERROR_MAX, "%s %.*s: %s", what, CONFIG_ERROR_MAX / 2, path,
+             strerror(errno));
+    return STATUS_FAILED;
+}
+
+/* The permissions of the old file; of a new one, its owner's only. */
+static mode_t mode_of(const char *path) {
+    struct stat old;
+    return stat(path, &old) == 0 ? old.st_mode & 07777 : 0600;
+}
+
+static enum status write_new(struct users *users, FILE *out, const char *path, char *error) {
+    enum status status = write_all(users, out, error);
+    if (status != STATUS_OK) return status;
+    bool is_written = fflush(out) == 0 && !ferror(out) && fchmod(fileno(out), mode_of(path)) == 0 &&
+                      fsync(fileno(out)) == 0;
+    return is_written ? STATUS_OK : system_failed("can't write", path, error);
+}
+
+/* A rename is on the disk when its folder is. */
+static enum status sync_folder_of(const char *path, char *error) {
+    char copy[CONFIG_TEXT_MAX]; /* dirname writes into it */
+    snprintf(copy, sizeof(copy), "%s", path);
+    int folder = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0) return system_failed("can't open the folder of", path, error);
+    enum status status =
+        fsync(folder) == 0 ? STATUS_OK : system_failed("can't sync the folder of", path, error);
+    close(folder);
+    return status;
+}
+
+enum status users_save_file(struct users *users, const char *path, char *error) {
+    char temporary[CONFIG_TEXT_MAX + sizeof(".XXXXXX")];
+    snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path);
+    int fd = mkstemp(temporary);
+    if (fd < 0) return system_failed("can't create a file beside", path, error);
+    FILE *out = fdopen(fd, "w");
+    if (out == NULL) {
+        close(fd);
+        unlink(temporary);
+        return system_failed("can't write", path, error);
+    }
+    enum status status = write_new(users, out, path, error);
+    if (fclose(out) != 0 && status == STATUS_OK) status = system_failed("can't write", path, error);
+    if (status == STATUS_OK && rename(temporary, path) != 0)
+        status = system_failed("can't rename to", path, error);
+    if (status != STATUS_OK) {
+        unlink(temporary);
+        return status;
+    }
+    return sync_folder_of(path, error);
+}
+
+/* Words of the configuration are quoted where they must be. A selector's spaces are within its parentheses,
+ * which may be spread over words. */
+static void print_word(struct bytes word, FILE *out) {
+    bool is_plain = true;
+    for (size_t i = 0; i < word.size; i++) {
+        unsigned char c = (unsigned char)word.data[i];
+        if (c <= ' ' || c >= 0x7f || c == '"' || c == '\'' || c == '\\') is_plain = false;
+    }
+    fputc(' ', out);
+    if (is_plain) {
+        fwrite(word.data, 1, word.size, out);
+        return;
+    }
+    fputc('"', out);
+    for (size_t i = 0; i < word.size; i++) {
+        fprintf(out, "\\x%02x", (unsigned char)word.data[i]);
+    }
+    fputc('"', out);
+}
+
+bool users_print(struct users *users, FILE *out) {
+    uint32_t count;
+    struct user **all = users_hold_all(users, &count);
+    bool has_failed = all == NULL;
+    for (uint32_t i = 0; i < count && !has_failed; i++) {
+        struct text line = {0};
+        struct bytes *list = NULL;
+        has_failed =
+            !write_user(all[i], &line) || (list = allocate_words(text_bytes(&line))) == NULL;
+        size_t words = has_failed ? 0 : split_at_spaces(text_bytes(&line), list);
+        if (words != 0) fwrite(list[0].data, 1, list[0].size, out);
+        for (size_t w = 1; w < words; w++) {
+            print_word(list[w], out);
+        }
+        if (words != 0) fputc('\n', out);
+        memory_free(list);
+        text_release(&line);
+    }
+    users_let_go(all, count);
+    return !has_failed;
+}
