@@ -121,4 +121,8 @@ void cli_print_help(FILE *out) {
         group = option->group;
         print_option(out, option);
     }
+    fprintf(out, "\nAny number of times\n"
+                 "  --user NAME RULE...                     A user, as ACL SETUSER takes it\n"
+                 "  --rename-command COMMAND NAME           Another name for a command; "
+                 "'\"\"': none\n");
 }

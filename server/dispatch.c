@@ -311,9 +311,25 @@ static void settle_output(struct worker *worker, struct client *client, uint8_t 
     }
 }
 
+/* What it may do can have changed while it waited. */
+static bool is_still_allowed(struct call *call) {
+    const struct client *client = call->client;
+    if (client->may_all) return true;
+    if (!client->is_trusted) {
+        reply_error(call->reply, "NOAUTH Authentication required.");
+        return false;
+    }
+    struct bytes name = bytes_of_text(call->command->name);
+    return access_permits(call, command_table_find_full(call->server->original_commands, name).id);
+}
+
 void dispatch_again(struct call *call) {
     uint32_t errors = call->reply->error_count;
     const struct command *row = call->command;
+    if (!is_still_allowed(call)) {
+        errors_add(&call->worker->errors, call->reply->error_code);
+        return;
+    }
     /* Not by run_single: with a second caller it would no longer be expanded in the path of every request. */
     if (row->run_reading == NULL || !try_reading(call, row)) {
         rwlock_write_lock(&call->first_shard->lock);

@@ -146,10 +146,13 @@ static const struct config_hook hooks[] = {
     {"stop-writes-on-bgsave-error", apply_saving},
 };
 
-/* For CONFIG REWRITE. Users who live in a file of their own are not the configuration's. */
+/* For CONFIG REWRITE, which holds the configuration's lock. Users who live in a file of their own are not the
+ * configuration's; and where requirepass says it all, a line for the default user would only overrule it one day. */
 static bool print_users(void *context, FILE *out) {
     struct server *server = context;
-    return server->config->aclfile[0] != 0 || users_print(&server->users, out);
+    struct bytes password = bytes_of_text(server->config->requirepass);
+    if (server->config->aclfile[0] != 0 || users_are_initial(&server->users, password)) return true;
+    return users_print(&server->users, out);
 }
 
 /* ---- Start and stop -------------------------------------------------------------------------- */

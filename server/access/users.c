@@ -81,13 +81,19 @@ static uint8_t key_access_of(const struct command *row) {
     return (uint8_t)(access_of(&first) | access_of(&other) << 2);
 }
 
-static enum status add_default(struct users *users) {
+/* The default user as it is at first: it needs no password, and may do everything. NULL. */
+static struct user *create_default(const struct users *users) {
     static const char *const rules[] = {"on", "nopass", "~*", "&*", "+@all"};
     struct user *user = user_create(default_name, false);
-    if (user == NULL) return STATUS_NO_MEMORY;
-    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+    for (size_t i = 0; user != NULL && i < sizeof(rules) / sizeof(rules[0]); i++) {
         check(user_apply(user, bytes_of_text(rules[i]), users->commands) == NULL);
     }
+    return user;
+}
+
+static enum status add_default(struct users *users) {
+    struct user *user = create_default(users);
+    if (user == NULL) return STATUS_NO_MEMORY;
     user->identity = users->next_identity++;
     enum status status = put_locked(users, user);
     if (status != STATUS_OK) user_release(user);
@@ -254,13 +260,39 @@ enum status users_replace(struct users *users, struct user **all, uint32_t count
     return STATUS_OK;
 }
 
-enum status users_set_default_password(struct users *users, struct bytes password) {
-    char rule[2 + PASSWORD_TEXT_BYTES] = "#";
+/* What requirepass means, as a rule: "#..." or "nopass". */
+struct password_rule {
+    char text[2 + PASSWORD_TEXT_BYTES];
+};
+
+static enum status make_rule(struct password_rule *rule, struct bytes password) {
+    *rule = (struct password_rule){"nopass"};
+    if (password.size == 0) return STATUS_OK;
     struct password hash;
     if (password_hash(&hash, password) != STATUS_OK) return STATUS_NO_MEMORY;
-    password_write(&hash, rule + 1);
-    struct bytes rules[] = {BYTES("resetpass"),
-                            password.size != 0 ? bytes_of_text(rule) : BYTES("nopass")};
+    rule->text[0] = '#';
+    password_write(&hash, rule->text + 1);
+    return STATUS_OK;
+}
+
+enum status users_set_default_password(struct users *users, struct bytes password) {
+    struct password_rule rule;
+    if (make_rule(&rule, password) != STATUS_OK) return STATUS_NO_MEMORY;
+    struct bytes rules[] = {BYTES("resetpass"), bytes_of_text(rule.text)};
     struct user_error error;
     return users_change(users, default_name, rules, 2, &error) ? STATUS_OK : STATUS_NO_MEMORY;
+}
+
+bool users_are_initial(struct users *users, struct bytes password) {
+    struct password_rule rule;
+    struct user *initial = create_default(users), *now = users_hold_default(users);
+    bool is_same = initial != NULL && make_rule(&rule, password) == STATUS_OK &&
+                   user_apply(initial, bytes_of_text(rule.text), users->commands) == NULL &&
+                   user_equal(initial, now);
+    pthread_mutex_lock(&users->lock);
+    is_same = is_same && users->count == 1;
+    pthread_mutex_unlock(&users->lock);
+    user_release(initial);
+    user_release(now);
+    return is_same;
 }

@@ -60,6 +60,9 @@ must_use enum status users_replace(struct users *users, struct user **all, uint3
 /* requirepass; empty: none is needed. */
 must_use enum status users_set_default_password(struct users *users, struct bytes password);
 
+/* Nobody but the default user, as it is at first with this password (empty: none)? False also when memory is refused. */
+bool users_are_initial(struct users *users, struct bytes password);
+
 /* For whoever holds `lock` (access_refresh): the user of this name, or NULL. O(log users). */
 struct user *users_find_locked(const struct users *users, struct bytes name);
 /* May the user run the command? `denied` as in selector_ask. */

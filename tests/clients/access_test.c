@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/support/server.h"
@@ -164,18 +165,55 @@ static void who_removes_itself_hears_so(void **state) {
     wire_close(admin);
 }
 
+/* One waits for the lease. */
+static void await_blocked(struct wire *wire) {
+    for (int waited_ms = 0; waited_ms < WIRE_WAIT_MS; waited_ms++) {
+        if (wire_ask_field(wire, "INFO clients", "blocked_clients") == 1) return;
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    fail_msg("the client doesn't wait");
+}
+
 static void a_waiting_client_of_a_removed_user_is_closed(void **state) {
     struct wire *admin = wire_connect(*state), *wire = wire_connect(*state);
     wire_expect(admin, "ACL SETUSER bob on nopass ~* +@all", "+OK");
     expect_in_reply(admin, "GETLEASE k 10000", "[");
     wire_expect(wire, "AUTH bob x", "+OK");
     wire_send_command(wire, "GETLEASE k 10000 WAIT 10000");
-    while (wire_ask_field(admin, "INFO clients", "blocked_clients") != 1) {
-    }
+    await_blocked(admin);
     wire_expect(admin, "ACL DELUSER bob", ":1");
     wire_expect_closed(wire);
     wire_close(wire);
     wire_close(admin);
+}
+
+/* It is asked again when it runs again. */
+static void a_waiting_client_is_judged_by_what_holds_at_the_end(void **state) {
+    struct wire *admin = wire_connect(*state), *wire = wire_connect(*state);
+    wire_expect(admin, "ACL SETUSER bob on nopass ~* +@all", "+OK");
+    expect_in_reply(admin, "GETLEASE k 10000", "[");
+    wire_expect(wire, "AUTH bob x", "+OK");
+    wire_send_command(wire, "GETLEASE k 10000 WAIT 10000");
+    await_blocked(admin);
+    wire_expect(admin, "ACL SETUSER bob resetkeys ~other", "+OK");
+    wire_expect(admin, "SET k secret", "+OK");
+    wire_expect_reply(wire, "-NOPERM No permissions to access a key");
+    wire_expect(wire, "PING", "+PONG");
+    wire_close(wire);
+    wire_close(admin);
+}
+
+static void new_users_begin_with_the_channels_that_the_option_says(void **state) {
+    struct wire *wire = wire_connect(*state);
+    wire_expect(wire, "ACL SETUSER none", "+OK");
+    wire_expect(wire, "CONFIG SET acl-pubsub-default allchannels", "+OK");
+    wire_expect(wire, "ACL SETUSER all (+get)", "+OK");
+    wire_expect(wire, "ACL LIST",
+                "[\"user all off sanitize-payload &* -@all (&* -@all +get)\", "
+                "\"user default on nopass sanitize-payload ~* &* +@all\", "
+                "\"user none off sanitize-payload resetchannels -@all\"]");
+    wire_expect(wire, "CONFIG SET masteruser u masterauth p", "+OK");
+    wire_close(wire);
 }
 
 static void denials_are_logged_with_who_and_what(void **state) {
@@ -348,6 +386,48 @@ static void users_of_the_configuration_are_read_and_rewritten(void **state) {
     test_server_stop(server);
 }
 
+/* A line for the default user would overrule the password one day. */
+static void without_users_a_rewrite_writes_none(void **state) {
+    const char *folder = *state;
+    char path[PATH_BYTES];
+    write_file(folder, "sherd.conf", "requirepass p\n");
+    const char *const options[] = {path_in(folder, "sherd.conf", path), NULL};
+    struct test_server *server = test_server_start(options);
+    struct wire *wire = wire_connect(server);
+    wire_expect(wire, "AUTH p", "+OK");
+    wire_expect(wire, "CONFIG SET requirepass q", "+OK");
+    wire_expect(wire, "CONFIG REWRITE", "+OK");
+    char *text = read_file(folder, "sherd.conf");
+    assert_non_null(strstr(text, "requirepass q\n"));
+    assert_null(strstr(text, "user"));
+    free(text);
+    wire_close(wire);
+    test_server_stop(server);
+}
+
+static void a_rewrite_does_not_define_users_twice(void **state) {
+    const char *folder = *state;
+    char path[PATH_BYTES];
+    write_file(folder, "users.conf", "user bob on nopass\n");
+    write_file(folder, "sherd.conf", "include users.conf\n");
+    path_in(folder, "sherd.conf", path);
+    const char *const options[] = {path, "--dir", folder, NULL};
+    char before[PATH_BYTES];
+    assert_non_null(getcwd(before, sizeof before));
+    assert_int_equal(chdir(folder), 0);
+    struct test_server *server = test_server_start(options);
+    assert_int_equal(chdir(before), 0);
+    struct wire *wire = wire_connect(server);
+    wire_expect(wire, "CONFIG REWRITE",
+                "-ERR Rewriting config file: users are defined in an included "
+                "file, and would be here, too");
+    char *text = read_file(folder, "sherd.conf");
+    assert_string_equal(text, "include users.conf\n");
+    free(text);
+    wire_close(wire);
+    test_server_stop(server);
+}
+
 static const char *const with_flags[] = {"--user",
                                          "bob",
                                          "on",
@@ -496,6 +576,8 @@ int main(void) {
         TEST_WITH_SERVER(those_of_a_removed_user_are_closed_idle_or_not, on_workers),
         TEST_WITH_SERVER(who_removes_itself_hears_so, on_workers),
         TEST_WITH_SERVER(a_waiting_client_of_a_removed_user_is_closed, on_workers),
+        TEST_WITH_SERVER(a_waiting_client_is_judged_by_what_holds_at_the_end, on_workers),
+        TEST_WITH_SERVER(new_users_begin_with_the_channels_that_the_option_says, NULL),
         TEST_WITH_SERVER(denials_are_logged_with_who_and_what, on_workers),
         TEST_IN_FOLDER(a_file_of_users_is_read_saved_and_read_again),
         TEST_IN_FOLDER(a_broken_file_leaves_the_users_as_they_were),
@@ -503,6 +585,8 @@ int main(void) {
         TEST_IN_FOLDER(a_file_without_the_default_user_does_not_open_the_door),
         TEST_IN_FOLDER(a_file_that_cannot_be_saved_is_told_and_kept),
         TEST_IN_FOLDER(users_of_the_configuration_are_read_and_rewritten),
+        TEST_IN_FOLDER(without_users_a_rewrite_writes_none),
+        TEST_IN_FOLDER(a_rewrite_does_not_define_users_twice),
         TEST_WITH_SERVER(users_and_renames_may_be_flags, with_flags),
         TEST_IN_FOLDER(mistakes_keep_the_server_from_starting),
         TEST_IN_FOLDER(checking_a_configuration_checks_its_users),
