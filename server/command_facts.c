@@ -114,16 +114,19 @@ bool command_use_varies(const struct command *row) {
     return strcmp(row->name, "set") == 0;
 }
 
-/* SET reads the old value only when it is asked for it. */
+bool command_asks_for_old(const struct bytes *args, uint32_t arg_count) {
+    for (uint32_t i = 3; i < arg_count; i++) {
+        if (bytes_is(args[i], "GET")) return true;
+    }
+    return false;
+}
+
 struct facts command_key_use_in(const struct command *row, uint32_t index, const struct bytes *args,
                                 uint32_t arg_count) {
     static const struct facts overwrites = {{"OW", "update"}, 2},
                               reads_too = {{"RW", "access", "update"}, 3};
     if (!command_use_varies(row)) return command_key_use(row, index);
-    for (uint32_t i = 3; i < arg_count; i++) {
-        if (bytes_is(args[i], "GET")) return reads_too;
-    }
-    return overwrites;
+    return command_asks_for_old(args, arg_count) ? reads_too : overwrites;
 }
 
 uint32_t command_last_key(const struct command *row, uint32_t arg_count) {

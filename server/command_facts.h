@@ -24,6 +24,8 @@ struct facts command_key_use(const struct command *row, uint32_t index);
 struct facts command_key_use_in(const struct command *row, uint32_t index, const struct bytes *args,
                                 uint32_t arg_count);
 bool command_use_varies(const struct command *row);
+/* Then: do these arguments ask for the old value, so that the key is read, too? */
+bool command_asks_for_old(const struct bytes *args, uint32_t arg_count);
 /* Do the first and the second key meet different fates (RENAME)? */
 bool command_keys_differ(const struct command *row);
 /* The last argument that is a key, when there are `arg_count`; 0 when none is. */

@@ -7,8 +7,10 @@
 
 void config_lines_release(struct config_lines *lines) {
     for (size_t i = 0; i < lines->count; i++) {
+        char *text = (char *)(uintptr_t)lines->items[i].text.data;
+        explicit_bzero(text, lines->items[i].text.size);
+        memory_free(text);
         memory_free(lines->items[i].place);
-        memory_free((void *)(uintptr_t)lines->items[i].text.data);
     }
     memory_free(lines->items);
     *lines = (struct config_lines){0};

@@ -1,6 +1,6 @@
 /* Lines of the configuration that are no options: they come any number of times, each with words of its own
  * ("user alice on >secret ~*", "rename-command FLUSHALL \"\""). Kept as they are, with their place, for whoever
- * knows what they mean. Filled at start by one thread, then immutable. */
+ * knows what they mean. At start, one thread. */
 #pragma once
 
 #include <stdbool.h>
@@ -20,6 +20,7 @@ struct config_lines {
     size_t count;
 };
 
+/* Their text is overwritten: there may be passwords in it. */
 void config_lines_release(struct config_lines *lines);
 /* Keeps copies. */
 must_use enum status config_lines_add(struct config_lines *lines, const char *place, int number,

@@ -18,6 +18,8 @@
  * whatever is worth being called hot. */
 #include "sampler.h"
 
+#include <string.h>
+
 #include "hotkeys.h"
 #include "samples.h"
 #include "server.h"
@@ -55,6 +57,7 @@ struct sampler_mark sampler_mark(const struct worker *worker, const struct reque
     struct sampler_mark mark = {
         .executed = client->executed,
         .waiting = buffer_waiting(&client->connection.output),
+        .errors = client->reply.error_count,
     };
     if (request->shard == NULL) return mark;
     if (has_one_key(request)) {
@@ -70,9 +73,11 @@ struct sampler_mark sampler_mark(const struct worker *worker, const struct reque
     return mark;
 }
 
-/* Did a command with keys run? Not if the client is suspended, or lacks the password. */
-static bool has_run(const struct request *request) {
+/* Did a command with keys run? Not if the client is suspended, or lacks the password or the permission. */
+static bool has_run(const struct request *request, const struct sampler_mark *before) {
     const struct client *client = request->client;
+    bool has_failed = client->reply.error_count != before->errors;
+    if (has_failed && strcmp(client->reply.error_code, "NOPERM") == 0) return false;
     return request->shard != NULL && client->executed == request->end && client->is_trusted;
 }
 
@@ -121,7 +126,7 @@ void sampler_note(struct worker *worker, const struct request *request,
                   const struct sampler_mark *before) {
     struct sampler *sampler = &worker->sampler;
     sampler->until_next = sampler_gap(&worker->random);
-    if (!has_run(request)) return;
+    if (!has_run(request, before)) return;
     if (config_number(&worker->server->config->request_sampling) == 0) return;
     if (!try_begin(sampler, worker->now_ms)) {
         sampler->until_next = 1; /* the next request instead */

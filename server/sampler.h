@@ -34,6 +34,7 @@ static inline uint32_t sampler_gap(struct random *random) {
 struct sampler_mark {
     size_t executed; /* of the client's view */
     size_t waiting;  /* of its output */
+    uint32_t errors; /* replied to it */
     uint64_t hits, misses;
 };
 struct sampler_mark sampler_mark(const struct worker *worker, const struct request *request);

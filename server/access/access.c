@@ -45,7 +45,9 @@ static enum status open_users(struct users *users, const struct command_table *c
 
 enum status access_open(struct users *users, const struct command_table *commands,
                         struct config *config, char *error) {
-    return open_users(users, commands, config, true, error);
+    enum status status = open_users(users, commands, config, true, error);
+    config_lines_release(&config->user_lines); /* they have passwords, and are of no use any more */
+    return status;
 }
 
 enum status access_check(struct config *config, char *error) {

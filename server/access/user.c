@@ -4,6 +4,12 @@
 
 /* ---- Lifecycle ------------------------------------------------------------------------------- */
 
+const char *user_name_refused(struct bytes name) {
+    if (acl_has_space(name)) return "Usernames can't contain spaces or null characters";
+    if (name.size == 0) return "Usernames can't be empty";
+    return name.size <= USER_NAME_MAX ? NULL : "Usernames can't be longer than 256 bytes";
+}
+
 struct user *user_create(struct bytes name, bool all_channels) {
     struct user *user = memory_allocate_zeroed(sizeof(*user));
     if (user == NULL) return NULL;

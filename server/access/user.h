@@ -28,6 +28,9 @@ struct user {
     uint32_t selector_count;
 };
 
+enum { USER_NAME_MAX = 256 /* bytes */ };
+/* Why nobody can have this name, or NULL. */
+const char *user_name_refused(struct bytes name);
 /* A user that is off and may do nothing, held once; NULL. */
 must_use struct user *user_create(struct bytes name, bool all_channels);
 /* The same under the same identity, held once; NULL. */

@@ -7,6 +7,10 @@
 #include "shards/base/check.h"
 #include "shards/base/memory.h"
 
+/* What a command does with keys: enum acl_access of the first, above it that of others, and whether it depends on the
+ * arguments (then it overwrites, and may read, too). */
+enum { OTHER_KEYS_SHIFT = 2, ACCESS_VARIES = 1 << 4 };
+
 static const struct bytes default_name = {"default", 7};
 
 /* ---- The table ------------------------------------------------------------------------------- */
@@ -78,7 +82,8 @@ static uint8_t key_access_of(const struct command *row) {
     if (row->keys.first == 0) return 0;
     struct facts first = command_key_use(row, (uint32_t)row->keys.first);
     struct facts other = command_key_use(row, (uint32_t)row->keys.first + 1);
-    return (uint8_t)(access_of(&first) | access_of(&other) << 2);
+    return (uint8_t)(access_of(&first) | access_of(&other) << OTHER_KEYS_SHIFT |
+                     (command_use_varies(row) ? ACCESS_VARIES : 0));
 }
 
 /* The default user as it is at first: it needs no password, and may do everything. NULL. */
@@ -160,12 +165,12 @@ void users_let_go(struct user **all, uint32_t count) {
 
 enum selector_answer users_ask(const struct users *users, const struct user *user,
                                struct selector_question question, uint32_t *denied) {
-    question.first_access = users->key_access[question.id] & ACL_READ_WRITE;
-    question.other_access = users->key_access[question.id] >> 2;
-    if (command_use_varies(question.row)) {
-        struct facts use = command_key_use_in(question.row, (uint32_t)question.row->keys.first,
-                                              question.args, question.arg_count);
-        question.first_access = access_of(&use);
+    uint32_t access = users->key_access[question.id];
+    question.first_access = access & ACL_READ_WRITE;
+    question.other_access = access >> OTHER_KEYS_SHIFT & ACL_READ_WRITE;
+    if (access & ACCESS_VARIES) {
+        bool reads = command_asks_for_old(question.args, question.arg_count);
+        question.first_access = reads ? ACL_READ_WRITE : ACL_WRITE;
     }
     return user_ask(user, &question, denied);
 }

@@ -29,8 +29,7 @@ struct users {
     _Atomic bool default_has_no_password; /* atomic, relaxed: for protected-mode */
     _Atomic bool channels_at_first;       /* acl-pubsub-default; atomic, relaxed */
     const struct command_table *commands; /* under their own names; immutable */
-    uint8_t *
-        key_access; /* by command id: enum acl_access of the first key, and << 2 of others; immutable */
+    uint8_t *key_access; /* by command id: what it does with keys (users.c); immutable */
 };
 
 /* With the user "default", who needs no password and may do everything. `commands` outlives it.

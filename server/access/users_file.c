@@ -59,8 +59,8 @@ static enum status keep(struct reading *reading, struct user *user,
 static enum status read_user(struct reading *reading, const struct config_line *line,
                              const struct bytes *words, size_t count) {
     if (count == 0) return refuse(reading, line, "a user's name is missing");
-    if (words[0].size == 0 || acl_has_space(words[0]))
-        return refuse(reading, line, "Spaces not allowed in ACL usernames");
+    const char *refused = user_name_refused(words[0]);
+    if (refused != NULL) return refuse(reading, line, refused);
     if (is_known(reading, words[0]))
         return refuse(reading, line,
                       "Duplicate user found. A user can only be defined once in config files");

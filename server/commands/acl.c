@@ -167,10 +167,9 @@ static void reply_rule_error(struct call *call, const struct user_error *error) 
 static void acl_setuser(struct call *call) {
     struct bytes name = call->args[2];
     struct user_error error;
-    if (name.size == 0 || acl_has_space(name)) {
-        reply_error(call->reply, name.size == 0
-                                     ? "ERR Usernames can't be empty"
-                                     : "ERR Usernames can't contain spaces or null characters");
+    const char *refused = user_name_refused(name);
+    if (refused != NULL) {
+        reply_error_format(call->reply, "ERR %s", refused);
     } else if (users_change(users_of(call), name, &call->args[3], call->arg_count - 3, &error)) {
         access_spread(call);
         reply_simple(call->reply, "OK");

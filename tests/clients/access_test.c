@@ -470,7 +470,7 @@ static void mistakes_keep_the_server_from_starting(void **state) {
         {"user bob\nuser bob on",
          "sherd.conf:2: Duplicate user found. A user can only be defined once in config files"},
         {"user", "sherd.conf:1: a user's name is missing"},
-        {"user \"a b\" on", "sherd.conf:1: Spaces not allowed in ACL usernames"},
+        {"user \"a b\" on", "sherd.conf:1: Usernames can't contain spaces or null characters"},
         {"user bob \"on", "sherd.conf:1: unbalanced quotes"},
         {"user bob (+get",
          "sherd.conf:1: user 'bob', rule '(+get': Unmatched parenthesis in acl selector"},

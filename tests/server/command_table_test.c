@@ -150,6 +150,58 @@ static void what_is_no_name_is_not_found(void **state) {
     assert_null(command_table_find_sub(table, client, BYTES("")).row);
 }
 
+/* ---- Other names --------------------------------------------------------------------------------------------------- */
+
+static void a_renamed_command_is_found_by_its_new_name_only(void **state) {
+    struct command_table *table = *state;
+    struct command_found get = command_table_find(table, BYTES("get"));
+    static const char *const names[] = {"x", "fetch", "eight888", "A-Name-of-more_than-eight", "get"};
+    const char *before = "get";
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        assert_int_equal(
+            command_table_rename(table, bytes_of_text(before), bytes_of_text(names[i])), STATUS_OK);
+        assert_null(command_table_find(table, bytes_of_text(before)).row);
+        assert_ptr_equal(command_table_find(table, bytes_of_text(names[i])).row, get.row);
+        assert_int_equal(command_table_find(table, bytes_of_text(names[i])).id, get.id);
+        before = names[i];
+    }
+    /* All others are where they were. */
+    for (uint32_t id = 0; id < command_table_count(table); id++) {
+        const struct command *row = command_table_row(table, id);
+        assert_ptr_equal(command_table_find(table, bytes_of_text(row->name)).row, row);
+    }
+}
+
+static void a_command_without_a_name_is_not_found(void **state) {
+    struct command_table *table = *state;
+    for (uint32_t id = 0; id < command_table_count(table); id++) {
+        struct bytes name = bytes_of_text(command_table_row(table, id)->name);
+        assert_int_equal(command_table_rename(table, name, BYTES("")), STATUS_OK);
+        assert_null(command_table_find(table, name).row);
+        assert_int_equal(command_table_rename(table, name, BYTES("other")), STATUS_REFUSED);
+    }
+}
+
+static void the_subcommands_of_a_renamed_command_keep_theirs(void **state) {
+    struct command_table *table = *state;
+    struct command_found before = command_table_find_full(table, BYTES("config|get"));
+    assert_int_equal(command_table_rename(table, BYTES("CONFIG"), BYTES("adjust")), STATUS_OK);
+    assert_ptr_equal(command_table_find_full(table, BYTES("adjust|get")).row, before.row);
+    assert_null(command_table_find_full(table, BYTES("config|get")).row);
+}
+
+static void names_that_are_taken_or_too_long_are_refused(void **state) {
+    struct command_table *table = *state;
+    char name[COMMAND_NAME_MAX];
+    memset(name, 'x', sizeof(name));
+    assert_int_equal(command_table_rename(table, BYTES("get"), BYTES("Set")), STATUS_FULL);
+    assert_int_equal(command_table_rename(table, BYTES("nothing"), BYTES("x")), STATUS_REFUSED);
+    assert_int_equal(command_table_rename(table, BYTES("get"), bytes_of(name, sizeof(name))),
+                     STATUS_TOO_LONG);
+    assert_int_equal(command_table_rename(table, BYTES("get"), bytes_of(name, sizeof(name) - 1)),
+                     STATUS_OK);
+}
+
 int main(void) {
 #define TABLE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
@@ -159,6 +211,10 @@ int main(void) {
         TABLE_TEST(a_subcommand_is_named_after_its_container),
         TABLE_TEST(a_name_nearly_right_is_not_found),
         TABLE_TEST(what_is_no_name_is_not_found),
+        TABLE_TEST(a_renamed_command_is_found_by_its_new_name_only),
+        TABLE_TEST(a_command_without_a_name_is_not_found),
+        TABLE_TEST(the_subcommands_of_a_renamed_command_keep_theirs),
+        TABLE_TEST(names_that_are_taken_or_too_long_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
