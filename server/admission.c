@@ -126,7 +126,7 @@ static bool is_unix(const struct server *server, int listener_fd) {
 static bool is_forbidden(struct server *server, int listener_fd, int fd) {
     if (is_unix(server, listener_fd)) return false;
     if (!config_number(&server->config->protected_mode) ||
-        !atomic_load_explicit(&server->users.default_has_no_password, memory_order_relaxed))
+        !atomic_load_explicit(&server->users.default_is_open, memory_order_relaxed))
         return false;
     char peer[ADDRESS_TEXT_MAX];
     address_of_peer(fd, peer);

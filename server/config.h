@@ -55,7 +55,7 @@ struct config {
     char requirepass[CONFIG_TEXT_MAX]; /* may change: copy it */
     char aclfile[CONFIG_TEXT_MAX];
     config_field acllog_max_len, acl_pubsub_default;
-    char masteruser[CONFIG_TEXT_MAX], masterauth[CONFIG_TEXT_MAX];
+    char masteruser[CONFIG_TEXT_MAX], masterauth[CONFIG_TEXT_MAX]; /* nobody reads them yet */
     struct config_buffer_limit client_output_buffer_limit[CLIENTS_CLASSES];
     config_field client_query_buffer_limit;
     config_field maxmemory_clients; /* bytes; below zero: minus a percentage */

@@ -39,8 +39,7 @@ struct user *users_find_locked(const struct users *users, struct bytes name) {
 /* The caller holds the lock, and has changed something. */
 static void publish_locked(struct users *users) {
     const struct user *user = users_find_locked(users, default_name);
-    atomic_store_explicit(&users->default_has_no_password, user->has_no_password,
-                          memory_order_relaxed);
+    atomic_store_explicit(&users->default_is_open, user_is_open(user), memory_order_relaxed);
     atomic_fetch_add_explicit(&users->version, 1, memory_order_release);
 }
 

@@ -26,7 +26,7 @@ struct users {
     uint32_t count;           /* lock */
     uint64_t next_identity;   /* lock */
     _Atomic uint64_t version; /* released after a change; pairs with the acquire in users_version */
-    _Atomic bool default_has_no_password; /* atomic, relaxed: for protected-mode */
+    _Atomic bool default_is_open;         /* atomic, relaxed: for protected-mode */
     _Atomic bool channels_at_first;       /* acl-pubsub-default; atomic, relaxed */
     const struct command_table *commands; /* under their own names; immutable */
     uint8_t *key_access; /* by command id: what it does with keys (users.c); immutable */

@@ -69,8 +69,10 @@ static bool authenticate(struct call *call, struct bytes name, struct bytes give
 }
 
 static bool default_needs_password(struct call *call) {
-    return !atomic_load_explicit(&call->server->users.default_has_no_password,
-                                 memory_order_relaxed);
+    struct user *user = users_hold_default(&call->server->users);
+    bool needs = !user->has_no_password;
+    user_release(user);
+    return needs;
 }
 
 static void auth(struct call *call) {

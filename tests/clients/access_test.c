@@ -5,6 +5,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -546,6 +549,53 @@ static void a_stranger_may_not_have_much_kept(void **state) {
     expect_output(*state, "and it has not logged in", true);
 }
 
+/* An address of this host that isn't the loopback's: who comes by it counts as another host. False: there is none. */
+static bool find_outer_address(char text[INET_ADDRSTRLEN]) {
+    struct ifaddrs *all;
+    bool is_found = false;
+    assert_int_equal(getifaddrs(&all), 0);
+    for (const struct ifaddrs *one = all; one != NULL && !is_found; one = one->ifa_next) {
+        bool is_outer = one->ifa_addr != NULL && one->ifa_addr->sa_family == AF_INET &&
+                        !(one->ifa_flags & IFF_LOOPBACK);
+        if (!is_outer) continue;
+        const struct sockaddr_in *address = (const void *)one->ifa_addr;
+        is_found = inet_ntop(AF_INET, &address->sin_addr, text, INET_ADDRSTRLEN) != NULL;
+    }
+    freeifaddrs(all);
+    return is_found;
+}
+
+static void expect_from_outside(const char *outer, int port, const char *answer) {
+    struct wire *wire = wire_try_connect(outer, port);
+    assert_non_null(wire);
+    wire_try_send(wire, "PING\r\n", 6);
+    char *reply = wire_read_reply(wire);
+    if (reply == NULL || strncmp(reply, answer, strlen(answer)) != 0)
+        fail_msg("expected %s, got %s", answer, reply);
+    free(reply);
+    wire_close(wire);
+}
+
+static const char *const on_all_addresses[] = {"--bind", "0.0.0.0", NULL};
+
+static void protected_mode_lets_in_where_a_password_is_asked_for(void **state) {
+    const struct test_server *server = *state;
+    char outer[INET_ADDRSTRLEN];
+    if (!find_outer_address(outer)) skip();
+    struct wire *wire = wire_connect(server);
+    expect_from_outside(outer, server->port, "-DENIED ");
+    wire_expect(wire, "ACL SETUSER default >p", "+OK");
+    expect_from_outside(outer, server->port, "-NOAUTH ");
+    wire_expect(wire, "ACL SETUSER default nopass", "+OK");
+    expect_from_outside(outer, server->port, "-DENIED ");
+    wire_expect(wire, "ACL SETUSER default off", "+OK");
+    expect_from_outside(outer, server->port, "-NOAUTH ");
+    wire_expect(wire, "ACL SETUSER default on", "+OK");
+    wire_expect(wire, "CONFIG SET protected-mode no", "+OK");
+    expect_from_outside(outer, server->port, "+PONG");
+    wire_close(wire);
+}
+
 static void a_browser_is_cut_off(void **state) {
     static const char *const starts[] = {"POST / HTTP/1.1\r\nHost: x\r\n\r\nSET pwned 1\r\n",
                                          "Host: x\r\nSET pwned 1\r\n",
@@ -592,6 +642,7 @@ int main(void) {
         TEST_IN_FOLDER(checking_a_configuration_checks_its_users),
         TEST_IN_FOLDER(passwords_are_not_logged),
         TEST_WITH_SERVER(a_stranger_may_not_have_much_kept, with_password),
+        TEST_WITH_SERVER(protected_mode_lets_in_where_a_password_is_asked_for, on_all_addresses),
         TEST_WITH_SERVER(a_browser_is_cut_off, NULL),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
