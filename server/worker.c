@@ -193,8 +193,8 @@ static void on_released(void *context, struct connection *connection) {
 static void on_woken(void *context) {
     struct worker *worker = context;
     freshen(worker);
-    access_keep_up(worker);
     mailbox_open_all(&worker->mailbox);
+    access_keep_up(worker); /* after: who changes users later wakes us again */
     blocking_open_woken(worker);
 }
 
