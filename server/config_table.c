@@ -142,7 +142,7 @@ const struct config_option config_options[] = {
      .help = "Accepted; the pace of upkeep follows the work there is"},
     {.name = "active-expire-effort", .kind = CONFIG_INTEGER, .field = FIELD(active_expire_effort),
      .initial = "1", .min = 1, .max = 10, .group = data,
-     .help = "Accepted; every key has its place in a timing wheel"},
+     .help = "Accepted; the sweep knows where keys are due"},
     {.name = "ttl-jitter-percent", .kind = CONFIG_INTEGER, .field = FIELD(ttl_jitter_percent),
      .initial = "0", .max = 90, .group = data, .unit = "percent",
      .help = "Shorten each time to live by chance, by so much at most; EXAT and its like stay exact"},

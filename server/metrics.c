@@ -154,6 +154,13 @@ static void gather_shards(struct metrics *metrics, const struct server *server) 
     metrics->misses_deleted = (int64_t)why.by_reason[MISS_DELETED];
 }
 
+static void gather_lateness(struct metrics *metrics, const struct server *server) {
+    struct lateness_sum sum = shards_lateness(&server->shards);
+    metrics->late_half_ms = (int64_t)lateness_percentile(&sum, 50);
+    metrics->late_most_ms = (int64_t)lateness_percentile(&sum, 99);
+    metrics->late_all_ms = (int64_t)lateness_percentile(&sum, 100);
+}
+
 static void gather_jobs(struct metrics *metrics, const struct server *server) {
     struct jobs_statistics jobs = jobs_statistics(server->jobs);
     metrics->jobs_done = (int64_t)jobs.done;
@@ -171,6 +178,7 @@ void metrics_gather(struct metrics *metrics, struct server *server, int64_t now_
     gather_memory(metrics, server);
     gather_workers(metrics, server);
     gather_shards(metrics, server);
+    gather_lateness(metrics, server);
     gather_jobs(metrics, server);
 }
 
@@ -286,6 +294,7 @@ void metrics_reset(struct server *server, int64_t now_ms) {
     for (uint32_t i = 0; i < server->shards.count; i++) {
         rwlock_profile_reset(&server->shards.shards[i].lock);
         clear(&server->shards.shards[i].expired);
+        lateness_reset(&server->shards.shards[i].lateness);
         clear(&server->shards.shards[i].eviction.evicted);
         clear(&server->shards.shards[i].room.moved);
         clear(&server->shards.shards[i].gathering.moved);

@@ -38,6 +38,8 @@ struct metrics {
     int64_t query_limit_closed, output_limit_closed, idle_closed, clients_evicted;
     int64_t expired, evicted, moved, gathered, hits, misses, reads, writes;
     int64_t misses_unknown, misses_expired, misses_evicted, misses_deleted;
+    int64_t late_half_ms, late_most_ms,
+        late_all_ms; /* expired keys were removed, at most so late */
     int64_t workers, shards;
     int64_t lock_waits, lock_waited_us, lock_longest_wait_us, lock_longest_hold_us;
     int64_t turns, receives, sends, starved, overflows, rearms;

@@ -277,8 +277,9 @@ static void write_keyspace(const struct metrics *metrics, struct text *out) {
     for (uint32_t i = 0; i < shards->database_count; i++) {
         uint64_t keys = shards_key_count(shards, i);
         if (keys == 0) continue;
-        text_format(out, "db%u:keys=%llu,expires=%llu,avg_ttl=0\r\n", i, (unsigned long long)keys,
-                    (unsigned long long)shards_deadline_count(shards, i));
+        text_format(out, "db%u:keys=%llu,expires=%llu,avg_ttl=%lld\r\n", i,
+                    (unsigned long long)keys, (unsigned long long)shards_deadline_count(shards, i),
+                    (long long)shards_average_ttl_ms(shards, i, metrics->now_ms));
     }
 }
 
@@ -471,6 +472,9 @@ const struct metric metrics_rows[] = {
     {METRICS_SHERD, "misses_evicted", NUMBER(misses_evicted)},
     {METRICS_SHERD, "misses_deleted", NUMBER(misses_deleted)},
     {METRICS_SHERD, .lines = write_misses},
+    {METRICS_SHERD, "expired_lateness_ms_p50", NUMBER(late_half_ms)},
+    {METRICS_SHERD, "expired_lateness_ms_p99", NUMBER(late_most_ms)},
+    {METRICS_SHERD, "expired_lateness_ms_p100", NUMBER(late_all_ms)},
     {METRICS_SHERD, "reads", NUMBER(reads)},
     {METRICS_SHERD, "writes", NUMBER(writes)},
     {METRICS_SHERD, "compaction_moved_keys", NUMBER(moved)},

@@ -1,9 +1,8 @@
-/* Table and wheel in step: an entry is in the wheel exactly when it has a deadline, and both name it by the same
- * reference.
+/* Table and deadlines in step: whenever an entry with a deadline comes to a slot, that slot's slab is told.
  *
- * Invariants (database_validate): the table's and the wheel's own, and as many entries with a deadline in
- * the table as there are in the wheel. Each change orders its steps so that what may be refused comes
- * first: until a new entry exists nothing has been touched, and from then on nothing can fail. */
+ * Invariants (database_validate): the table's own, and deadline_count and deadline_sum are what the entries in the table
+ * say. Each change orders its steps so that what may be refused comes first: until a new entry exists nothing
+ * has been touched, and from then on nothing can fail. */
 #include "database.h"
 
 #include <stddef.h>
@@ -28,7 +27,7 @@ static void free_blob(struct blob *blob, const struct reclaimer *reclaimer) {
     }
 }
 
-/* Free an entry that is in no table and no wheel. */
+/* Free an entry that is in no table and not counted any more. */
 static void free_entry(struct database *database, uint32_t reference,
                        const struct reclaimer *reclaimer) {
     struct blob *blob;
@@ -36,17 +35,39 @@ static void free_entry(struct database *database, uint32_t reference,
     if (blob != NULL) free_blob(blob, reclaimer);
 }
 
-static void unlink_deadline(struct database *database, uint32_t reference) {
-    if (entry_has_expiry(entry_at(database, reference)))
-        expiry_unlink(&database->expiry, reference);
+/* What a deadline adds to deadline_sum: clamped to 544 years, so that the sum of as many as there may be fits. */
+static uint64_t sum_part(int64_t deadline_ms) {
+    static const int64_t PART_MAX = INT64_C(1) << 34;
+    int64_t part = deadline_ms / DATABASE_SUM_MS;
+    return part < 0 ? 0 : (uint64_t)(part < PART_MAX ? part : PART_MAX);
+}
+
+static void add(_Atomic uint64_t *counter, uint64_t change) {
+    uint64_t before = atomic_load_explicit(counter, memory_order_relaxed);
+    atomic_store_explicit(counter, before + change, memory_order_relaxed);
+}
+
+/* The entry has no deadline yet that is counted. */
+static void set_deadline(struct database *database, uint32_t reference, int64_t deadline_ms) {
+    expiry_set(database->expiry, reference, deadline_ms);
+    add(&database->deadline_count, 1);
+    add(&database->deadline_sum, sum_part(deadline_ms));
+}
+
+/* The entry goes, or loses its deadline. */
+static void forget_deadline(struct database *database, uint32_t reference) {
+    const struct entry *entry = entry_at(database, reference);
+    if (!entry_has_expiry(entry)) return;
+    add(&database->deadline_count, UINT64_MAX);
+    add(&database->deadline_sum, -sum_part(*entry_deadline(entry)));
 }
 
 /* ---- Lifetime -------------------------------------------------------------------------------- */
 
-void database_init(struct database *database, struct slabs *slabs, uint64_t seed, int64_t now_ms) {
-    *database = (struct database){.slabs = slabs};
+void database_init(struct database *database, struct slabs *slabs, struct expiry *expiry,
+                   uint64_t seed) {
+    *database = (struct database){.slabs = slabs, .expiry = expiry};
     table_init(&database->table, slabs, seed);
-    expiry_init(&database->expiry, slabs, now_ms);
 }
 
 void database_release(struct database *database) {
@@ -54,7 +75,6 @@ void database_release(struct database *database) {
     bool is_empty = database_clear_some(database, UINT32_MAX, NULL);
     check(is_empty); /* 2^32 references can't name more entries */
     table_release(&database->table);
-    expiry_release(&database->expiry);
     leases_destroy(database->leases);
 }
 
@@ -90,8 +110,8 @@ struct entry *database_find_for_write(struct database *database, const struct ke
 
 /* An entry that is there, but wasn't found, is past its deadline. */
 enum miss_reason database_miss_reason(const struct database *database, const struct key *key) {
-    bool has_deadlines = atomic_load_explicit(&database->expiry.count, memory_order_relaxed) > 0;
-    if (has_deadlines && table_find(&database->table, key->name, key->hash) != NULL)
+    if (database_deadline_count(database) > 0 &&
+        table_find(&database->table, key->name, key->hash) != NULL)
         return MISS_EXPIRED;
     if (database->eviction == NULL) return MISS_UNKNOWN;
     return ghost_reason(&database->eviction->ghost, database_ghost_hash(database, key->hash));
@@ -115,8 +135,8 @@ static bool overwrite(struct database *database, struct entry *old,
     if (!entry_overwrite(old, content->value, content->encoding)) return false;
     if (has_expiry && entry_deadline_ms(old) != deadline_ms) {
         uint32_t reference = slabs_reference(database->slabs, old);
-        expiry_unlink(&database->expiry, reference);
-        expiry_link(&database->expiry, reference, deadline_ms);
+        forget_deadline(database, reference);
+        set_deadline(database, reference, deadline_ms);
     }
     return true;
 }
@@ -138,7 +158,7 @@ static void put_over(struct database *database, const struct key *key, uint32_t 
     uint32_t access = atomic_load_explicit(&old->access, memory_order_relaxed);
     atomic_store_explicit(&entry_at(database, reference)->access, access, memory_order_relaxed);
     table_replace(&database->table, from, reference, key->hash);
-    unlink_deadline(database, from);
+    forget_deadline(database, from);
     free_entry(database, from, reclaimer);
 }
 
@@ -146,7 +166,7 @@ enum status database_put(struct database *database, const struct key *key, struc
                          const struct entry_content *content, int64_t deadline_ms,
                          const struct reclaimer *reclaimer) {
     bool has_expiry = deadline_ms != ENTRY_NO_EXPIRY;
-    if (has_expiry && expiry_open(&database->expiry) != STATUS_OK) return STATUS_NO_MEMORY;
+    if (has_expiry && expiry_open(database->expiry) != STATUS_OK) return STATUS_NO_MEMORY;
     if (*entry != NULL && overwrite(database, *entry, content, deadline_ms)) return STATUS_OK;
     struct entry_content own = *content;
     own.key = key->name;
@@ -159,7 +179,7 @@ enum status database_put(struct database *database, const struct key *key, struc
         enum status status = put_new(database, key, reference, content->blob);
         if (status != STATUS_OK) return status;
     }
-    if (has_expiry) expiry_link(&database->expiry, reference, deadline_ms);
+    if (has_expiry) set_deadline(database, reference, deadline_ms);
     *entry = entry_at(database, reference);
     return STATUS_OK;
 }
@@ -170,7 +190,7 @@ void database_remove(struct database *database, const struct key *key, struct en
                      const struct reclaimer *reclaimer) {
     uint32_t reference = slabs_reference(database->slabs, entry);
     table_remove(&database->table, reference, key->hash);
-    unlink_deadline(database, reference);
+    forget_deadline(database, reference);
     free_entry(database, reference, reclaimer);
 }
 
@@ -178,15 +198,15 @@ struct entry *database_set_deadline(struct database *database, const struct key 
                                     struct entry *entry, int64_t deadline_ms) {
     bool has_expiry = deadline_ms != ENTRY_NO_EXPIRY;
     if (!has_expiry && !entry_has_expiry(entry)) return entry;
-    if (has_expiry && expiry_open(&database->expiry) != STATUS_OK) return NULL;
+    if (has_expiry && expiry_open(database->expiry) != STATUS_OK) return NULL;
     uint32_t from = slabs_reference(database->slabs, entry);
     uint32_t to = from;
     if (entry_has_expiry(entry) != has_expiry) {
         to = entry_reshape(database->slabs, from, has_expiry);
         if (to == 0) return NULL;
     }
-    unlink_deadline(database, from);
-    if (has_expiry) expiry_link(&database->expiry, to, deadline_ms);
+    forget_deadline(database, from);
+    if (has_expiry) set_deadline(database, to, deadline_ms);
     if (to != from) {
         table_replace(&database->table, from, to, key->hash);
         slabs_free(database->slabs, from);
@@ -199,9 +219,11 @@ bool database_holds(const struct database *database, uint32_t reference, uint64_
 }
 
 bool database_move(struct database *database, uint32_t reference, uint64_t hash) {
+    bool has_expiry = entry_has_expiry(entry_at(database, reference));
+    if (has_expiry && expiry_open(database->expiry) != STATUS_OK) return false;
     uint32_t to = entry_move(database->slabs, reference);
     if (to == 0) return false;
-    if (entry_has_expiry(entry_at(database, to))) expiry_replace(&database->expiry, reference, to);
+    if (has_expiry) expiry_follow(database->expiry, to);
     table_replace(&database->table, reference, to, hash);
     slabs_free(database->slabs, reference);
     if (database->eviction != NULL) eviction_follow(database->eviction, reference, to);
@@ -221,20 +243,12 @@ void database_charge(struct database *database, const struct entry *entry) {
     eviction_charge(database->eviction->rules, (int64_t)entry_footprint_outside(entry));
 }
 
-uint64_t database_expire_some(struct database *database, int64_t now_ms, uint32_t limit, bool *more,
-                              const struct reclaimer *reclaimer) {
-    uint64_t removed = 0;
-    uint32_t reference;
-    while ((reference = expiry_take_due(&database->expiry, now_ms, &limit)) != 0) {
-        struct bytes name = entry_key(entry_at(database, reference));
-        uint64_t hash = hash_seeded(name, database->table.seed);
-        database_remember(database, hash, MISS_EXPIRED);
-        table_remove(&database->table, reference, hash);
-        free_entry(database, reference, reclaimer);
-        removed++;
-    }
-    *more = expiry_has_work(&database->expiry, now_ms);
-    return removed;
+void database_expire(struct database *database, uint32_t reference, uint64_t hash,
+                     const struct reclaimer *reclaimer) {
+    database_remember(database, hash, MISS_EXPIRED);
+    table_remove(&database->table, reference, hash);
+    forget_deadline(database, reference);
+    free_entry(database, reference, reclaimer);
 }
 
 static void remember_cleared(struct database *database, uint32_t reference) {
@@ -248,7 +262,7 @@ bool database_clear_some(struct database *database, uint32_t limit,
     uint32_t reference;
     while (limit > 0 && (reference = table_take_any(&database->table)) != 0) {
         remember_cleared(database, reference);
-        unlink_deadline(database, reference);
+        forget_deadline(database, reference);
         free_entry(database, reference, reclaimer);
         limit--;
     }
@@ -261,19 +275,25 @@ uint64_t database_key_count(const struct database *database) {
 
 /* ---- Validation ------------------------------------------------------------------------------ */
 
+struct deadlines {
+    uint64_t count, sum;
+};
+
 static void count_deadline(void *context, struct entry *entry) {
-    uint64_t *count = context;
-    *count += entry_has_expiry(entry);
+    struct deadlines *deadlines = context;
+    if (!entry_has_expiry(entry)) return;
+    deadlines->count++;
+    deadlines->sum += sum_part(*entry_deadline(entry));
 }
 
 void database_validate(const struct database *database) {
     table_validate(&database->table);
-    expiry_validate(&database->expiry);
     leases_validate(database->leases);
-    uint64_t count = 0;
+    struct deadlines deadlines = {0};
     uint64_t cursor = 0;
     do {
-        cursor = table_scan(&database->table, cursor, count_deadline, &count);
+        cursor = table_scan(&database->table, cursor, count_deadline, &deadlines);
     } while (cursor != 0);
-    check(count == atomic_load_explicit(&database->expiry.count, memory_order_relaxed));
+    check(deadlines.count == database_deadline_count(database));
+    check(deadlines.sum == atomic_load_explicit(&database->deadline_sum, memory_order_relaxed));
 }

@@ -1,10 +1,11 @@
 /* One logical database's part in one shard: its table and its deadlines, kept in step.
  *
- * The level at which keys are found, put, moved and removed: whatever goes into or out of the table goes
- * into or out of the wheel here, and nowhere else. What the values mean is the types' business (shards/types/).
+ * The level at which keys are found, put, moved and removed: whatever deadline an entry gets, keeps or loses is told to
+ * expiry, and counted, here and nowhere else. What the values mean is the types' business (shards/types/).
  * Lock: the shard's, for reading by the functions that take a const database, for writing by the others. */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -19,8 +20,10 @@ struct leases;
 
 struct database {
     struct table table;
-    struct expiry expiry;
-    struct leases *leases; /* NULL until the first is given; shard lock (write) */
+    struct expiry *expiry;           /* its shard's. Immutable after init */
+    _Atomic uint64_t deadline_count; /* entries with a deadline; as table.key_count */
+    _Atomic uint64_t deadline_sum;   /* of their deadlines, in units of DATABASE_SUM_MS; likewise */
+    struct leases *leases;           /* NULL until the first is given; shard lock (write) */
     struct slabs *slabs;
     struct eviction *eviction; /* its shard's; NULL: a database on its own. Immutable after init */
     uint32_t number; /* tells its ghosts from those of others in the shard; shard lock (write) */
@@ -40,7 +43,10 @@ struct reclaimer {
     void *context;
 };
 
-void database_init(struct database *database, struct slabs *slabs, uint64_t seed, int64_t now_ms);
+enum { DATABASE_SUM_MS = 1024 };
+
+void database_init(struct database *database, struct slabs *slabs, struct expiry *expiry,
+                   uint64_t seed);
 /* Frees every entry. For small databases and the end of the process; see database_clear_some. */
 void database_release(struct database *database);
 
@@ -92,14 +98,17 @@ void database_greet(struct database *database, struct entry *entry, uint64_t has
 /* What was put here lies on the heap: too much to wait until the memory in use is looked at again. */
 void database_charge(struct database *database, const struct entry *entry);
 
-/* Remove what is due, at most about `limit` steps. Returns the number of keys removed; `*more` tells whether work is
- * left. */
-uint64_t database_expire_some(struct database *database, int64_t now_ms, uint32_t limit, bool *more,
-                              const struct reclaimer *reclaimer);
+/* Remove the entry at `reference`, which is here and due. */
+void database_expire(struct database *database, uint32_t reference, uint64_t hash,
+                     const struct reclaimer *reclaimer);
 /* Remove up to `limit` keys, any; true when the database is now empty (and its buckets given back). For flushing in
  * bounded holds. */
 bool database_clear_some(struct database *database, uint32_t limit,
                          const struct reclaimer *reclaimer);
 /* Keys that are there, the expired but not yet removed included (as Redis counts them). */
 uint64_t database_key_count(const struct database *database);
+/* Those with a deadline; relaxed, takes no lock. */
+static inline uint64_t database_deadline_count(const struct database *database) {
+    return atomic_load_explicit(&database->deadline_count, memory_order_relaxed);
+}
 void database_validate(const struct database *database);

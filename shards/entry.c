@@ -1,4 +1,4 @@
-/* The body of an entry, part by part: [expiry][key or pointer to it][value or pointer to it].
+/* The body of an entry, part by part: [deadline][key or pointer to it][value or pointer to it].
  *
  * Invariants:
  *   1. slabs_slot_bytes(entry_bytes(entry)) is the size of the slot it lies in. So a slot's size need not be stored, an
@@ -25,8 +25,9 @@ enum {
     POINTER_BYTES = sizeof(void *)
 };
 static_assert(SLABS_OBJECT_MAX <= UINT16_MAX, "the size of an inline value fits 16 bits");
-static_assert(offsetof(struct entry, body) % _Alignof(struct entry_expiry) == 0,
-              "the expiry is aligned");
+static_assert(offsetof(struct entry, body) % _Alignof(int64_t) == 0, "the deadline is aligned");
+static_assert(offsetof(struct entry, kind) == 4 && KIND_HAS_EXPIRY * 2 < UINT8_MAX,
+              "no entry looks like a free slot, whose fifth byte is UINT8_MAX");
 
 /* ---- Where the parts lie --------------------------------------------------------------------- */
 
@@ -35,7 +36,7 @@ static uint8_t kind_of(enum entry_type type, enum entry_encoding encoding, bool 
 }
 
 static size_t expiry_bytes(bool has_expiry) {
-    return has_expiry ? sizeof(struct entry_expiry) : 0;
+    return has_expiry ? sizeof(int64_t) : 0;
 }
 
 static bool key_is_outside(const struct entry *entry) {
@@ -137,10 +138,7 @@ static void entry_fill(struct entry *entry, const struct entry_content *content,
     enum entry_encoding encoding = parts->blob != NULL ? ENTRY_BLOB : content->encoding;
     atomic_init(&entry->access, 0);
     entry->kind = kind_of(content->type, encoding, content->has_expiry);
-    if (content->has_expiry) {
-        *entry_expiry(entry) =
-            (struct entry_expiry){.deadline_ms = ENTRY_NO_EXPIRY}; /* not linked yet */
-    }
+    if (content->has_expiry) *entry_deadline(entry) = ENTRY_NO_EXPIRY; /* not set yet */
     if (parts->key != NULL) {
         entry->key_size = ENTRY_KEY_INLINE_MAX;
         write_pointer(entry, key_offset(entry), parts->key);
@@ -231,7 +229,7 @@ static uint32_t reshape_as_it_lies(struct slabs *slabs, const struct entry *from
     to->kind = kind_of(entry_type(from), entry_encoding(from), has_expiry);
     to->key_size = from->key_size;
     to->value_size = from->value_size;
-    if (has_expiry) *entry_expiry(to) = (struct entry_expiry){.deadline_ms = ENTRY_NO_EXPIRY};
+    if (has_expiry) *entry_deadline(to) = ENTRY_NO_EXPIRY;
     memcpy(to->body + key_offset(to), from->body + key_offset(from), rest);
     return reference;
 }
@@ -251,7 +249,7 @@ static uint32_t reshape_into_blob(struct slabs *slabs, const struct entry *from)
     to->kind = kind_of(entry_type(from), ENTRY_BLOB, true);
     to->key_size = from->key_size;
     to->value_size = 0;
-    *entry_expiry(to) = (struct entry_expiry){.deadline_ms = ENTRY_NO_EXPIRY};
+    *entry_deadline(to) = ENTRY_NO_EXPIRY;
     memcpy(to->body + key_offset(to), from->body + key_offset(from), key);
     write_pointer(to, value_offset(to), blob);
     slabs->outside_bytes += memory_usable(blob);

@@ -2,8 +2,8 @@
  *
  *      0        4     5         6          8                                       size
  *      ├────────┼─────┼─────────┼──────────┼──────────────────┬─────────┬───────────┤
- *      │ access │kind │key size │value size│ expiry (16 B, if │   key   │   value   │
- *      │ 32 bit │8 bit│  8 bit  │  16 bit  │   it has one)    │         │           │
+ *      │ access │kind │key size │value size│ deadline (8 B,   │   key   │   value   │
+ *      │ 32 bit │8 bit│  8 bit  │  16 bit  │ if it has one)   │         │           │
  *      └────────┴─────┴─────────┴──────────┴──────────────────┴─────────┴───────────┘
  *
  * A 16-byte key with a 64-byte string takes 88 bytes: 8 over its content. What does not fit is held outside: a key of
@@ -53,12 +53,6 @@ struct entry {
 };
 static_assert(sizeof(struct entry) == 8, "the header is a promise of eight bytes a key");
 
-/* The link that keeps an entry with a deadline in the expiry wheel; the first part of the body. */
-struct entry_expiry {
-    int64_t deadline_ms;     /* Unix time */
-    uint32_t previous, next; /* references to entries; expiry.c */
-};
-
 /* What to make an entry of. `value` is copied, unless `blob` is given, whose reference the entry then takes. */
 struct entry_content {
     struct bytes key;
@@ -69,7 +63,7 @@ struct entry_content {
     bool has_expiry;
 };
 
-/* A new entry, in no table and no wheel. A value too large to be inline becomes a blob. Returns its reference, or 0
+/* A new entry, in no table, its deadline not set yet. A value too large to be inline becomes a blob. Returns its reference, or 0
  * when memory is refused (then nothing was taken). Lock: write. */
 must_use uint32_t entry_create(struct slabs *slabs, const struct entry_content *content);
 /* Give back the slot and what it holds outside. A blob is released, or handed to `orphan` when that isn't
@@ -89,7 +83,7 @@ bool entry_overwrite(struct entry *entry, struct bytes value, enum entry_encodin
  * The caller then gives the old slot back with `slabs_free`, not `entry_destroy`. Returns 0 when memory is
  * refused (then nothing changed). Lock: write. */
 must_use uint32_t entry_reshape(struct slabs *slabs, uint32_t reference, bool has_expiry);
-/* The same entry in a new slot; the rest as with `entry_reshape`, but a deadline's links are copied as they are. */
+/* The same entry in a new slot; the rest as with `entry_reshape`, but a deadline goes along. */
 must_use uint32_t entry_move(struct slabs *slabs, uint32_t reference);
 /* What it holds on the heap moves, where that empties a page (memory.h). Whether anything did. Lock: write. */
 bool entry_gather(struct entry *entry);
@@ -107,16 +101,16 @@ static inline enum entry_encoding entry_encoding(const struct entry *entry) {
 static inline bool entry_has_expiry(const struct entry *entry) {
     return (entry->kind & 32) != 0;
 }
-/* Only of an entry that has one. Its deadline and links are expiry.c's to change. */
-static inline struct entry_expiry *entry_expiry(const struct entry *entry) {
-    return (struct entry_expiry *)(uintptr_t)entry->body;
+/* Unix time; only of an entry that has one. expiry.c's to change. */
+static inline int64_t *entry_deadline(const struct entry *entry) {
+    return (int64_t *)(uintptr_t)entry->body;
 }
 static inline int64_t entry_deadline_ms(const struct entry *entry) {
-    return entry_has_expiry(entry) ? entry_expiry(entry)->deadline_ms : ENTRY_NO_EXPIRY;
+    return entry_has_expiry(entry) ? *entry_deadline(entry) : ENTRY_NO_EXPIRY;
 }
 /* Absent to every reader from its deadline on, whether or not it was removed yet. */
 static inline bool entry_is_expired(const struct entry *entry, int64_t now_ms) {
-    return entry_has_expiry(entry) && entry_expiry(entry)->deadline_ms <= now_ms;
+    return entry_has_expiry(entry) && *entry_deadline(entry) <= now_ms;
 }
 /* Is `key` this entry's key? Inline, since every lookup ends here: keys of eight bytes and more are
  * compared by words, the last of which may overlap the one before; a call of memcmp would cost more than
@@ -125,7 +119,7 @@ static inline bool entry_has_key(const struct entry *entry, struct bytes key) {
     if (__builtin_expect(key.size >= ENTRY_KEY_INLINE_MAX, 0))
         return bytes_equal(entry_key(entry), key);
     if (entry->key_size != key.size) return false;
-    const char *own = entry->body + (entry_has_expiry(entry) ? sizeof(struct entry_expiry) : 0);
+    const char *own = entry->body + (entry_has_expiry(entry) ? sizeof(int64_t) : 0);
     if (key.size < sizeof(uint64_t)) return bytes_equal(bytes_of(own, key.size), key);
     uint64_t a, b;
     for (size_t i = 0; i < key.size - sizeof(a); i += sizeof(a)) {

@@ -8,10 +8,10 @@
  * than a round. Candidates are named by hash and reference, and looked up again before they go: whatever
  * happened to them in between, nothing points astray.
  *
- * allkeys-lru, -lfu, -random and volatile-* mean what they mean in Redis. volatile-ttl also asks the timing
- * wheel who is due soonest, which knows at once where deadlines are near, and to a 64th of the time ahead where
- * they are far. Where keys with a deadline are so rare that the hand finds none in SWEEP_BUCKETS_MAX buckets,
- * the other volatile policies ask it, too.
+ * allkeys-lru, -lfu, -random and volatile-* mean what they mean in Redis. volatile-ttl also has the pool meet the
+ * slab in which the next key is due (expiry.h), once in ASK_TURNS victims since that is a look at some hundred
+ * entries. Where keys with a deadline are so rare that the hand finds none in SWEEP_BUCKETS_MAX buckets, the
+ * other volatile policies do so, too.
  *
  * allkeys-adaptive. A shard that decides by frequency evicts whoever has the fewest uses, and among equals the
  * one that came or was used last: those that have been there long with as few are worth more than a stranger,
@@ -50,9 +50,10 @@
 
 enum {
     SWEEP_BUCKETS_MAX = 32, /* buckets the hand passes for one victim */
-    HALVING_TURNS = 8,      /* evictions a key between two rounds that halve the counts */
-    ROLE_EVERY = 16,        /* of so many shards one leads by recency and one by frequency */
-    HIDDEN_DIVISOR = 4,     /* hidden bytes count up to this part of the limit */
+    ASK_TURNS = EVICTION_POOL / 2,
+    HALVING_TURNS = 8,  /* evictions a key between two rounds that halve the counts */
+    ROLE_EVERY = 16,    /* of so many shards one leads by recency and one by frequency */
+    HIDDEN_DIVISOR = 4, /* hidden bytes count up to this part of the limit */
     SAMPLES_DEFAULT = 5,
     LFU_BEGIN = 5, /* a new key's logarithmic count, so that it isn't the first to go */
     LFU_MAX = 255,
@@ -157,7 +158,7 @@ static const struct policy {
                     struct random *random);
     /* How gladly it is seen to go. NULL: all the same. */
     uint64_t (*score)(const struct eviction *eviction, const struct entry *entry, int64_t now_ms);
-    bool asks_the_wheel; /* it may know of somebody better */
+    bool asks_expiry; /* it may know of somebody better */
 } policies[EVICTION_POLICIES] = {
     [EVICTION_NONE] = {.name = "noeviction", .use = use_recent},
     [EVICTION_VOLATILE_LRU] = {.name = "volatile-lru",
@@ -180,7 +181,7 @@ static const struct policy {
                                .is_volatile = true,
                                .use = use_recent,
                                .score = score_soonest,
-                               .asks_the_wheel = true},
+                               .asks_expiry = true},
     [EVICTION_ALLKEYS_LRU] = {.name = "allkeys-lru",
                               .evicts = true,
                               .use = use_recent,
@@ -325,7 +326,8 @@ static bool pool_knows(const struct eviction *eviction, uint32_t reference) {
 struct sweep {
     struct eviction *eviction;
     const struct policy *policy;
-    const struct database *database;
+    struct database *_Atomic *databases;
+    uint32_t first, end; /* the databases it may be in */
     int64_t now_ms;
     uint32_t looked;
 };
@@ -341,6 +343,17 @@ static void halve_uses(struct entry *entry) {
     atomic_store_explicit(&entry->access, access - (uses + 1) / 2, memory_order_relaxed);
 }
 
+/* It is known where the hand is; who is met by way of his slab is looked for. */
+static bool find_database(const struct sweep *sweep, struct eviction_candidate *candidate) {
+    if (sweep->end - sweep->first == 1) return true;
+    for (uint32_t i = sweep->first; i < sweep->end; i++) {
+        const struct table *table = &database_at(sweep->databases, i)->table;
+        candidate->database = i;
+        if (table_holds(table, candidate->reference, candidate->hash)) return true;
+    }
+    return false; /* it was detached */
+}
+
 static void meet(void *context, struct entry *entry) {
     struct sweep *sweep = context;
     struct eviction *eviction = sweep->eviction;
@@ -353,14 +366,15 @@ static void meet(void *context, struct entry *entry) {
         at = pool_last(eviction);
         if (score <= eviction->pool[at].score) return;
     }
-    uint32_t reference = slabs_reference(sweep->database->slabs, entry);
-    if (pool_knows(eviction, reference)) return;
-    eviction->pool[at] = (struct eviction_candidate){
-        .hash = hash_seeded(entry_key(entry), sweep->database->table.seed),
+    const struct database *database = database_at(sweep->databases, sweep->first);
+    struct eviction_candidate candidate = {
+        .hash = hash_seeded(entry_key(entry), database->table.seed),
         .score = score,
-        .reference = reference,
-        .database = eviction->hand_database,
+        .reference = slabs_reference(database->slabs, entry),
+        .database = sweep->first,
     };
+    if (pool_knows(eviction, candidate.reference) || !find_database(sweep, &candidate)) return;
+    eviction->pool[at] = candidate;
     if (at == eviction->pool_count) eviction->pool_count++;
 }
 
@@ -377,17 +391,20 @@ static void begin_round(struct eviction *eviction, struct database *_Atomic *dat
 
 static void sweep(struct eviction *eviction, struct database *_Atomic *databases,
                   uint32_t database_count, int64_t now_ms) {
-    struct sweep sweep = {
-        .eviction = eviction, .policy = policy_of(eviction->rules), .now_ms = now_ms};
+    struct sweep sweep = {.eviction = eviction,
+                          .policy = policy_of(eviction->rules),
+                          .databases = databases,
+                          .now_ms = now_ms};
     uint32_t samples = load(&eviction->rules->samples);
     uint32_t buckets_max = SWEEP_BUCKETS_MAX + database_count; /* an empty database is one */
     for (uint32_t passed = 0; passed < buckets_max && sweep.looked < samples; passed++) {
         if (eviction->hand_database == 0 && eviction->hand_bucket == 0) {
             begin_round(eviction, databases, database_count);
         }
-        sweep.database = database_at(databases, eviction->hand_database);
-        eviction->hand_bucket =
-            table_sweep(&sweep.database->table, eviction->hand_bucket, meet, &sweep);
+        sweep.first = eviction->hand_database;
+        sweep.end = sweep.first + 1;
+        const struct table *table = &database_at(databases, sweep.first)->table;
+        eviction->hand_bucket = table_sweep(table, eviction->hand_bucket, meet, &sweep);
         if (eviction->hand_bucket != 0) continue;
         eviction->hand_database = (eviction->hand_database + 1) % database_count;
     }
@@ -426,33 +443,21 @@ static bool take_from_pool(struct eviction *eviction, struct database *_Atomic *
 
 static bool has_deadlines(struct database *_Atomic *databases, uint32_t database_count) {
     for (uint32_t i = 0; i < database_count; i++) {
-        const struct expiry *expiry = &database_at(databases, i)->expiry;
-        if (atomic_load_explicit(&expiry->count, memory_order_relaxed) > 0) return true;
+        if (database_deadline_count(database_at(databases, i)) > 0) return true;
     }
     return false;
 }
 
-/* Whoever is due soonest, over all databases. */
-static bool take_soonest(const struct eviction *eviction, struct database *_Atomic *databases,
-                         uint32_t database_count, struct eviction_candidate *victim) {
-    uint32_t looks = load(&eviction->rules->samples);
-    int64_t soonest_ms = INT64_MAX;
-    victim->reference = 0;
-    for (uint32_t i = 0; i < database_count; i++) {
-        const struct database *database = database_at(databases, i);
-        uint32_t reference = expiry_soonest(&database->expiry, looks);
-        if (reference == 0) continue;
-        int64_t deadline_ms = entry_deadline_ms(slabs_at(database->slabs, reference));
-        if (victim->reference != 0 && deadline_ms >= soonest_ms) continue;
-        soonest_ms = deadline_ms;
-        *victim = (struct eviction_candidate){.reference = reference, .database = i};
-    }
-    if (victim->reference == 0) return false;
-    const struct database *database = database_at(databases, victim->database);
-    const struct entry *entry = slabs_at(database->slabs, victim->reference);
-    victim->hash = hash_seeded(entry_key(entry), database->table.seed);
-    victim->score = score_soonest(eviction, entry, 0);
-    return true;
+/* Whoever is due soonest, over all databases, comes to the pool. */
+static void meet_soonest(struct eviction *eviction, struct database *_Atomic *databases,
+                         uint32_t database_count, int64_t now_ms) {
+    struct sweep sweep = {.eviction = eviction,
+                          .policy = policy_of(eviction->rules),
+                          .databases = databases,
+                          .end = database_count,
+                          .now_ms = now_ms};
+    eviction->asked_ago = 0;
+    expiry_visit_soonest(database_at(databases, 0)->expiry, meet, &sweep);
 }
 
 bool eviction_choose(struct eviction *eviction, struct database *_Atomic *databases,
@@ -463,16 +468,15 @@ bool eviction_choose(struct eviction *eviction, struct database *_Atomic *databa
     pool_check_policy(eviction);
     bool is_served = policy->score == NULL && eviction->pool_count > 0;
     if (!is_served) sweep(eviction, databases, database_count, now_ms);
-    bool is_found = take_from_pool(eviction, databases, now_ms, victim);
-    if (!is_found) { /* they were all gone, and had kept others out: now the pool is empty */
-        sweep(eviction, databases, database_count, now_ms);
-        is_found = take_from_pool(eviction, databases, now_ms, victim);
-    }
-    if (!policy->is_volatile || (is_found && !policy->asks_the_wheel)) return is_found;
-    struct eviction_candidate soonest;
-    if (!take_soonest(eviction, databases, database_count, &soonest)) return is_found;
-    if (!is_found || soonest.score > victim->score) *victim = soonest;
-    return true;
+    if (policy->asks_expiry && ++eviction->asked_ago >= ASK_TURNS)
+        meet_soonest(eviction, databases, database_count, now_ms);
+    if (take_from_pool(eviction, databases, now_ms, victim)) return true;
+    /* They were all gone, and had kept others out: now the pool is empty. */
+    sweep(eviction, databases, database_count, now_ms);
+    if (take_from_pool(eviction, databases, now_ms, victim)) return true;
+    if (!policy->is_volatile) return false;
+    meet_soonest(eviction, databases, database_count, now_ms);
+    return take_from_pool(eviction, databases, now_ms, victim);
 }
 
 void eviction_follow(struct eviction *eviction, uint32_t from, uint32_t to) {

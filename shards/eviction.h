@@ -73,6 +73,7 @@ struct eviction {
     uint32_t pool_policy;   /* under which it was filled */
     uint32_t hand_database; /* where the hand is */
     uint32_t hand_bucket;
+    uint32_t asked_ago; /* victims since expiry was asked for the soonest */
     uint64_t turnover;  /* evictions since counts were last halved */
     bool is_halving;    /* in this round the hand halves the counts it meets */
     struct ghost ghost; /* of all keys that went, for whatever reason */

@@ -1,31 +1,35 @@
-/* A hierarchical timing wheel, threaded through the entries.
+/* A heap of slabs, by the time of their next sweep.
  *
- * A deadline becomes a tick, rounded up: what is linked at tick t is due when t has come. Written in base
- * 64, a tick is six digits (and an era above them, of 139 years). An entry lies at the level of the
- * highest digit in which its tick differs from the wheel's, in the slot that this digit numbers:
+ * Why by slab. Here was a hierarchical timing wheel, threaded through the entries (Varghese and Lauck 1987): exact to
+ * a tick, O(1) whatever is done, and two links of four bytes each in every entry that has a deadline, which touched its
+ * neighbours' cache lines whenever a deadline changed. An entry's slab is known by its address, so of a time kept by
+ * slab each entry costs a hundredth; what is paid instead is a walk over those that are not due yet.
  *
- *     the wheel's tick    0  25  17  03  60  12
- *     an entry's tick     0  25  17  05  01  44     differs first at level 2: slots[2][5]
+ *     setting a deadline      lowers its slab's due_ms, if it is earlier                   mostly one comparison
+ *     clearing, removing      nothing: due_ms may then be too early, and a sweep finds it out
+ *     moving to another slab  lowers the other's
  *
- * When the wheel's digit at a level reaches an entry's, the entry belongs further down. So the slots that the wheel's
- * own digits number are empty, or have just been reached and are being emptied: `expiry_take_due` moves one entry of
- * them down at a time, or returns one of level 0, until its limit is used up, and may be left and resumed
- * at any point in between. Where nothing is left at the tick, the occupied bits say which tick is next:
- * the wheel jumps, whatever the distance.
+ * How late. A slab's turn is at its due_ms, but not before it has rested from its last sweep. So slabs in which something
+ * is due at every moment are swept twice a second, each time for half a second's worth, and the promise (a second) has
+ * room for the upkeep's own pace.
  *
- * Why not a heap: log n cache misses a change, and eight bytes a key more or a search to find its place in it; with a
- * million deadlines twenty misses against two. Why not Redis's sampling: it finds what is due by luck, and
- * keeps up to a quarter of it.
+ * (An entry whose time has come, and that is moved to another slab before it was swept, may wait for that one's rest.)
+ *
+ * A sweep takes its slab out of the heap first. What is set meanwhile puts it in again; what it walks past and is not
+ * due yet it notes, and lowers the slab's time to at its end. So it may be left and resumed at any slot.
+ *
+ * An entry that is due but stays where it is (its database was flushed, and waits for a snapshot) is not noted: it would
+ * have its slab swept again and again.
+ *
+ * Why a heap: there are 16384 slabs to a GiB, so a change is at most fourteen steps in some kilobytes; it happens once
+ * a sweep, and otherwise only where an earlier deadline comes than any in its slab: for the n-th entry of a slab, if
+ * deadlines have nothing to do with the order of their setting, with a chance of 1 in n. If time is stepped back by more
+ * than the rest, all rests are over, and the heap is built anew in one go: O(slabs).
  *
  * Invariants (expiry_validate):
- *   1. An entry linked has a tick not before the wheel's (one due already counts as due now), and lies where the rule
- *      above says or, while its slot is being emptied, in a slot that the wheel's digits number.
- *   2. occupied has exactly the bits of the slots that are not empty.
- *   3. The wheel's tick never passes a tick at which an entry is linked.
- * Beyond the era's end: an entry waits at the era's last tick, and is linked again, a round later, from there.
- *
- * Source: George Varghese and Tony Lauck, "Hashed and hierarchical timing wheels" (1987); the bit arithmetic as in
- * Kazuho Oku's timerwheel.c of h2o. */
+ *   1. A slab in the heap is due no later than any of its entries (but those above). So is one not in the heap that is
+ *      being swept, together with walk_due_ms, but for those before the walk that were noted, and those ahead of it.
+ *   2. place and slab_here name each other, for 1 … heap_count, and nobody's turn is before its parent's. */
 #include "expiry.h"
 
 #include <stddef.h>
@@ -33,280 +37,261 @@
 #include "base/check.h"
 #include "base/memory.h"
 
-enum { DIGIT_BITS = 6, DIGIT_MASK = EXPIRY_SLOTS - 1, ERA_BITS = DIGIT_BITS * EXPIRY_LEVELS };
-static const uint64_t ERA_MASK = (UINT64_C(1) << ERA_BITS) - 1;
+enum { PAGE_BYTES = 4096, SOONEST_SLABS = 8 };
+static const int64_t NEVER_MS = INT64_MAX;
 
-static unsigned digit_of(uint64_t tick, unsigned level) {
-    return (unsigned)(tick >> DIGIT_BITS * level) & DIGIT_MASK;
+static struct expiry_slab *slab_at(const struct expiry *expiry, uint32_t number) {
+    return (struct expiry_slab *)(void *)expiry->region.base + number;
 }
 
-static struct entry_expiry *link_at(const struct expiry *expiry, uint32_t reference) {
-    const struct entry *entry = slabs_at(expiry->slabs, reference);
-    check_debug(entry_has_expiry(entry));
-    return entry_expiry(entry);
+/* ---- The heap -------------------------------------------------------------------------------- */
+
+/* When it is to be swept. */
+static int64_t turn_of(const struct expiry *expiry, uint32_t number) {
+    const struct expiry_slab *slab = slab_at(expiry, number);
+    return slab->due_ms > slab->rested_ms ? slab->due_ms : slab->rested_ms;
 }
 
-/* The last tick that has come. */
-static uint64_t tick_of_time(int64_t now_ms) {
-    return now_ms > 0 ? (uint64_t)now_ms / EXPIRY_TICK_MS : 0;
+static uint32_t heap_at(const struct expiry *expiry, uint32_t place) {
+    return slab_at(expiry, place)->slab_here;
 }
 
-/* The first tick at which a deadline has passed. */
-static uint64_t tick_of_deadline(int64_t deadline_ms) {
-    if (deadline_ms <= 0) return 0;
-    return (uint64_t)deadline_ms / EXPIRY_TICK_MS + (deadline_ms % EXPIRY_TICK_MS != 0);
+static void heap_put(struct expiry *expiry, uint32_t place, uint32_t number) {
+    slab_at(expiry, place)->slab_here = number;
+    slab_at(expiry, number)->place = place;
 }
 
-/* Where a deadline is waited for, seen from `tick`: not before it, and not past its era. */
-static uint64_t tick_to_wait_for(int64_t deadline_ms, uint64_t tick) {
-    uint64_t due = tick_of_deadline(deadline_ms);
-    if (due < tick) return tick;
-    return due >> ERA_BITS == tick >> ERA_BITS ? due : tick | ERA_MASK;
-}
-
-static void count_add(struct expiry *expiry, int64_t change) {
-    uint64_t count = atomic_load_explicit(&expiry->count, memory_order_relaxed);
-    atomic_store_explicit(&expiry->count, count + (uint64_t)change, memory_order_relaxed);
-}
-
-/* ---- Slots ----------------------------------------------------------------------------------- */
-
-/* The level of `target` seen from `tick`: that of the highest digit which differs, or 0. */
-static unsigned level_of(uint64_t target, uint64_t tick) {
-    uint64_t differs = target ^ tick;
-    return differs == 0 ? 0 : (unsigned)(63 - __builtin_clzll(differs)) / DIGIT_BITS;
-}
-
-static void slot_push(struct expiry *expiry, uint32_t reference, uint64_t target, uint64_t tick) {
-    unsigned level = level_of(target, tick);
-    unsigned slot = digit_of(target, level);
-    uint32_t head = expiry->slots[level][slot];
-    struct entry_expiry *link = link_at(expiry, reference);
-    link->previous = 0;
-    link->next = head;
-    if (head != 0) link_at(expiry, head)->previous = reference;
-    expiry->slots[level][slot] = reference;
-    expiry->occupied[level] |= UINT64_C(1) << slot;
-}
-
-static void slot_set_head(struct expiry *expiry, unsigned level, unsigned slot,
-                          uint32_t reference) {
-    expiry->slots[level][slot] = reference;
-    if (reference == 0) expiry->occupied[level] &= ~(UINT64_C(1) << slot);
-}
-
-static uint32_t slot_pop(struct expiry *expiry, unsigned level, unsigned slot) {
-    uint32_t reference = expiry->slots[level][slot];
-    uint32_t next = link_at(expiry, reference)->next;
-    if (next != 0) link_at(expiry, next)->previous = 0;
-    slot_set_head(expiry, level, slot, next);
-    return reference;
-}
-
-/* The first of a slot's list doesn't say which slot; its tick does, up to the level. Put `to` there. */
-static void head_replace(struct expiry *expiry, uint32_t reference, int64_t deadline_ms,
-                         uint32_t to) {
-    uint64_t target = tick_to_wait_for(deadline_ms, expiry->tick);
-    unsigned level = 0;
-    while (level < EXPIRY_LEVELS && expiry->slots[level][digit_of(target, level)] != reference) {
-        level++;
+/* `number` belongs at `place` or above. */
+static void heap_rise(struct expiry *expiry, uint32_t place, uint32_t number) {
+    int64_t turn_ms = turn_of(expiry, number);
+    while (place > 1 && turn_of(expiry, heap_at(expiry, place / 2)) > turn_ms) {
+        heap_put(expiry, place, heap_at(expiry, place / 2));
+        place /= 2;
     }
-    check(level < EXPIRY_LEVELS);
-    slot_set_head(expiry, level, digit_of(target, level), to);
+    heap_put(expiry, place, number);
 }
 
-/* ---- The interface --------------------------------------------------------------------------- */
-
-void expiry_init(struct expiry *expiry, struct slabs *slabs, int64_t now_ms) {
-    *expiry = (struct expiry){.slabs = slabs, .tick = tick_of_time(now_ms)};
+/* `number` belongs at `place` or below. */
+static void heap_sink(struct expiry *expiry, uint32_t place, uint32_t number) {
+    int64_t turn_ms = turn_of(expiry, number);
+    for (uint32_t child; (child = 2 * place) <= expiry->heap_count; place = child) {
+        if (child < expiry->heap_count &&
+            turn_of(expiry, heap_at(expiry, child + 1)) < turn_of(expiry, heap_at(expiry, child))) {
+            child++;
+        }
+        if (turn_of(expiry, heap_at(expiry, child)) >= turn_ms) break;
+        heap_put(expiry, place, heap_at(expiry, child));
+    }
+    heap_put(expiry, place, number);
 }
 
-void expiry_restart(struct expiry *expiry, int64_t now_ms) {
-    check(atomic_load_explicit(&expiry->count, memory_order_relaxed) == 0);
-    expiry->tick = tick_of_time(now_ms);
+static uint32_t heap_pop(struct expiry *expiry) {
+    uint32_t first = heap_at(expiry, 1);
+    uint32_t last = heap_at(expiry, expiry->heap_count--);
+    slab_at(expiry, first)->place = 0;
+    if (expiry->heap_count > 0) heap_sink(expiry, 1, last);
+    return first;
+}
+
+/* Something in the slab is due then. */
+static void lower(struct expiry *expiry, uint32_t number, int64_t due_ms) {
+    check_debug(number < expiry->known_count);
+    struct expiry_slab *slab = slab_at(expiry, number);
+    if (__builtin_expect(slab->place != 0 && slab->due_ms <= due_ms, 1)) return;
+    slab->due_ms = due_ms;
+    uint32_t place = slab->place != 0 ? slab->place : ++expiry->heap_count;
+    heap_rise(expiry, place, number);
+}
+
+static void end_all_rests(struct expiry *expiry) {
+    for (uint32_t number = 1; number < expiry->known_count; number++) {
+        slab_at(expiry, number)->rested_ms = INT64_MIN;
+    }
+    for (uint32_t place = expiry->heap_count / 2; place > 0; place--) {
+        heap_sink(expiry, place, heap_at(expiry, place));
+    }
+}
+
+/* ---- Lifetime -------------------------------------------------------------------------------- */
+
+void expiry_init(struct expiry *expiry, struct slabs *slabs) {
+    *expiry = (struct expiry){.slabs = slabs};
 }
 
 void expiry_release(struct expiry *expiry) {
-    memory_free(expiry->slots);
-    *expiry = (struct expiry){.slabs = expiry->slabs, .tick = expiry->tick};
+    memory_account(-(int64_t)expiry_footprint(expiry));
+    region_release(&expiry->region);
+    expiry_init(expiry, expiry->slabs);
 }
 
+/* Room in pages; beyond what there is, memory is zero: slabs without deadlines. */
+static __attribute__((noinline)) enum status grow(struct expiry *expiry, uint32_t count) {
+    if (expiry->region.base == NULL) {
+        size_t slabs_max = expiry->slabs->region.reserved_bytes / SLABS_SLAB_BYTES + 1;
+        enum status status = region_init(&expiry->region, slabs_max * sizeof(struct expiry_slab));
+        if (status != STATUS_OK) return status;
+    }
+    size_t before = expiry_footprint(expiry);
+    size_t bytes = (count * sizeof(struct expiry_slab) + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+    void *probe = memory_allocate(1); /* is refused where a test refuses allocations */
+    if (probe == NULL) return STATUS_NO_MEMORY;
+    memory_free(probe);
+    if (region_commit(&expiry->region, bytes) != STATUS_OK) return STATUS_NO_MEMORY;
+    expiry->known_count = (uint32_t)(bytes / sizeof(struct expiry_slab));
+    memory_account((int64_t)(bytes - before));
+    return STATUS_OK;
+}
+
+/* The next slab to be cut is number slab_count, or the one behind it. */
 enum status expiry_open(struct expiry *expiry) {
-    if (__builtin_expect(expiry->slots != NULL, 1)) return STATUS_OK;
-    expiry->slots = memory_allocate_zeroed(EXPIRY_LEVELS * sizeof(*expiry->slots));
-    return expiry->slots != NULL ? STATUS_OK : STATUS_NO_MEMORY;
+    uint32_t count = expiry->slabs->slab_count + 2;
+    if (__builtin_expect(count <= expiry->known_count, 1)) return STATUS_OK;
+    return grow(expiry, count);
 }
 
-void expiry_link(struct expiry *expiry, uint32_t reference, int64_t deadline_ms) {
-    link_at(expiry, reference)->deadline_ms = deadline_ms;
-    slot_push(expiry, reference, tick_to_wait_for(deadline_ms, expiry->tick), expiry->tick);
-    count_add(expiry, 1);
+/* ---- Deadlines ------------------------------------------------------------------------------- */
+
+void expiry_follow(struct expiry *expiry, uint32_t reference) {
+    const struct entry *entry = slabs_at(expiry->slabs, reference);
+    check_debug(entry_has_expiry(entry));
+    lower(expiry, slabs_number(reference), *entry_deadline(entry));
 }
 
-void expiry_unlink(struct expiry *expiry, uint32_t reference) {
-    struct entry_expiry *link = link_at(expiry, reference);
-    if (link->previous != 0) {
-        link_at(expiry, link->previous)->next = link->next;
-    } else {
-        head_replace(expiry, reference, link->deadline_ms, link->next);
-    }
-    if (link->next != 0) link_at(expiry, link->next)->previous = link->previous;
-    count_add(expiry, -1);
+void expiry_set(struct expiry *expiry, uint32_t reference, int64_t deadline_ms) {
+    *entry_deadline(slabs_at(expiry->slabs, reference)) = deadline_ms;
+    expiry_follow(expiry, reference);
 }
 
-void expiry_replace(struct expiry *expiry, uint32_t from, uint32_t to) {
-    const struct entry_expiry *link = link_at(expiry, to);
-    if (link->previous != 0) {
-        link_at(expiry, link->previous)->next = to;
-    } else {
-        head_replace(expiry, from, link->deadline_ms, to);
-    }
-    if (link->next != 0) link_at(expiry, link->next)->previous = to;
-}
-
-/* ---- Advancing ------------------------------------------------------------------------------- */
-
-/* The highest level above 0 whose slot at the wheel's digit waits to be emptied; 0 when none does. */
-static unsigned level_to_empty(const struct expiry *expiry) {
-    for (unsigned level = EXPIRY_LEVELS - 1; level > 0; level--) {
-        if ((expiry->occupied[level] >> digit_of(expiry->tick, level) & 1) != 0) return level;
-    }
-    return 0;
-}
-
-/* The next tick at which there is something to do, when nothing is left at this one: the first of the next occupied
- * slot, of the lowest level that has one (a level's slots ahead all come before the next slot of the level above). */
-static uint64_t next_tick(const struct expiry *expiry) {
-    for (unsigned level = 0; level < EXPIRY_LEVELS; level++) {
-        unsigned digit = digit_of(expiry->tick, level);
-        uint64_t ahead = digit == DIGIT_MASK ? 0 : expiry->occupied[level] >> (digit + 1);
-        if (ahead == 0) continue;
-        uint64_t slot = digit + 1 + (unsigned)__builtin_ctzll(ahead);
-        unsigned shift = DIGIT_BITS * level;
-        return (expiry->tick >> shift >> DIGIT_BITS << DIGIT_BITS | slot) << shift;
-    }
-    return (expiry->tick | ERA_MASK) + 1;
-}
-
-/* The head of the slot that comes first: one that waits to be emptied, else the next of the lowest level that has one.
- * 0 when nothing is linked. */
-static uint32_t first_head(const struct expiry *expiry) {
-    unsigned waiting = level_to_empty(expiry);
-    if (waiting > 0) return expiry->slots[waiting][digit_of(expiry->tick, waiting)];
-    for (unsigned level = 0; level < EXPIRY_LEVELS; level++) {
-        uint64_t ahead = expiry->occupied[level] >> digit_of(expiry->tick, level);
-        if (ahead == 0) continue;
-        unsigned slot = digit_of(expiry->tick, level) + (unsigned)__builtin_ctzll(ahead);
-        return expiry->slots[level][slot];
-    }
-    return 0;
-}
-
-uint32_t expiry_soonest(const struct expiry *expiry, uint32_t looks) {
-    if (atomic_load_explicit(&expiry->count, memory_order_relaxed) == 0) return 0;
-    uint32_t best = first_head(expiry);
-    uint32_t reference = best;
-    for (; reference != 0 && looks > 0; looks--) {
-        const struct entry_expiry *link = link_at(expiry, reference);
-        if (link->deadline_ms < link_at(expiry, best)->deadline_ms) best = reference;
-        reference = link->next;
-    }
-    return best;
-}
-
-static void move_down(struct expiry *expiry, unsigned level) {
-    uint32_t reference = slot_pop(expiry, level, digit_of(expiry->tick, level));
-    int64_t deadline_ms = link_at(expiry, reference)->deadline_ms;
-    slot_push(expiry, reference, tick_to_wait_for(deadline_ms, expiry->tick), expiry->tick);
-}
-
-static bool is_due(const struct expiry *expiry, uint32_t reference) {
-    return tick_of_deadline(link_at(expiry, reference)->deadline_ms) <= expiry->tick;
-}
-
-/* All that is linked at the era's last tick and not due is due in a later one: take the lot over. */
-static void enter_next_era(struct expiry *expiry) {
-    uint32_t reference = expiry->slots[0][DIGIT_MASK];
-    slot_set_head(expiry, 0, DIGIT_MASK, 0);
-    expiry->tick++;
-    while (reference != 0) {
-        uint32_t next = link_at(expiry, reference)->next;
-        int64_t deadline_ms = link_at(expiry, reference)->deadline_ms;
-        slot_push(expiry, reference, tick_to_wait_for(deadline_ms, expiry->tick), expiry->tick);
-        reference = next;
-    }
-}
-
-/* One step at the wheel's tick, which has come. Returns an entry that is due, or 0. */
-static uint32_t step(struct expiry *expiry, uint64_t now) {
-    unsigned level = level_to_empty(expiry);
-    if (level > 0) {
-        move_down(expiry, level);
-        return 0;
-    }
-    unsigned slot = digit_of(expiry->tick, 0);
-    uint32_t head = expiry->slots[0][slot];
-    if (head == 0) {
-        uint64_t next = next_tick(expiry);
-        expiry->tick = next <= now ? next : now + 1;
-        return 0;
-    }
-    if (is_due(expiry, head)) return slot_pop(expiry, 0, slot);
-    enter_next_era(expiry);
-    return 0;
-}
-
-uint32_t expiry_take_due(struct expiry *expiry, int64_t now_ms, uint32_t *limit) {
-    uint64_t now = tick_of_time(now_ms);
-    if (atomic_load_explicit(&expiry->count, memory_order_relaxed) == 0) {
-        if (now >= expiry->tick) expiry->tick = now + 1;
-        return 0;
-    }
-    while (expiry->tick <= now && *limit > 0) {
-        --*limit;
-        uint32_t reference = step(expiry, now);
-        if (reference != 0) {
-            count_add(expiry, -1);
-            return reference;
-        }
-    }
-    return 0;
-}
+/* ---- Sweeping -------------------------------------------------------------------------------- */
 
 bool expiry_has_work(const struct expiry *expiry, int64_t now_ms) {
-    uint64_t now = tick_of_time(now_ms);
-    if (atomic_load_explicit(&expiry->count, memory_order_relaxed) == 0) return false;
-    if (expiry->tick > now) return false;
-    bool is_at_work =
-        level_to_empty(expiry) > 0 || expiry->slots[0][digit_of(expiry->tick, 0)] != 0;
-    return is_at_work || next_tick(expiry) <= now;
+    if (expiry->is_sweeping) return true;
+    if (expiry->heap_count == 0) return false;
+    return turn_of(expiry, heap_at(expiry, 1)) <= now_ms ||
+           now_ms < expiry->now_ms - EXPIRY_REST_MS;
 }
 
-/* ---- Validation ------------------------------------------------------------------------------ */
+static bool sweep_start(struct expiry *expiry, int64_t now_ms) {
+    bool has_stepped_back = now_ms < expiry->now_ms - EXPIRY_REST_MS;
+    if (has_stepped_back) end_all_rests(expiry);
+    if (has_stepped_back || now_ms > expiry->now_ms) expiry->now_ms = now_ms;
+    if (!expiry_has_work(expiry, now_ms)) return false;
+    uint32_t number = heap_pop(expiry);
+    slab_at(expiry, number)->rested_ms = now_ms + EXPIRY_REST_MS;
+    expiry->walk = slabs_walk_start(expiry->slabs, number);
+    expiry->walk_due_ms = NEVER_MS;
+    expiry->is_sweeping = true;
+    return true;
+}
 
-static uint64_t slot_validate(const struct expiry *expiry, unsigned level, unsigned slot) {
-    uint32_t reference = expiry->slots[level][slot];
-    check((reference != 0) == (expiry->occupied[level] >> slot & 1));
-    uint64_t count = 0;
-    for (uint32_t previous = 0; reference != 0;
-         previous = reference, reference = link_at(expiry, previous)->next) {
-        const struct entry_expiry *link = link_at(expiry, reference);
-        uint64_t target = tick_to_wait_for(link->deadline_ms, expiry->tick);
-        check(link->previous == previous);
-        check(digit_of(target, level) == slot);
-        bool is_being_emptied = slot == digit_of(expiry->tick, level);
-        check(level == level_of(target, expiry->tick) || is_being_emptied);
-        count++;
+static void sweep_end(struct expiry *expiry) {
+    expiry->is_sweeping = false;
+    if (expiry->walk_due_ms == NEVER_MS) return;
+    lower(expiry, expiry->walk.number, expiry->walk_due_ms);
+}
+
+/* The next entry of the slab that is due; 0 at its end, or when `*looks` is used up. */
+static uint32_t sweep_on(struct expiry *expiry, int64_t now_ms, uint32_t *looks) {
+    uint32_t reference;
+    while ((reference = slabs_walk_next(expiry->slabs, &expiry->walk, looks)) != 0) {
+        const struct entry *entry = slabs_at(expiry->slabs, reference);
+        if (!entry_has_expiry(entry)) continue;
+        int64_t deadline_ms = *entry_deadline(entry);
+        if (deadline_ms <= now_ms) return reference;
+        if (deadline_ms < expiry->walk_due_ms) expiry->walk_due_ms = deadline_ms;
     }
-    return count;
+    return 0;
+}
+
+uint32_t expiry_take_due(struct expiry *expiry, int64_t now_ms, uint32_t *looks) {
+    if (expiry->is_sweeping && now_ms > expiry->now_ms) expiry->now_ms = now_ms;
+    while (*looks > 0 && (expiry->is_sweeping || sweep_start(expiry, now_ms))) {
+        uint32_t reference = sweep_on(expiry, now_ms, looks);
+        if (reference != 0) return reference;
+        if (*looks == 0) break;
+        --*looks; /* for the slab */
+        sweep_end(expiry);
+    }
+    return 0;
+}
+
+/* ---- Who is due soonest ---------------------------------------------------------------------- */
+
+/* Reckon the first slab of the heap anew; true when it stays the first. A sweep that is under way does no harm: it will
+ * lower what we find here to what it has noted, at most. */
+static bool reckon_first(struct expiry *expiry) {
+    uint32_t number = heap_at(expiry, 1);
+    struct slabs_walk walk = slabs_walk_start(expiry->slabs, number);
+    int64_t due_ms = NEVER_MS;
+    uint32_t looks = UINT32_MAX, reference;
+    while ((reference = slabs_walk_next(expiry->slabs, &walk, &looks)) != 0) {
+        const struct entry *entry = slabs_at(expiry->slabs, reference);
+        if (entry_has_expiry(entry) && *entry_deadline(entry) < due_ms)
+            due_ms = *entry_deadline(entry);
+    }
+    if (due_ms == NEVER_MS) {
+        heap_pop(expiry);
+        return false;
+    }
+    slab_at(expiry, number)->due_ms = due_ms;
+    heap_sink(expiry, 1, number);
+    return heap_at(expiry, 1) == number;
+}
+
+void expiry_visit_soonest(struct expiry *expiry, void (*visit)(void *, struct entry *),
+                          void *context) {
+    for (int i = 0; i < SOONEST_SLABS && expiry->heap_count > 0; i++) {
+        if (reckon_first(expiry)) break;
+    }
+    if (expiry->heap_count == 0) return;
+    struct slabs_walk walk = slabs_walk_start(expiry->slabs, heap_at(expiry, 1));
+    uint32_t looks = UINT32_MAX, reference;
+    while ((reference = slabs_walk_next(expiry->slabs, &walk, &looks)) != 0) {
+        struct entry *entry = slabs_at(expiry->slabs, reference);
+        if (entry_has_expiry(entry)) visit(context, entry);
+    }
+}
+
+/* ---- Accounting and validation --------------------------------------------------------------- */
+
+size_t expiry_footprint(const struct expiry *expiry) {
+    size_t bytes = expiry->known_count * sizeof(struct expiry_slab);
+    return (bytes + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+}
+
+/* Whether an entry with this deadline, in the slab that is being swept, at `slot`, is taken care of. */
+static bool sweep_knows(const struct expiry *expiry, uint32_t number, uint32_t slot,
+                        int64_t deadline_ms) {
+    if (!expiry->is_sweeping || expiry->walk.number != number) return false;
+    return slot >= expiry->walk.slot || deadline_ms >= expiry->walk_due_ms;
+}
+
+static void slab_validate(const struct expiry *expiry, uint32_t number) {
+    static const struct expiry_slab unknown = {0};
+    const struct expiry_slab *slab =
+        number < expiry->known_count ? slab_at(expiry, number) : &unknown;
+    check(slab->place <= expiry->heap_count);
+    check(slab->place == 0 || heap_at(expiry, slab->place) == number);
+    struct slabs_walk walk = slabs_walk_start(expiry->slabs, number);
+    uint32_t looks = UINT32_MAX, reference;
+    while ((reference = slabs_walk_next(expiry->slabs, &walk, &looks)) != 0) {
+        const struct entry *entry = slabs_at(expiry->slabs, reference);
+        if (!entry_has_expiry(entry)) continue;
+        int64_t deadline_ms = *entry_deadline(entry);
+        if (slab->place != 0 && slab->due_ms <= deadline_ms) continue;
+        if (sweep_knows(expiry, number, walk.slot - 1, deadline_ms)) continue;
+        check(deadline_ms <= expiry->now_ms); /* was handed out, and left */
+    }
 }
 
 void expiry_validate(const struct expiry *expiry) {
-    uint64_t count = 0;
-    for (unsigned level = 0; expiry->slots != NULL && level < EXPIRY_LEVELS; level++) {
-        for (unsigned slot = 0; slot < EXPIRY_SLOTS; slot++) {
-            count += slot_validate(expiry, level, slot);
-        }
+    check(expiry->heap_count == 0 || expiry->heap_count < expiry->known_count);
+    for (uint32_t place = 1; place <= expiry->heap_count; place++) {
+        uint32_t number = heap_at(expiry, place);
+        check(slab_at(expiry, number)->place == place);
+        check(place == 1 || turn_of(expiry, heap_at(expiry, place / 2)) <= turn_of(expiry, number));
     }
-    check(count == atomic_load_explicit(&expiry->count, memory_order_relaxed));
+    for (uint32_t number = 1; number < expiry->slabs->slab_count; number++) {
+        slab_validate(expiry, number);
+    }
 }

@@ -71,13 +71,11 @@ static size_t evict_one(struct shard *shard, int64_t now_ms, const struct reclai
     return bytes;
 }
 
-/* The database that an entry is in: nearly always the first. */
+/* The database that an entry is in, detached ones included. */
 static struct database *database_holding(struct shard *shard, uint32_t reference, uint64_t hash) {
-    for (uint32_t i = 0; i < shard->database_count; i++) {
-        struct database *database = shard_database(shard, i);
-        if (database_holds(database, reference, hash)) return database;
-    }
-    struct database *database = shard->flushed;
+    struct database *database = shard_database_holding(shard, reference, hash);
+    if (database != NULL) return database;
+    database = shard->flushed;
     while (database != NULL && !database_holds(database, reference, hash)) {
         database = database->next_flushed;
     }

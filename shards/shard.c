@@ -14,9 +14,11 @@
  * A detached database that a snapshot still walks over waits until that is done with it: to clear it would be to
  * save all of it at once.
  *
- * An unused database costs its two hundred bytes only, since its table is mapped at the first key and its
- * wheel made at the first deadline: 32 shards of 16 start in 0.2 ms and touch 272 KiB, where wheels alone
- * would take 768.
+ * An unused database costs its two hundred bytes only, since its table is mapped at the first key, and what expiry
+ * knows of slabs at the shard's first deadline: 32 shards of 16 start in 0.2 ms and touch 272 KiB.
+ *
+ * Expiry is the shard's, since slabs are: the sweep finds entries that are due, whatever database they are in, and each
+ * is looked for in those that have deadlines. What lies in a detached one is left there to be cleared.
  *
  * A database of FLUSH_AT_ONCE_MAX keys or fewer is cleared where it is. Otherwise a client that sets one key
  * and flushes, again and again in one pipeline, would leave a chain of thousands before upkeep has its turn,
@@ -29,10 +31,14 @@
 #include <stddef.h>
 
 #include "base/check.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "leases.h"
 
-enum { FLUSH_AT_ONCE_MAX = 32 };
+enum {
+    FLUSH_AT_ONCE_MAX = 32,
+    LOOKS_A_KEY = 16, /* entries the sweep looks at in the time in which one is removed */
+};
 
 /* Release: pairs with the acquire in shard_database. */
 static void database_set(struct shard *shard, uint32_t index, struct database *database) {
@@ -50,10 +56,10 @@ static struct database *chain_pop(struct database **chain) {
     return database;
 }
 
-static struct database *database_create(struct shard *shard, int64_t now_ms) {
+static struct database *database_create(struct shard *shard) {
     struct database *database = memory_allocate(sizeof(*database));
     if (database == NULL) return NULL;
-    database_init(database, &shard->slabs, shard->seed, now_ms);
+    database_init(database, &shard->slabs, &shard->expiry, shard->seed);
     database->eviction = &shard->eviction;
     return database;
 }
@@ -72,11 +78,11 @@ static void chain_destroy(struct database **chain) {
 
 /* ---- Lifetime -------------------------------------------------------------------------------- */
 
-static enum status create_databases(struct shard *shard, int64_t now_ms) {
+static enum status create_databases(struct shard *shard) {
     shard->databases = memory_allocate_zeroed(shard->database_count * sizeof(*shard->databases));
     if (shard->databases == NULL) return STATUS_NO_MEMORY;
     for (uint32_t i = 0; i < shard->database_count; i++) {
-        struct database *database = database_create(shard, now_ms);
+        struct database *database = database_create(shard);
         if (database == NULL) return STATUS_NO_MEMORY;
         database->number = i;
         database_set(shard, i, database);
@@ -85,14 +91,15 @@ static enum status create_databases(struct shard *shard, int64_t now_ms) {
 }
 
 enum status shard_init(struct shard *shard, uint32_t index, uint32_t database_count, uint64_t seed,
-                       size_t reserve_bytes, int64_t now_ms, struct eviction_rules *rules) {
+                       size_t reserve_bytes, struct eviction_rules *rules) {
     check(database_count > 0);
     *shard = (struct shard){.seed = seed, .database_count = database_count, .index = index};
     rwlock_init(&shard->lock, index);
     eviction_init(&shard->eviction, rules, index, seed);
     enum status status = slabs_init(&shard->slabs, reserve_bytes);
     if (status != STATUS_OK) return status;
-    status = create_databases(shard, now_ms);
+    expiry_init(&shard->expiry, &shard->slabs);
+    status = create_databases(shard);
     if (status != STATUS_OK) shard_release(shard);
     return status;
 }
@@ -106,6 +113,7 @@ void shard_release(struct shard *shard) {
     memory_free(shard->databases);
     shard->databases = NULL;
     eviction_release(&shard->eviction);
+    expiry_release(&shard->expiry);
     slabs_release(&shard->slabs);
 }
 
@@ -125,15 +133,14 @@ enum status shard_prepare_flush(struct shard *shard, uint32_t first, uint32_t en
         ready = ready->next_flushed;
     }
     for (; missing > 0; missing--) {
-        struct database *database = database_create(shard, 0);
+        struct database *database = database_create(shard);
         if (database == NULL) return STATUS_NO_MEMORY;
         chain_push(&shard->cleared, database);
     }
     return STATUS_OK;
 }
 
-void shard_flush(struct shard *shard, uint32_t database, int64_t now_ms,
-                 const struct reclaimer *reclaimer) {
+void shard_flush(struct shard *shard, uint32_t database, const struct reclaimer *reclaimer) {
     struct database *full = shard_database(shard, database);
     if (full->leases != NULL) leases_clear(full->leases);
     if (is_flushed_at_once(full)) {
@@ -142,7 +149,6 @@ void shard_flush(struct shard *shard, uint32_t database, int64_t now_ms,
     }
     check(shard->cleared != NULL);
     struct database *empty = chain_pop(&shard->cleared);
-    expiry_restart(&empty->expiry, now_ms);
     empty->number =
         full->number; /* as its keys are cleared their ghosts are found in the new one */
     database_set(shard, database, empty);
@@ -178,38 +184,49 @@ bool shard_reclaim_some(struct shard *shard, uint32_t limit, const struct reclai
 
 bool shard_has_deadlines(const struct shard *shard) {
     for (uint32_t i = 0; i < shard->database_count; i++) {
-        const struct database *database = shard_database(shard, i);
-        if (atomic_load_explicit(&database->expiry.count, memory_order_relaxed) > 0) return true;
+        if (database_deadline_count(shard_database(shard, i)) > 0) return true;
     }
     return false;
 }
 
-static uint32_t count_due_databases(const struct shard *shard, int64_t now_ms) {
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < shard->database_count; i++) {
-        count += expiry_has_work(&shard_database(shard, i)->expiry, now_ms);
-    }
-    return count;
-}
-
 bool shard_has_due(const struct shard *shard, int64_t now_ms) {
-    return count_due_databases(shard, now_ms) > 0;
+    return expiry_has_work(&shard->expiry, now_ms);
 }
 
-/* The limit is shared evenly, so that a database with much that is due does not starve the others. */
-uint64_t shard_expire_some(struct shard *shard, int64_t now_ms, uint32_t limit, bool *more,
-                           const struct reclaimer *reclaimer) {
-    uint32_t due = count_due_databases(shard, now_ms);
-    uint32_t share = due == 0 || limit <= due ? 1 : limit / due;
-    uint64_t removed = 0;
-    *more = false;
+/* Nearly always the first. */
+struct database *shard_database_holding(const struct shard *shard, uint32_t reference,
+                                        uint64_t hash) {
     for (uint32_t i = 0; i < shard->database_count; i++) {
         struct database *database = shard_database(shard, i);
-        if (!expiry_has_work(&database->expiry, now_ms)) continue;
-        bool has_left;
-        removed += database_expire_some(database, now_ms, share, &has_left, reclaimer);
-        *more |= has_left;
+        if (database_holds(database, reference, hash)) return database;
     }
+    return NULL;
+}
+
+/* False for one whose database was detached: it stays. */
+static bool expire_one(struct shard *shard, uint32_t reference, int64_t now_ms,
+                       const struct reclaimer *reclaimer) {
+    const struct entry *entry = slabs_at(&shard->slabs, reference);
+    uint64_t hash = hash_seeded(entry_key(entry), shard->seed);
+    struct database *database = shard_database_holding(shard, reference, hash);
+    if (database == NULL) return false;
+    lateness_add(&shard->lateness, now_ms - *entry_deadline(entry));
+    database_expire(database, reference, hash, reclaimer);
+    return true;
+}
+
+uint64_t shard_expire_some(struct shard *shard, int64_t now_ms, uint32_t limit, bool *more,
+                           const struct reclaimer *reclaimer) {
+    uint32_t looks = limit * LOOKS_A_KEY;
+    uint64_t removed = 0;
+    uint32_t reference;
+    *more = false;
+    if (!shard_has_deadlines(shard)) return 0;
+    while ((reference = expiry_take_due(&shard->expiry, now_ms, &looks)) != 0) {
+        removed += expire_one(shard, reference, now_ms, reclaimer);
+        looks -= looks < LOOKS_A_KEY - 1 ? looks : LOOKS_A_KEY - 1;
+    }
+    *more = expiry_has_work(&shard->expiry, now_ms);
     atomic_fetch_add_explicit(&shard->expired, removed, memory_order_relaxed);
     return removed;
 }
@@ -217,7 +234,7 @@ uint64_t shard_expire_some(struct shard *shard, int64_t now_ms, uint32_t limit, 
 /* ---- Accounting and validation --------------------------------------------------------------- */
 
 size_t shard_footprint(const struct shard *shard) {
-    size_t bytes = (size_t)shard->slabs.resident_bytes;
+    size_t bytes = (size_t)shard->slabs.resident_bytes + expiry_footprint(&shard->expiry);
     for (uint32_t i = 0; i < shard->database_count; i++) {
         bytes += table_footprint(&shard_database(shard, i)->table);
     }
@@ -230,6 +247,7 @@ size_t shard_footprint(const struct shard *shard) {
 
 void shard_validate(const struct shard *shard) {
     slabs_validate(&shard->slabs);
+    expiry_validate(&shard->expiry);
     for (uint32_t i = 0; i < shard->database_count; i++) {
         database_validate(shard_database(shard, i));
     }

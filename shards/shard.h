@@ -9,13 +9,16 @@
 #include "base/status.h"
 #include "database.h"
 #include "eviction.h"
+#include "expiry.h"
 #include "gathering.h"
+#include "lateness.h"
 #include "room.h"
 #include "slabs.h"
 
 struct shard {
-    struct rwlock lock; /* first: alone on its cache line */
-    struct slabs slabs; /* shard lock (write) */
+    struct rwlock lock;   /* first: alone on its cache line */
+    struct slabs slabs;   /* shard lock (write) */
+    struct expiry expiry; /* the same: of all its databases */
     /* The array is immutable after init. Its pointers change under the lock (write), and are atomic, so that a
      * worker may look without it for a bucket to prefetch: a database stays in memory until the shard's
      * release. */
@@ -30,6 +33,7 @@ struct shard {
     uint32_t database_count;    /* immutable after init */
     uint32_t index;             /* immutable after init: its number, and its lock's rank */
     _Atomic uint64_t expired;   /* atomic, relaxed: keys removed at their deadline, a statistic */
+    struct lateness lateness;   /* of those that upkeep removed; shard lock (write) */
     _Atomic bool has_flushed;   /* atomic, relaxed: a hint that `flushed` isn't empty */
 };
 
@@ -40,20 +44,23 @@ static inline struct database *shard_database(const struct shard *shard, uint32_
 }
 
 must_use enum status shard_init(struct shard *shard, uint32_t index, uint32_t database_count,
-                                uint64_t seed, size_t reserve_bytes, int64_t now_ms,
-                                struct eviction_rules *rules);
+                                uint64_t seed, size_t reserve_bytes, struct eviction_rules *rules);
 void shard_release(struct shard *shard);
+
+/* The database that an entry is in, other than those detached; NULL if none. Lock: read. */
+struct database *shard_database_holding(const struct shard *shard, uint32_t reference,
+                                        uint64_t hash);
 
 /* Make sure that shard_flush of each of the databases [first, end) finds an empty one to put in place.
  * STATUS_NO_MEMORY changes nothing that shows. Lock: write. */
 must_use enum status shard_prepare_flush(struct shard *shard, uint32_t first, uint32_t end);
 /* Empty a database in bounded time: a small one on the spot, a large one by detaching it, for
  * shard_reclaim_some. It must have been prepared. Lock: write. */
-void shard_flush(struct shard *shard, uint32_t database, int64_t now_ms,
-                 const struct reclaimer *reclaimer);
+void shard_flush(struct shard *shard, uint32_t database, const struct reclaimer *reclaimer);
 /* Free up to `limit` detached entries; true when none are left, but what a snapshot still needs. Lock: write. */
 bool shard_reclaim_some(struct shard *shard, uint32_t limit, const struct reclaimer *reclaimer);
-/* Remove what is due in all databases, about `limit` steps in all; returns the keys removed. Lock: write. */
+/* Remove what is due in all databases, up to `limit` keys, or look at a few times as many; returns the keys removed.
+ * Lock: write. */
 uint64_t shard_expire_some(struct shard *shard, int64_t now_ms, uint32_t limit, bool *more,
                            const struct reclaimer *reclaimer);
 /* Has any key here a deadline? Relaxed and without the lock, so that it needn't be taken in vain. */

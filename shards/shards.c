@@ -44,9 +44,8 @@ static enum status create_shards(struct shards *shards, const struct shards_opti
         memory_allocate_aligned(_Alignof(struct shard), shards->count * sizeof(struct shard));
     if (shards->shards == NULL) return STATUS_NO_MEMORY;
     for (uint32_t i = 0; i < shards->count; i++) {
-        enum status status =
-            shard_init(&shards->shards[i], i, options->database_count, options->seed,
-                       reserve_of(options), options->now_ms, &shards->eviction);
+        enum status status = shard_init(&shards->shards[i], i, options->database_count,
+                                        options->seed, reserve_of(options), &shards->eviction);
         if (status != STATUS_OK) {
             release_first(shards, i);
             return status;
@@ -158,10 +157,31 @@ uint64_t shards_key_count(const struct shards *shards, uint32_t database) {
 uint64_t shards_deadline_count(const struct shards *shards, uint32_t database) {
     uint64_t count = 0;
     for (uint32_t i = 0; i < shards->count; i++) {
-        const struct expiry *expiry = &shard_database(&shards->shards[i], database)->expiry;
-        count += atomic_load_explicit(&expiry->count, memory_order_relaxed);
+        count += database_deadline_count(shard_database(&shards->shards[i], database));
     }
     return count;
+}
+
+int64_t shards_average_ttl_ms(const struct shards *shards, uint32_t database, int64_t now_ms) {
+    uint64_t count = shards_deadline_count(shards, database);
+    double deadlines_ms = 0;
+    for (uint32_t i = 0; i < shards->count; i++) {
+        const struct database *part = shard_database(&shards->shards[i], database);
+        uint64_t sum = atomic_load_explicit(&part->deadline_sum, memory_order_relaxed);
+        deadlines_ms += (double)sum * DATABASE_SUM_MS;
+    }
+    if (count == 0) return 0;
+    /* Each deadline was rounded down to a unit. */
+    int64_t ttl_ms = (int64_t)(deadlines_ms / (double)count) + DATABASE_SUM_MS / 2 - now_ms;
+    return ttl_ms > 0 ? ttl_ms : 0;
+}
+
+struct lateness_sum shards_lateness(const struct shards *shards) {
+    struct lateness_sum sum = {0};
+    for (uint32_t i = 0; i < shards->count; i++) {
+        lateness_merge(&sum, &shards->shards[i].lateness);
+    }
+    return sum;
 }
 
 size_t shards_footprint(struct shards *shards) {
@@ -207,19 +227,20 @@ static enum status prepare_flush_all(struct shards *shards, struct range range) 
     return STATUS_OK;
 }
 
-static void flush_all(struct shards *shards, struct range range, int64_t now_ms) {
+static void flush_all(struct shards *shards, struct range range) {
     for (uint32_t i = 0; i < shards->count; i++) {
         for (uint32_t database = range.first; database < range.end; database++) {
-            shard_flush(&shards->shards[i], database, now_ms, &shards->reclaimer);
+            shard_flush(&shards->shards[i], database, &shards->reclaimer);
         }
     }
 }
 
 enum status shards_flush(struct shards *shards, int32_t database, int64_t now_ms) {
+    (void)now_ms;
     struct range range = range_of(shards, database);
     shards_lock_all(shards, true);
     enum status status = prepare_flush_all(shards, range);
-    if (status == STATUS_OK) flush_all(shards, range, now_ms);
+    if (status == STATUS_OK) flush_all(shards, range);
     shards_unlock_all(shards, true);
     return status;
 }

@@ -70,6 +70,10 @@ void shards_unlock_all(struct shards *shards, bool for_writing);
 uint64_t shards_key_count(const struct shards *shards, uint32_t database);
 /* Those with a deadline; likewise. */
 uint64_t shards_deadline_count(const struct shards *shards, uint32_t database);
+/* The mean of what those have left, to a second; 0 if there are none. Likewise. */
+int64_t shards_average_ttl_ms(const struct shards *shards, uint32_t database, int64_t now_ms);
+/* How late upkeep removed those whose time was over. Likewise. */
+struct lateness_sum shards_lateness(const struct shards *shards);
 /* Empty one database, or SHARDS_ALL_DATABASES, at one instant (takes all locks); freed later by
  * shards_upkeep. STATUS_NO_MEMORY changes nothing. */
 must_use enum status shards_flush(struct shards *shards, int32_t database, int64_t now_ms);

@@ -29,7 +29,7 @@
  *   1. A slab is in exactly one state: of a class and full (in no list); of a class with room (in partial[class]);
  *      draining (in no list, not full); spare; free. used = 0 only in the last two.
  *   2. In a slab of a class: slots [0, fresh) were handed out at least once; of these, `used` are in use and the others
- *      are in the free chain, each once.
+ *      are in the free chain, each once, and marked as free.
  *   3. used_bytes, freed_bytes, freed[] and resident_bytes are the sums over the slabs.
  *
  * Under the address sanitizer whatever is not in use is poisoned, so a stale reference is caught at its first use. */
@@ -121,9 +121,20 @@ static char *slab_memory(const struct slabs *slabs, uint32_t number) {
 }
 
 /* The chain of freed slots runs through the slots themselves, which are poisoned while they are free. */
+struct free_slot {
+    uint32_t next;
+    uint32_t mark; /* SLABS_FREE_MARK: told from an object by whoever walks over the slab */
+};
+static_assert(sizeof(struct free_slot) == SLABS_UNIT, "it fits the smallest slot");
+
 __attribute__((no_sanitize("address"))) static uint32_t free_slot_next(const struct slabs *slabs,
                                                                        uint32_t slot) {
-    return *(const uint32_t *)slabs_at(slabs, slot);
+    return ((const struct free_slot *)slabs_at(slabs, slot))->next;
+}
+
+__attribute__((no_sanitize("address"))) static bool is_free_slot(const struct slabs *slabs,
+                                                                 uint32_t slot) {
+    return ((const struct free_slot *)slabs_at(slabs, slot))->mark == SLABS_FREE_MARK;
 }
 
 static void account(struct slabs *slabs, int64_t bytes) {
@@ -371,6 +382,24 @@ void slabs_drain_stop(struct slabs *slabs) {
     slabs->draining = 0;
 }
 
+/* ---- Walking --------------------------------------------------------------------------------- */
+
+struct slabs_walk slabs_walk_start(const struct slabs *slabs, uint32_t number) {
+    return (struct slabs_walk){.number = number, .slot_units = slab_at(slabs, number)->slot_units};
+}
+
+uint32_t slabs_walk_next(const struct slabs *slabs, struct slabs_walk *walk, uint32_t *looks) {
+    const struct slab *slab = slab_at(slabs, walk->number);
+    if (slab->class >= SLABS_CLASS_FIXED || slab->slot_units != walk->slot_units) return 0;
+    uint32_t first = walk->number * SLAB_UNITS;
+    while (walk->slot<slab->fresh && * looks> 0) {
+        uint32_t reference = first + walk->slot++ * walk->slot_units;
+        --*looks;
+        if (!is_free_slot(slabs, reference)) return reference;
+    }
+    return 0;
+}
+
 /* ---- The interface --------------------------------------------------------------------------- */
 
 enum status slabs_init(struct slabs *slabs, size_t reserve_bytes) {
@@ -421,7 +450,8 @@ void slabs_free(struct slabs *slabs, uint32_t reference) {
     check(slab->used > 0 && slab->class != NO_CLASS);
     check_debug(reference % SLAB_UNITS % slab->slot_units == 0);
     size_t bytes = (size_t)slab->slot_units * SLABS_UNIT;
-    *(uint32_t *)slabs_at(slabs, reference) = slab->free_slot;
+    *(struct free_slot *)slabs_at(slabs, reference) =
+        (struct free_slot){.next = slab->free_slot, .mark = SLABS_FREE_MARK};
     ASAN_POISON_MEMORY_REGION(slabs_at(slabs, reference), bytes);
     slab->free_slot = reference;
     slabs->used_bytes -= bytes;
@@ -449,6 +479,7 @@ static void slab_validate(const struct slabs *slabs, uint32_t number) {
         check(slot / SLAB_UNITS == number);
         check(slot % SLAB_UNITS % slab->slot_units == 0);
         check(slot % SLAB_UNITS / slab->slot_units < slab->fresh);
+        check(is_free_slot(slabs, slot));
         freed++;
         check(freed <= slab->fresh); /* a chain that runs in a circle */
     }

@@ -74,9 +74,29 @@ uint32_t slabs_drain_next(struct slabs *slabs);
 /* The object that slabs_drain_next returned can't be moved: the slab is used like any other again. */
 void slabs_drain_stop(struct slabs *slabs);
 
+/* Walking over the objects of one slab, in as many steps as the caller likes. */
+struct slabs_walk {
+    uint32_t number; /* of the slab */
+    uint32_t slot;   /* the next to look at */
+    uint32_t slot_units;
+};
+/* A slot that was given back reads so in its second four bytes. No object that may be walked over does. */
+static const uint32_t SLABS_FREE_MARK = UINT32_MAX;
+
+/* Objects that never move are not walked over. */
+struct slabs_walk slabs_walk_start(const struct slabs *slabs, uint32_t number);
+/* The next object in use, having looked at no more than `*looks` slots, which are subtracted from it. 0 when `*looks`
+ * is used up or, if it isn't, at the end. What is allocated meanwhile may be met or not; a slab that was emptied and is
+ * cut anew has come to its end. */
+uint32_t slabs_walk_next(const struct slabs *slabs, struct slabs_walk *walk, uint32_t *looks);
+
 /* The address of a reference; any thread, any time. */
 static inline void *slabs_at(const struct slabs *slabs, uint32_t reference) {
     return slabs->region.base + (size_t)reference * SLABS_UNIT;
+}
+/* The slab that an object lies in: below `slab_count`. */
+static inline uint32_t slabs_number(uint32_t reference) {
+    return reference / (SLABS_SLAB_BYTES / SLABS_UNIT);
 }
 /* The reference of an address inside the region. */
 static inline uint32_t slabs_reference(const struct slabs *slabs, const void *object) {

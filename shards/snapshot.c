@@ -241,8 +241,7 @@ static void watch_all_locked(struct snapshot *snapshot) {
         uint64_t keys = database_key_count(database);
         if (keys == 0) continue;
         snapshot->keys[part->number] += keys;
-        snapshot->deadlines[part->number] +=
-            atomic_load_explicit(&database->expiry.count, memory_order_relaxed);
+        snapshot->deadlines[part->number] += database_deadline_count(database);
         part->database = database;
         table_watch_start(&database->table, &part->watch);
     }

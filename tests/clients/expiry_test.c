@@ -6,6 +6,8 @@
 #include <cmocka.h>
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "tests/support/client.h"
@@ -93,6 +95,43 @@ static void a_sweep_does_not_stop_the_world(void **state) {
     redisFree(context);
 }
 
+/* Two keys whose time is over 300 ms apart, removed together. */
+static void how_late_keys_are_removed_is_told(void **state) {
+    struct wire *wire = wire_connect(*state);
+    wire_expect(wire, "CONFIG RESETSTAT", "+OK");
+    wire_expect(wire, "DEBUG SET-ACTIVE-EXPIRE 0", "+OK");
+    wire_expect(wire, "SET early value PX 1", "+OK");
+    wire_expect(wire, "SET late value PX 301", "+OK");
+    wire_await(wire, "EXISTS late", ":0");
+    assert_int_equal(wire_ask_field(wire, "INFO sherd", "expired_lateness_ms_p100"), 0);
+    wire_expect(wire, "DEBUG SET-ACTIVE-EXPIRE 1", "+OK");
+    wire_await(wire, "DBSIZE", ":0");
+    assert_true(wire_ask_field(wire, "INFO sherd", "expired_lateness_ms_p100") >= 300);
+    assert_true(wire_ask_field(wire, "INFO sherd", "expired_lateness_ms_p50") <=
+                wire_ask_field(wire, "INFO sherd", "expired_lateness_ms_p99"));
+    wire_close(wire);
+}
+
+static void the_average_time_to_live_is_told(void **state) {
+    struct wire *wire = wire_connect(*state);
+    wire_expect(wire, "SET lasting value", "+OK");
+    wire_expect(wire, "SET first value EX 1000", "+OK");
+    wire_expect(wire, "SET second value EX 3000", "+OK");
+    int64_t before_ms = now_ms();
+    char *info = wire_ask(wire, "INFO keyspace");
+    const char *field = strstr(info, "avg_ttl=");
+    assert_non_null(field);
+    long long average_ms = strtoll(field + strlen("avg_ttl="), NULL, 10);
+    free(info);
+    assert_in_range(average_ms, 2000000 - 2000 - (now_ms() - before_ms), 2000000 + 2000);
+    wire_expect(wire, "PERSIST first", ":1");
+    wire_expect(wire, "PERSIST second", ":1");
+    info = wire_ask(wire, "INFO keyspace");
+    assert_non_null(strstr(info, "avg_ttl=0"));
+    free(info);
+    wire_close(wire);
+}
+
 enum { JITTERED = 200, TTL_MS = 1000000, JITTER_PERCENT = 20 };
 
 /* The shortest and the longest of what is left to some keys, each given its time by `command`. */
@@ -136,6 +175,8 @@ int main(void) {
         TEST_WITH_SERVER(keys_nobody_asks_for_are_removed_soon_after_their_time, NULL),
         TEST_WITH_SERVER(keys_set_anew_outlive_their_old_deadline, NULL),
         TEST_WITH_SERVER(a_sweep_does_not_stop_the_world, NULL),
+        TEST_WITH_SERVER(how_late_keys_are_removed_is_told, NULL),
+        TEST_WITH_SERVER(the_average_time_to_live_is_told, NULL),
         TEST_WITH_SERVER(a_time_to_live_is_shortened_by_chance_on_request, NULL),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

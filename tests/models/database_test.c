@@ -28,11 +28,12 @@ struct twin {
     uint32_t version;
     size_t value_size;
     int64_t deadline_ms;
-    int64_t linked_ms; /* when it got this deadline */
+    int64_t set_ms; /* when it got this deadline */
 };
 
 struct model {
     struct slabs slabs;
+    struct expiry expiry;
     struct database database;
     struct random random;
     uint64_t seed;
@@ -128,7 +129,7 @@ static void put(struct model *model, uint32_t number) {
         .version = model->twins[number].version + 1,
         .value_size = draw_size(&model->random),
         .deadline_ms = draw_deadline(model),
-        .linked_ms = model->now_ms,
+        .set_ms = model->now_ms,
     };
     struct entry_content content = {.value =
                                         make_value(model, number, next.version, next.value_size)};
@@ -151,6 +152,7 @@ static void put(struct model *model, uint32_t number) {
     model->refused++;
     if (content.blob != NULL) blob_release(content.blob); /* still ours */
     database_validate(&model->database);
+    expiry_validate(&model->expiry);
 }
 
 static void remove_key(struct model *model, uint32_t number) {
@@ -175,28 +177,29 @@ static void set_deadline(struct model *model, uint32_t number) {
         return;
     }
     model->twins[number].deadline_ms = deadline_ms;
-    model->twins[number].linked_ms = model->now_ms;
+    model->twins[number].set_ms = model->now_ms;
 }
 
-static uint64_t tick_at(int64_t ms) {
-    return (uint64_t)ms / EXPIRY_TICK_MS;
-}
-
-/* Due, by the wheel's word, at the latest: a tick after its deadline, or after it was set to one already past. */
+/* At the latest a rest after its deadline, or after it was set to one already past. */
 static bool is_surely_gone(const struct model *model, const struct twin *twin) {
     if (twin->deadline_ms == ENTRY_NO_EXPIRY) return false;
-    uint64_t by_deadline = tick_at(twin->deadline_ms) + 1;
-    uint64_t by_link = tick_at(twin->linked_ms) + 1;
-    return tick_at(model->now_ms) >= (by_deadline > by_link ? by_deadline : by_link);
+    int64_t due_ms = twin->deadline_ms > twin->set_ms ? twin->deadline_ms : twin->set_ms;
+    return due_ms + EXPIRY_REST_MS <= model->now_ms;
+}
+
+static void expire_some(struct model *model, uint32_t looks) {
+    uint32_t reference;
+    while ((reference = expiry_take_due(&model->expiry, model->now_ms, &looks)) != 0) {
+        struct bytes name = entry_key(slabs_at(&model->slabs, reference));
+        uint64_t hash = hash_seeded(name, model->seed);
+        assert_true(database_holds(&model->database, reference, hash));
+        database_expire(&model->database, reference, hash, &model->reclaimer);
+    }
 }
 
 static void expire(struct model *model) {
-    bool more = true;
-    while (more) {
-        uint32_t limit = 1 + (uint32_t)random_below(&model->random, 50);
-        uint64_t removed =
-            database_expire_some(&model->database, model->now_ms, limit, &more, &model->reclaimer);
-        assert_true(removed <= limit);
+    while (expiry_has_work(&model->expiry, model->now_ms)) {
+        expire_some(model, 1 + (uint32_t)random_below(&model->random, 300));
         if (random_below(&model->random, 4) == 0) return; /* leave it in the middle of its work */
     }
     uint64_t live = 0;
@@ -269,13 +272,15 @@ static int set_up(void **state) {
     model->now_ms = START_MS;
     model->reclaimer = (struct reclaimer){take_blob, model};
     if (slabs_init(&model->slabs, (size_t)256 << 20) != STATUS_OK) return -1;
-    database_init(&model->database, &model->slabs, model->seed, START_MS);
+    expiry_init(&model->expiry, &model->slabs);
+    database_init(&model->database, &model->slabs, &model->expiry, model->seed);
     return 0;
 }
 
 static int tear_down(void **state) {
     struct model *model = *state;
     database_release(&model->database);
+    expiry_release(&model->expiry);
     check(model->slabs.used_bytes == 0);
     slabs_validate(&model->slabs);
     slabs_release(&model->slabs);

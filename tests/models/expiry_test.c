@@ -1,131 +1,221 @@
-/* The wheel against a plain list of deadlines, with small steps, jumps of years, and work cut short at any point. */
+/* Expiry against a plain list of deadlines: entries that come, go, move and change their deadline, in slabs of many sizes;
+ * time that passes in small steps, jumps years and steps back; sweeps cut short at any point. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <cmocka.h>
 
-#include "shards/expiry.h"
 #include "model.h"
+#include "shards/base/memory.h"
+#include "shards/expiry.h"
 
-enum { ENTRIES = 500, STEPS = 400000 };
+enum { ENTRIES = 4000, STEPS = 300000, STEPS_A_VALIDATION = 500, VALUE_MAX = 1500 };
 static const int64_t START_MS = 1700000000000;
+
+struct twin {
+    uint32_t reference; /* 0: there is none */
+    int64_t deadline_ms;
+    int64_t set_ms;   /* when it got it, or came to another slab with it */
+    bool is_detached; /* it stays when its time has come */
+};
 
 struct model {
     struct slabs slabs;
     struct expiry expiry;
     struct random random;
     int64_t now_ms;
-    uint32_t references[ENTRIES];  /* immutable: entries with room for a deadline */
-    int64_t deadlines_ms[ENTRIES]; /* the twin: ENTRY_NO_EXPIRY where not linked */
-    uint64_t count;
+    uint64_t taken, moved;
+    struct twin twins[ENTRIES];
 };
 
+static uint32_t draw(struct model *model, uint32_t below) {
+    return (uint32_t)random_below(&model->random, below);
+}
+
 /* From milliseconds to centuries, and now and then in the past. */
-static int64_t draw_span_ms(struct model *model) {
+static int64_t draw_deadline(struct model *model) {
     uint64_t bits = random_below(&model->random, 44);
-    return (int64_t)(random_next(&model->random) >> (63 - bits)) -
-           (int64_t)random_below(&model->random, 2) * 100;
+    return model->now_ms + (int64_t)(random_next(&model->random) >> (63 - bits)) -
+           (int64_t)draw(model, 2) * 100;
+}
+
+static void set(struct model *model, struct twin *twin) {
+    twin->deadline_ms = draw_deadline(model);
+    twin->set_ms = model->now_ms;
+    expiry_set(&model->expiry, twin->reference, twin->deadline_ms);
+}
+
+/* Half of what is there has no deadline, and is only in the way. */
+static void create(struct model *model, uint32_t number) {
+    static const size_t SIZES[] = {10, 300, 700, VALUE_MAX};
+    static char value[VALUE_MAX];
+    char key[16];
+    int size = snprintf(key, sizeof key, "%u", number);
+    bool has_expiry = number % 2 == 0;
+    struct entry_content content = {
+        .key = bytes_of(key, (size_t)size),
+        .value = bytes_of(value, SIZES[draw(model, 4)]),
+        .has_expiry = has_expiry,
+    };
+    if (has_expiry) assert_int_equal(expiry_open(&model->expiry), STATUS_OK);
+    struct twin *twin = &model->twins[number];
+    *twin = (struct twin){.reference = entry_create(&model->slabs, &content)};
+    assert_int_not_equal(twin->reference, 0);
+    twin->is_detached = draw(model, 50) == 0;
+    if (has_expiry) set(model, twin);
+}
+
+static void destroy(struct model *model, struct twin *twin) {
+    entry_destroy(&model->slabs, twin->reference, NULL);
+    twin->reference = 0;
 }
 
 static uint32_t number_of(const struct model *model, uint32_t reference) {
-    for (uint32_t i = 0; i < ENTRIES; i++) {
-        if (model->references[i] == reference) return i;
+    struct bytes key = entry_key(slabs_at(&model->slabs, reference));
+    uint32_t number = 0;
+    for (size_t i = 0; i < key.size; i++) {
+        number = number * 10 + (uint32_t)(key.data[i] - '0');
     }
-    fail_msg("the wheel returned what nobody linked");
-    return 0;
+    assert_true(number < ENTRIES);
+    return number;
 }
 
-static void step_link(struct model *model, uint32_t number) {
-    if (model->deadlines_ms[number] != ENTRY_NO_EXPIRY) return;
-    int64_t deadline_ms = model->now_ms + draw_span_ms(model);
-    expiry_link(&model->expiry, model->references[number], deadline_ms);
-    model->deadlines_ms[number] = deadline_ms;
-    model->count++;
+/* As room.c does it, out of sparse slabs. */
+static void move(struct model *model) {
+    uint32_t from = slabs_drain_next(&model->slabs);
+    if (from == 0) return;
+    struct twin *twin = &model->twins[number_of(model, from)];
+    assert_int_equal(twin->reference, from);
+    bool has_expiry = entry_has_expiry(slabs_at(&model->slabs, from));
+    if (has_expiry) assert_int_equal(expiry_open(&model->expiry), STATUS_OK);
+    twin->reference = entry_move(&model->slabs, from);
+    assert_int_not_equal(twin->reference, 0);
+    if (has_expiry) expiry_follow(&model->expiry, twin->reference);
+    twin->set_ms = model->now_ms;
+    slabs_free(&model->slabs, from);
+    model->moved++;
 }
 
-static void step_unlink(struct model *model, uint32_t number) {
-    if (model->deadlines_ms[number] == ENTRY_NO_EXPIRY) return;
-    expiry_unlink(&model->expiry, model->references[number]);
-    model->deadlines_ms[number] = ENTRY_NO_EXPIRY;
-    model->count--;
-}
-
-static void take_due(struct model *model, uint32_t limit) {
+static void take_due(struct model *model, uint32_t looks) {
     for (uint32_t reference;
-         (reference = expiry_take_due(&model->expiry, model->now_ms, &limit)) != 0;) {
-        uint32_t number = number_of(model, reference);
-        assert_true(model->deadlines_ms[number] != ENTRY_NO_EXPIRY);
-        assert_true(model->deadlines_ms[number] <= model->now_ms); /* never before */
-        model->deadlines_ms[number] = ENTRY_NO_EXPIRY;
-        model->count--;
+         (reference = expiry_take_due(&model->expiry, model->now_ms, &looks)) != 0;) {
+        struct twin *twin = &model->twins[number_of(model, reference)];
+        assert_int_equal(twin->reference, reference);
+        assert_true(entry_has_expiry(slabs_at(&model->slabs, reference)));
+        assert_true(twin->deadline_ms <= model->now_ms); /* never before */
+        if (!twin->is_detached) destroy(model, twin);
+        model->taken++;
     }
 }
 
-/* Once no work is left, nothing is more than a tick late. */
-static void check_nothing_is_late(const struct model *model) {
-    for (uint32_t i = 0; i < ENTRIES; i++) {
-        if (model->deadlines_ms[i] == ENTRY_NO_EXPIRY) continue;
-        assert_true(model->deadlines_ms[i] > model->now_ms - EXPIRY_TICK_MS);
-    }
-}
-
-/* Entries linked in the past wait for the next tick: look at them from there. */
-static void drain(struct model *model) {
-    model->now_ms += EXPIRY_TICK_MS;
+/* Once no work is left, nothing is later than a rest; and half of one more, by which time is stepped back unnoticed. */
+static void take_all(struct model *model) {
     while (expiry_has_work(&model->expiry, model->now_ms)) {
-        take_due(model, 1 + (uint32_t)random_below(&model->random, 50));
+        take_due(model, 1 + draw(model, 300));
     }
-    check_nothing_is_late(model);
-}
-
-static void step(struct model *model) {
-    uint32_t number = (uint32_t)random_below(&model->random, ENTRIES);
-    uint64_t draw = random_below(&model->random, 100);
-    if (draw < 50) {
-        step_link(model, number);
-    } else if (draw < 65) {
-        step_unlink(model, number);
-    } else if (draw < 85) {
-        model->now_ms += (int64_t)random_below(&model->random, 200);
-        take_due(model, (uint32_t)random_below(&model->random, 8));
-    } else if (draw < 99) {
-        drain(model);
-    } else {
-        int64_t span_ms = draw_span_ms(model);
-        if (span_ms > 0) model->now_ms += span_ms;
-        take_due(model, (uint32_t)random_below(&model->random, 100));
+    int64_t late_ms = model->now_ms - EXPIRY_REST_MS - EXPIRY_REST_MS / 2;
+    for (uint32_t i = 0; i < ENTRIES; i += 2) {
+        const struct twin *twin = &model->twins[i];
+        if (twin->reference == 0 || twin->is_detached) continue;
+        assert_true(twin->deadline_ms > late_ms || twin->set_ms > late_ms);
     }
 }
 
-static void the_wheel_agrees_with_a_list_of_deadlines(void **state) {
+/* Detached ones are cleared in the end. */
+static void clear(struct model *model) {
+    for (uint32_t i = 0; i < ENTRIES; i++) {
+        if (model->twins[i].reference != 0 && model->twins[i].is_detached)
+            destroy(model, &model->twins[i]);
+    }
+}
+
+static void pass_time(struct model *model) {
+    switch (draw(model, 40)) {
+    case 0:
+        model->now_ms += (int64_t)(random_next(&model->random) >> (20 + draw(model, 43)));
+        break;
+    case 1:
+        model->now_ms -= draw(model, EXPIRY_REST_MS / 2);
+        break;
+    case 2:
+        if (draw(model, 20) != 0) break;
+        clear(model); /* what was left because it was due isn't any more */
+        model->now_ms -= draw(model, 1000000);
+        break;
+    default:
+        model->now_ms += draw(model, 200);
+    }
+}
+
+static void count_visit(void *context, struct entry *entry) {
+    uint32_t *visits = context;
+    assert_true(entry_has_expiry(entry));
+    ++*visits;
+}
+
+static void step(struct model *model, bool is_growing) {
+    uint32_t number = draw(model, ENTRIES);
+    struct twin *twin = &model->twins[number];
+    uint32_t visits = 0;
+    switch (draw(model, 20)) {
+    case 0:
+        pass_time(model);
+        break;
+    case 1:
+        take_due(model, draw(model, 400));
+        break;
+    case 2:
+        if (draw(model, 20) == 0) take_all(model);
+        break;
+    case 3:
+        if (draw(model, 500) == 0) clear(model);
+        if (draw(model, 50) == 0) expiry_visit_soonest(&model->expiry, count_visit, &visits);
+        break;
+    case 4:
+        move(model);
+        break;
+    default:
+        if (twin->reference == 0) {
+            if (is_growing) create(model, number);
+        } else if (!is_growing || draw(model, 2) == 0) {
+            destroy(model, twin);
+        } else if (number % 2 == 0) {
+            set(model, twin);
+        }
+    }
+}
+
+static void expiry_agrees_with_a_list_of_deadlines(void **state) {
     (void)state;
     static struct model model;
     model_seed(&model.random, "expiry");
     model.now_ms = START_MS;
     assert_int_equal(slabs_init(&model.slabs, (size_t)64 << 20), STATUS_OK);
-    expiry_init(&model.expiry, &model.slabs, START_MS);
-    assert_int_equal(expiry_open(&model.expiry), STATUS_OK);
-    for (uint32_t i = 0; i < ENTRIES; i++) {
-        struct entry_content content = {.key = BYTES("key"), .has_expiry = true};
-        model.references[i] = entry_create(&model.slabs, &content);
-        assert_int_not_equal(model.references[i], 0);
-        model.deadlines_ms[i] = ENTRY_NO_EXPIRY;
-    }
+    expiry_init(&model.expiry, &model.slabs);
     for (uint32_t i = 0; i < STEPS; i++) {
-        step(&model);
-        assert_int_equal(atomic_load(&model.expiry.count), model.count);
-        if (i % 16 == 0) expiry_validate(&model.expiry);
+        step(&model, i / 20000 % 3 != 2);
+        if (i % STEPS_A_VALIDATION != 0) continue;
+        expiry_validate(&model.expiry);
+        slabs_validate(&model.slabs);
     }
-    drain(&model);
-    expiry_validate(&model.expiry);
+    model.now_ms += 2 * EXPIRY_REST_MS;
+    take_all(&model);
+    assert_true(model.taken > 1000 && model.moved > 100);
+    for (uint32_t i = 0; i < ENTRIES; i++) {
+        if (model.twins[i].reference != 0) destroy(&model, &model.twins[i]);
+    }
+    assert_int_equal(model.slabs.used_bytes, 0);
     expiry_release(&model.expiry);
     slabs_release(&model.slabs);
+    assert_int_equal(memory_used(), 0);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_wheel_agrees_with_a_list_of_deadlines),
+        cmocka_unit_test(expiry_agrees_with_a_list_of_deadlines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

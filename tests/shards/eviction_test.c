@@ -267,7 +267,7 @@ static void few_keys_with_a_deadline_among_many_are_found(void **state) {
     }
     for (uint32_t i = 0; i < SHARDS; i++) {
         struct shard *shard = &fixture->shards.shards[i];
-        uint64_t deadlines = atomic_load(&shard->databases[0]->expiry.count);
+        uint64_t deadlines = database_deadline_count(shard->databases[0]);
         for (; deadlines > 0; deadlines--) {
             struct eviction_candidate victim;
             assert_true(eviction_choose(&shard->eviction, shard->databases, DATABASES,

@@ -16,6 +16,7 @@ enum { SEED = 11, NOW_MS = 1000000, SIZE_MAX_BYTES = 1 << 20, TWIN_BYTES = 20000
 
 struct fixture {
     struct slabs slabs;
+    struct expiry expiry;
     struct database database;
     struct place place;
     /* What the value should be. */
@@ -29,7 +30,8 @@ static int set_up(void **state) {
     fixture->twin = calloc(1, TWIN_BYTES);
     if (fixture->twin == NULL) return -1;
     if (slabs_init(&fixture->slabs, (size_t)64 << 20) != STATUS_OK) return -1;
-    database_init(&fixture->database, &fixture->slabs, SEED, NOW_MS);
+    expiry_init(&fixture->expiry, &fixture->slabs);
+    database_init(&fixture->database, &fixture->slabs, &fixture->expiry, SEED);
     struct bytes name = BYTES("key");
     fixture->place = (struct place){
         .database = &fixture->database, .key = {name, hash_seeded(name, SEED)}, .now_ms = NOW_MS};
@@ -41,6 +43,7 @@ static int tear_down(void **state) {
     struct fixture *fixture = *state;
     memory_refuse_after(-1);
     database_release(&fixture->database);
+    expiry_release(&fixture->expiry);
     slabs_validate(&fixture->slabs);
     assert_int_equal(fixture->slabs.used_bytes, 0);
     slabs_release(&fixture->slabs);
@@ -61,6 +64,7 @@ static void assert_value(const struct fixture *fixture, struct bytes expected) {
     assert_ptr_equal(database_find(&fixture->database, &fixture->place.key, NOW_MS),
                      fixture->place.entry);
     database_validate(&fixture->database);
+    expiry_validate(&fixture->expiry);
 }
 
 static void assert_twin(const struct fixture *fixture) {
