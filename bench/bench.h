@@ -18,3 +18,4 @@ int pool_run(int argc, char **argv);
 int trace_run(int argc, char **argv);
 int shift_run(int argc, char **argv);
 int hits_run(int argc, char **argv);
+int expire_run(int argc, char **argv);

@@ -110,6 +110,20 @@ static const struct bench benches[] = {
      "  --turns N              requests, in keys that fit (60)\n"
      "  --json                 one JSON object a row\n",
      hits_run},
+    {"expire",
+     "a server's deadlines: bytes a key, how soon memory is back, what others feel meanwhile",
+     "  --host H, --port P     where the server listens, which is emptied (127.0.0.1 6379)\n"
+     "  --unix PATH            ... or its Unix socket\n"
+     "  --only WHAT            together: all keys due at one moment; spread: over --spread "
+     "seconds;\n"
+     "                         cost: bytes a key with a deadline and without\n"
+     "  --keys N               of the first two (1000000)\n"
+     "  --cost-keys N          of the last (10000000)\n"
+     "  --value-bytes N        size of the values; a key is 16 bytes (64)\n"
+     "  --seconds S            from the start of filling to the first deadline (10)\n"
+     "  --spread S             from the first deadline to the last (10)\n"
+     "  --json                 one JSON object a row\n",
+     expire_run},
 };
 enum { BENCH_COUNT = sizeof(benches) / sizeof(benches[0]) };
 

@@ -15,7 +15,7 @@ struct target {
 struct target target_default(void);
 /* The options are read: find the protocol. False, with a message, when there is none. */
 bool target_is_known(struct target *target);
-/* A connected, blocking socket; -1, with a message. */
+/* A connected, blocking socket, the caller closes it; -1, with a message. */
 int target_connect(const struct target *target);
 /* An engine for a client's thread; NULL, with a message. */
 struct engine *target_engine(const struct engine_events *events, void *context);

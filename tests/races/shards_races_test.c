@@ -1,5 +1,5 @@
-/* The store against the thread sanitizer: reads, writes, hints without a lock, flushes, swaps, scans and
- * upkeep, all at once. */
+/* The store against the thread sanitizer: reads, writes, hints without a lock, flushes, swaps, scans, upkeep and
+ * eviction by deadline, all at once. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -118,6 +118,11 @@ static void do_the_rare(struct participant *participant) {
     } else if (what < 1400) {
         shards_scan(shards, database, random_next(&participant->random), participant->now_ms,
                     count_visit, participant);
+    } else if (what < 1420) {
+        eviction_look(&shards->eviction);
+        shards_ease(shards, (uint32_t)random_below(&participant->random, SHARDS),
+                    participant->now_ms, 4);
+        participant->visited += shards_lateness(shards).total;
     }
 }
 
@@ -150,6 +155,8 @@ static void workers_that_do_everything_at_once_leave_a_sound_store(void **state)
         .now_ms = 1000,
     };
     assert_int_equal(shards_init(&shards, &options), STATUS_OK);
+    atomic_store(&shards.eviction.policy, EVICTION_VOLATILE_TTL);
+    atomic_store(&shards.eviction.limit_bytes, 1); /* there is always too much */
     struct participant participants[THREADS];
     for (uint32_t i = 0; i < THREADS; i++) {
         participants[i] = (struct participant){.shards = &shards, .number = i, .now_ms = 1000};
@@ -171,6 +178,12 @@ static void workers_that_do_everything_at_once_leave_a_sound_store(void **state)
     }
     assert_int_equal(misses, sum.misses);
     assert_true(why.by_reason[MISS_EXPIRED] > 0 && why.by_reason[MISS_DELETED] > 0);
+    assert_true(shards_lateness(&shards).total > 0);
+    uint64_t evicted = 0;
+    for (uint32_t i = 0; i < SHARDS; i++) {
+        evicted += atomic_load(&shards.shards[i].eviction.evicted);
+    }
+    assert_true(evicted > 0);
     for (uint32_t i = 0; i < SHARDS; i++) {
         shard_validate(&shards.shards[i]);
     }
