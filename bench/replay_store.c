@@ -15,11 +15,8 @@ struct replay_store {
 
 static bool store_init(struct replay_store *store) {
     *store = (struct replay_store){0};
-    struct shards_options shape = {.shard_count = 1,
-                                   .database_count = 1,
-                                   .worker_count = 1,
-                                   .seed = 1,
-                                   .now_ms = clock_unix_ms()};
+    struct shards_options shape = {
+        .shard_count = 1, .database_count = 1, .worker_count = 1, .seed = 1};
     char *reply = malloc(TRACE_VALUE_MAX);
     if (reply == NULL) return false;
     if (shards_init(&store->shards, &shape) != STATUS_OK) {
@@ -28,7 +25,7 @@ static bool store_init(struct replay_store *store) {
     }
     store->access = (struct access){.shards = &store->shards,
                                     .counters = counters_of_worker(&store->shards.counters, 0),
-                                    .now_ms = shape.now_ms,
+                                    .now_ms = clock_unix_ms(),
                                     .reply = reply};
     return true;
 }

@@ -145,8 +145,7 @@ static struct store *open_store(const struct store_options *options, uint32_t sh
     struct shards_options shape = {.shard_count = shard_count,
                                    .database_count = 1,
                                    .worker_count = worker_count,
-                                   .seed = SEED,
-                                   .now_ms = clock_unix_ms()};
+                                   .seed = SEED};
     if (store->value == NULL || store->replies == NULL ||
         shards_init(&store->shards, &shape) != STATUS_OK) {
         fputs("sherd-bench: no memory for the store\n", stderr);

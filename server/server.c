@@ -185,7 +185,6 @@ static enum status start_shards(struct server *server) {
         .database_count = (uint32_t)config_number(&server->config->databases),
         .worker_count = server->worker_count,
         .seed = seed,
-        .now_ms = server->started_ms,
         .reclaimer = {.defer = defer_blob, .context = server},
     };
     return shards_init(&server->shards, &options);

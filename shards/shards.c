@@ -235,8 +235,7 @@ static void flush_all(struct shards *shards, struct range range) {
     }
 }
 
-enum status shards_flush(struct shards *shards, int32_t database, int64_t now_ms) {
-    (void)now_ms;
+enum status shards_flush(struct shards *shards, int32_t database) {
     struct range range = range_of(shards, database);
     shards_lock_all(shards, true);
     enum status status = prepare_flush_all(shards, range);

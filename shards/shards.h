@@ -31,7 +31,6 @@ struct shards_options {
     uint64_t seed;         /* of the tables' hash */
     size_t
         reserve_bytes; /* address space a shard; 0: as much as references reach and the system gives */
-    int64_t now_ms;
     struct reclaimer reclaimer;
 };
 
@@ -76,7 +75,7 @@ int64_t shards_average_ttl_ms(const struct shards *shards, uint32_t database, in
 struct lateness_sum shards_lateness(const struct shards *shards);
 /* Empty one database, or SHARDS_ALL_DATABASES, at one instant (takes all locks); freed later by
  * shards_upkeep. STATUS_NO_MEMORY changes nothing. */
-must_use enum status shards_flush(struct shards *shards, int32_t database, int64_t now_ms);
+must_use enum status shards_flush(struct shards *shards, int32_t database);
 /* Exchange two databases at one instant (takes all locks). Their leases end. */
 void shards_swap(struct shards *shards, uint32_t a, uint32_t b);
 /* Upkeep of one shard in bounded holds: free what was flushed, remove what was due by `now_ms`. About `limit` steps;

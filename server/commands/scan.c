@@ -190,7 +190,7 @@ static void flush(struct call *call, int32_t database) {
     }
     struct shards *shards = &call->server->shards;
     uint64_t removed = count_keys(shards, database);
-    enum status status = shards_flush(shards, database, call->now_ms);
+    enum status status = shards_flush(shards, database);
     if (status != STATUS_OK) {
         call_failed(call, status);
         return;

@@ -105,7 +105,7 @@ static void evict(struct model *model) {
 }
 
 static void flush(struct model *model, uint32_t database) {
-    assert_int_equal(shards_flush(&model->shards, (int32_t)database, model->now_ms), STATUS_OK);
+    assert_int_equal(shards_flush(&model->shards, (int32_t)database), STATUS_OK);
     for (uint32_t i = 0; i < SHARDS; i++) {
         while (shards_upkeep(&model->shards, i, model->now_ms, 64)) {
         }
@@ -182,8 +182,7 @@ static void misses_have_the_reasons_of_a_twin_that_forgets_nothing(void **state)
                                      .database_count = DATABASES,
                                      .worker_count = 1,
                                      .seed = random_next(&model.random),
-                                     .reserve_bytes = (size_t)16 << 20,
-                                     .now_ms = model.now_ms};
+                                     .reserve_bytes = (size_t)16 << 20};
     assert_int_equal(shards_init(&model.shards, &options), STATUS_OK);
     atomic_store(&model.shards.eviction.policy, EVICTION_ALLKEYS_RANDOM);
     for (int i = 0; i < STEPS; i++) {

@@ -136,7 +136,7 @@ static void remove_refused(struct model *model, uint32_t number) {
 static void flush(struct model *model) {
     for (int64_t allowed = 0;; allowed++) {
         memory_refuse_after(allowed);
-        enum status status = shards_flush(&model->shards, SHARDS_ALL_DATABASES, NOW_MS);
+        enum status status = shards_flush(&model->shards, SHARDS_ALL_DATABASES);
         memory_refuse_after(-1);
         if (status == STATUS_OK) break;
         model->refusals++;
@@ -175,8 +175,7 @@ static void no_refusal_loses_a_key(void **state) {
                                      .database_count = 2,
                                      .worker_count = 1,
                                      .seed = random_next(&model.random),
-                                     .reserve_bytes = (size_t)64 << 20,
-                                     .now_ms = NOW_MS};
+                                     .reserve_bytes = (size_t)64 << 20};
     size_t before = memory_used();
     assert_int_equal(shards_init(&model.shards, &options), STATUS_OK);
     for (int round = 0; round < ROUNDS; round++) {

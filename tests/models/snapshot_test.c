@@ -133,7 +133,7 @@ static void change_key(struct model *model) {
 
 static void flush(struct model *model) {
     uint32_t database = draw(model, DATABASES);
-    assert_int_equal(shards_flush(&model->shards, (int32_t)database, model->now_ms), STATUS_OK);
+    assert_int_equal(shards_flush(&model->shards, (int32_t)database), STATUS_OK);
     for (uint32_t i = 0; i < KEYS; i++) {
         model->twins[database][i].is_present = false;
     }
@@ -210,8 +210,7 @@ static int make_model(void **state) {
     struct shards_options options = {.shard_count = SHARDS,
                                      .database_count = DATABASES,
                                      .worker_count = 1,
-                                     .seed = random_next(&model->random),
-                                     .now_ms = START_MS};
+                                     .seed = random_next(&model->random)};
     assert_int_equal(shards_init(&model->shards, &options), STATUS_OK);
     *state = model;
     return 0;
@@ -282,7 +281,7 @@ static void a_detached_database_waits_for_the_snapshot(void **state) {
         change(model);
     }
     begin(model);
-    assert_int_equal(shards_flush(&model->shards, SHARDS_ALL_DATABASES, model->now_ms), STATUS_OK);
+    assert_int_equal(shards_flush(&model->shards, SHARDS_ALL_DATABASES), STATUS_OK);
     model->now_ms += 10000; /* what it holds may fall due */
     while (shards_upkeep(&model->shards, 0, model->now_ms, 1000)) {
     }
@@ -305,7 +304,7 @@ static void a_small_database_flushed_meanwhile_is_seen(void **state) {
         change_key(model);
     }
     begin(model);
-    assert_int_equal(shards_flush(&model->shards, SHARDS_ALL_DATABASES, model->now_ms), STATUS_OK);
+    assert_int_equal(shards_flush(&model->shards, SHARDS_ALL_DATABASES), STATUS_OK);
     for (uint32_t i = 0; i < SHARDS; i++) {
         assert_null(model->shards.shards[i].flushed);
     }

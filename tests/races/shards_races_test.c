@@ -104,7 +104,7 @@ static void do_the_rare(struct participant *participant) {
     uint32_t database = (uint32_t)random_below(&participant->random, DATABASES);
     uint64_t what = random_below(&participant->random, 8000);
     if (what == 0) {
-        if (shards_flush(shards, (int32_t)database, participant->now_ms) != STATUS_OK)
+        if (shards_flush(shards, (int32_t)database) != STATUS_OK)
             participant->has_seen_halves = true;
     } else if (what == 1) {
         shards_swap(shards, database, (uint32_t)random_below(&participant->random, DATABASES));
@@ -152,7 +152,6 @@ static void workers_that_do_everything_at_once_leave_a_sound_store(void **state)
         .worker_count = THREADS,
         .seed = 5,
         .reserve_bytes = (size_t)64 << 20,
-        .now_ms = 1000,
     };
     assert_int_equal(shards_init(&shards, &options), STATUS_OK);
     atomic_store(&shards.eviction.policy, EVICTION_VOLATILE_TTL);

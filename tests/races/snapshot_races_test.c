@@ -122,8 +122,7 @@ static void every_snapshot_is_of_one_instant(void **state) {
                                      .database_count = 1,
                                      .worker_count = 1,
                                      .seed = 5,
-                                     .reserve_bytes = (size_t)64 << 20,
-                                     .now_ms = 1};
+                                     .reserve_bytes = (size_t)64 << 20};
     assert_int_equal(shards_init(&store.shards, &options), STATUS_OK);
     open_accounts(&store.shards);
     struct writer writers[WRITERS];

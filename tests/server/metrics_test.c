@@ -30,8 +30,7 @@ static int start(void **state) {
     struct shards_options options = {.shard_count = SHARDS,
                                      .database_count = DATABASES,
                                      .worker_count = WORKERS,
-                                     .reserve_bytes = 1 << 24,
-                                     .now_ms = NOW_MS};
+                                     .reserve_bytes = 1 << 24};
     assert_int_equal(shards_init(&server->shards, &options), STATUS_OK);
     saver_init(&server->saver, server);
     for (uint32_t i = 0; i < WORKERS; i++) {

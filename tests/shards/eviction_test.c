@@ -29,8 +29,7 @@ static int set_up(void **state) {
                                      .database_count = DATABASES,
                                      .worker_count = 1,
                                      .seed = 5,
-                                     .reserve_bytes = (size_t)256 << 20,
-                                     .now_ms = NOW_MS};
+                                     .reserve_bytes = (size_t)256 << 20};
     if (shards_init(&fixture.shards, &options) != STATUS_OK) return -1;
     *state = &fixture;
     return 0;

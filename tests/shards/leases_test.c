@@ -74,8 +74,7 @@ static void open_shards(struct shards *shards) {
                                      .database_count = 2,
                                      .worker_count = 1,
                                      .seed = 1,
-                                     .reserve_bytes = (size_t)1 << 24,
-                                     .now_ms = NOW_MS};
+                                     .reserve_bytes = (size_t)1 << 24};
     assert_int_equal(shards_init(shards, &options), STATUS_OK);
 }
 
@@ -118,7 +117,7 @@ static void flushing_and_swapping_end_the_leases_of_their_databases(void **state
     struct key key = shards_key(&shards, BYTES("key"));
     lease(&shards, key, 0);
     lease(&shards, key, 1);
-    assert_int_equal(shards_flush(&shards, 0, NOW_MS), STATUS_OK);
+    assert_int_equal(shards_flush(&shards, 0), STATUS_OK);
     assert_true(!is_leased(&shards, key, 0) && is_leased(&shards, key, 1));
     shards_swap(&shards, 0, 1);
     assert_true(!is_leased(&shards, key, 0) && !is_leased(&shards, key, 1));

@@ -23,7 +23,6 @@ static int set_up(void **state) {
         .worker_count = 2,
         .seed = 99,
         .reserve_bytes = (size_t)64 << 20,
-        .now_ms = NOW_MS,
     };
     *state = &shards;
     return shards_init(&shards, &options) == STATUS_OK ? 0 : -1;
@@ -127,7 +126,7 @@ static void a_flush_empties_one_database_and_upkeep_frees_it(void **state) {
     fill(shards, 0, KEYS);
     fill(shards, 1, KEYS);
     size_t footprint = shards_footprint(shards);
-    assert_int_equal(shards_flush(shards, 0, NOW_MS), STATUS_OK);
+    assert_int_equal(shards_flush(shards, 0), STATUS_OK);
     assert_int_equal(shards_key_count(shards, 0), 0);
     assert_int_equal(shards_key_count(shards, 1), KEYS);
     assert_false(has(shards, 0, 1, NOW_MS));
@@ -144,7 +143,7 @@ static void a_flush_of_all_leaves_nothing_used(void **state) {
     for (uint32_t database = 0; database < DATABASES; database++) {
         fill(shards, database, KEYS / (int)(database + 1));
     }
-    assert_int_equal(shards_flush(shards, SHARDS_ALL_DATABASES, NOW_MS), STATUS_OK);
+    assert_int_equal(shards_flush(shards, SHARDS_ALL_DATABASES), STATUS_OK);
     run_upkeep(shards, NOW_MS);
     for (uint32_t i = 0; i < shards->count; i++) {
         assert_int_equal(shards->shards[i].slabs.used_bytes, 0);
@@ -157,7 +156,7 @@ static void flushing_again_and_again_uses_the_same_databases(void **state) {
     size_t after_two = 0;
     for (int round = 0; round < 20; round++) {
         fill(shards, 0, KEYS);
-        assert_int_equal(shards_flush(shards, 0, NOW_MS), STATUS_OK);
+        assert_int_equal(shards_flush(shards, 0), STATUS_OK);
         run_upkeep(shards, NOW_MS);
         if (round == 1) after_two = memory_used();
     }
@@ -168,7 +167,7 @@ static void flushing_again_and_again_uses_the_same_databases(void **state) {
 static void flushing_a_few_keys_leaves_nothing_for_later(void **state) {
     struct shards *shards = *state;
     fill(shards, 0, 20);
-    assert_int_equal(shards_flush(shards, SHARDS_ALL_DATABASES, NOW_MS), STATUS_OK);
+    assert_int_equal(shards_flush(shards, SHARDS_ALL_DATABASES), STATUS_OK);
     for (uint32_t i = 0; i < shards->count; i++) {
         assert_false(atomic_load(&shards->shards[i].has_flushed));
         assert_int_equal(shards->shards[i].slabs.used_bytes, 0);
@@ -180,7 +179,7 @@ static void a_refused_flush_changes_nothing(void **state) {
     fill(shards, 0, KEYS);
     for (int64_t allowed = 0;; allowed++) {
         memory_refuse_after(allowed);
-        enum status status = shards_flush(shards, SHARDS_ALL_DATABASES, NOW_MS);
+        enum status status = shards_flush(shards, SHARDS_ALL_DATABASES);
         memory_refuse_after(-1);
         validate(shards);
         if (status == STATUS_OK) break;
