@@ -1,12 +1,12 @@
 /* What is due: the earliest deadline of each slab, and a sweep of those in which it has come.
  *
- * An entry with a deadline holds its deadline, eight bytes, and is in no list. What is known beside it is known of a
- * slab (slabs.h), of some hundred entries: none of them is due before such a time. Setting a deadline can only lower
- * that time; a sweep walks over the slab's entries, hands out those that are due, and reckons it anew. Slabs wait in a
- * heap, 24 bytes for each 64 KiB; a shard without deadlines has none.
+ * An entry with a deadline holds its deadline, eight bytes, and is in no list. What is known beside it is known of
+ * a slab (slabs.h), of some hundred entries: none of them is due before such a time. Setting a deadline can only
+ * lower that time; a sweep walks over the slab's entries, hands out those that are due, and reckons it anew. Slabs
+ * wait in a heap, 24 bytes for each 64 KiB; a shard without deadlines has none.
  *
- * A sweep is done in slices and may be left at any entry. A slab that was swept rests for EXPIRY_REST_MS, so that the
- * next sweep of it finds more than one: an entry is handed out up to that much late, never before its deadline.
+ * A sweep is done in slices and may be left at any entry. A slab that was swept rests for EXPIRY_REST_MS, so that
+ * the next sweep of it finds more than one: an entry is handed out up to that much late, never before its deadline.
  * Lock: the shard's, for writing by what changes, for reading by the others. Time is an argument. */
 #pragma once
 
@@ -37,7 +37,8 @@ struct expiry {
     bool is_sweeping;
     struct slabs_walk walk; /* of the sweep */
     int64_t walk_due_ms;    /* the earliest deadline that it met and that had not come */
-    int64_t now_ms;         /* the latest at which a sweep was looked for */
+    int64_t now_ms; /* when a sweep was last looked for; not the little that time may step back */
+    int64_t handed_ms; /* the latest deadline that was handed out */
 };
 
 /* Costs nothing yet. */
@@ -46,14 +47,14 @@ void expiry_release(struct expiry *expiry);
 /* Make sure that there is room for the slab of whatever entry is created next, as the first expiry_set needs it.
  * STATUS_NO_MEMORY changes nothing. */
 must_use enum status expiry_open(struct expiry *expiry);
-/* Give an entry, made with room for it, this deadline; in place of another, too. To take one away nothing need be done
- * here. O(1), or O(log slabs) if no other in its slab is due sooner. */
+/* Give an entry, made with room for it, this deadline; in place of another, too. To take one away nothing need be
+ * done here. O(1), or O(log slabs) if no other in its slab is due sooner. */
 void expiry_set(struct expiry *expiry, uint32_t reference, int64_t deadline_ms);
 /* An entry's deadline was copied here along with it. After expiry_open. */
 void expiry_follow(struct expiry *expiry, uint32_t reference);
 /* Go on sweeping what has come by `now_ms`, looking at no more than `*looks` entries (and free slots), which are
- * subtracted from it. Returns an entry that is due, to be removed before anything else happens; if it is not, it won't
- * be waited for any longer. 0 when nothing (more) is due, or `*looks` is used up. */
+ * subtracted from it. Returns an entry that is due, to be removed before anything else happens; if it is not, it
+ * won't be waited for any longer. 0 when nothing (more) is due, or `*looks` is used up. */
 uint32_t expiry_take_due(struct expiry *expiry, int64_t now_ms, uint32_t *looks);
 /* True when expiry_take_due at `now_ms` would have something to do. O(1). */
 bool expiry_has_work(const struct expiry *expiry, int64_t now_ms);
