@@ -94,9 +94,12 @@ static bool start_empty(struct expire *expire) {
 
 /* ---- Cost ------------------------------------------------------------------------------------ */
 
+/* What the empty server remembers of former keys is not theirs. */
 static double used_by(struct expire *expire, const struct span *due) {
-    if (!start_empty(expire) || !fill(expire, (uint64_t)expire->cost_keys, due)) return NAN;
-    return ask_info(&expire->ask, "memory", "used_memory");
+    if (!start_empty(expire)) return NAN;
+    double empty_bytes = ask_info(&expire->ask, "memory", "used_memory");
+    if (!fill(expire, (uint64_t)expire->cost_keys, due)) return NAN;
+    return ask_info(&expire->ask, "memory", "used_memory") - empty_bytes;
 }
 
 static bool measure_cost(struct expire *expire) {
