@@ -1,7 +1,6 @@
 #include "bench/ask.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,11 +17,7 @@ static bool fail(struct ask *ask, const char *why) {
 bool ask_open(struct ask *ask, const struct target *target) {
     *ask = (struct ask){.fd = target_connect(target)};
     ask->has_failed = ask->fd < 0;
-    if (ask->has_failed) return false;
-    int flags = fcntl(ask->fd, F_GETFL);
-    if (flags < 0 || fcntl(ask->fd, F_SETFL, flags & ~O_NONBLOCK) != 0)
-        return fail(ask, strerror(errno));
-    return true;
+    return !ask->has_failed;
 }
 
 void ask_close(struct ask *ask) {

@@ -93,7 +93,6 @@ static const struct bench benches[] = {
      "write values whose sizes shift, many times what the server may keep: what memory it takes",
      "  --port P, --unix PATH  where the server listens (6379)\n"
      "  --host H               where --port is (127.0.0.1)\n"
-     "  --protocol P           what the server speaks: resp or memcached's text (resp)\n"
      "  --pid P                its process, whose resident set is looked at every quarter of a "
      "MiB\n"
      "  --limit-bytes N        what it may keep, by its own options (67108864)\n"

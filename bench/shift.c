@@ -9,23 +9,22 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bench/ask.h"
 #include "bench/bench.h"
 #include "bench/options.h"
 #include "bench/report.h"
-#include "bench/target.h"
 
-enum { PIPELINE_BYTES = 256 * 1024, RECEIVE_BYTES = 64 * 1024, KEY_BYTES = 16 };
+enum { PIPELINE_BYTES = 256 * 1024, KEY_BYTES = 16 };
 
 struct shift {
     struct target target;
     long long pid, limit_bytes, times;
     struct option_list sizes;
     bool prints_json;
-    int fd;
+    struct ask ask;
     uint64_t key; /* the next */
     char *pipeline;
     size_t pipeline_capacity;
-    struct reply_reader replies;
 };
 
 /* In bytes; 0, with a message, when there is no such process. */
@@ -40,28 +39,10 @@ static double resident_bytes(long long pid) {
     return count == 2 ? (double)resident * (double)sysconf(_SC_PAGESIZE) : 0;
 }
 
-static bool send_all(int fd, const char *bytes, size_t size) {
-    while (size > 0) {
-        ssize_t sent = write(fd, bytes, size);
-        if (sent <= 0) return false;
-        bytes += sent;
-        size -= (size_t)sent;
-    }
-    return true;
-}
-
-/* False when the server ended the connection or refused one. */
 static bool take_replies(struct shift *shift, size_t count) {
-    char received[RECEIVE_BYTES];
-    while (count > 0) {
-        ssize_t size = read(shift->fd, received, sizeof(received));
-        if (size <= 0) return false;
-        struct bytes rest = bytes_of(received, (size_t)size);
-        enum reply_kind kind;
-        while (reply_next(&shift->replies, shift->target.protocol, &rest, &kind)) {
-            if (kind == REPLY_ERROR) return false;
-            count--;
-        }
+    for (size_t i = 0; i < count; i++) {
+        long long number;
+        if (!ask_take(&shift->ask, &number, NULL, 0)) return false;
     }
     return true;
 }
@@ -79,7 +60,7 @@ static bool write_some(struct shift *shift, size_t value_bytes, size_t count) {
         memcpy(shift->pipeline + size, PROTOCOL_LINE_END.data, PROTOCOL_LINE_END.size);
         size += PROTOCOL_LINE_END.size;
     }
-    return send_all(shift->fd, shift->pipeline, size) && take_replies(shift, count);
+    return ask_send(&shift->ask, shift->pipeline, size) && take_replies(shift, count);
 }
 
 static bool make_pipeline(struct shift *shift, size_t value_bytes, size_t *count) {
@@ -127,7 +108,6 @@ int shift_run(int argc, char **argv) {
         {"--host", OPTION_TEXT, &shift.target.host},
         {"--port", OPTION_NUMBER, &shift.target.port},
         {"--unix", OPTION_TEXT, &shift.target.unix_path},
-        {"--protocol", OPTION_TEXT, &shift.target.protocol_name},
         {"--pid", OPTION_COUNT, &shift.pid},
         {"--limit-bytes", OPTION_COUNT, &shift.limit_bytes},
         {"--sizes", OPTION_COUNTS, &shift.sizes},
@@ -141,16 +121,14 @@ int shift_run(int argc, char **argv) {
         fputs("sherd-bench: --pid: which process is the server's?\n", stderr);
         return EXIT_FAILURE;
     }
-    shift.fd = target_connect(&shift.target);
-    if (shift.fd < 0) return EXIT_FAILURE;
+    if (!ask_open(&shift.ask, &shift.target)) return EXIT_FAILURE;
     struct report report;
     report_init(&report, "shift", shift.prints_json, shift.sizes.count);
     bool is_good = true;
     for (size_t i = 0; is_good && i < shift.sizes.count; i++) {
         is_good = write_size(&shift, &report, (size_t)shift.sizes.values[i]);
     }
-    if (!is_good) fputs("sherd-bench: the server refused a write, or went away\n", stderr);
-    close(shift.fd);
+    ask_close(&shift.ask);
     free(shift.pipeline);
     return is_good ? EXIT_SUCCESS : EXIT_FAILURE;
 }

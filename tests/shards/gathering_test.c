@@ -20,8 +20,7 @@ static int set_up(void **state) {
                                      .database_count = 2,
                                      .worker_count = 1,
                                      .seed = 7,
-                                     .reserve_bytes = (size_t)256 << 20,
-                                     .now_ms = NOW_MS};
+                                     .reserve_bytes = (size_t)256 << 20};
     if (shards_init(&shards, &options) != STATUS_OK) return -1;
     *state = &shards;
     return 0;
