@@ -4,6 +4,9 @@
 
 #include "server/clock.h"
 #include "shards/place.h"
+#include "shards/room.h"
+
+enum { VICTIMS = 8 }; /* a write makes room by about so much work, as in dispatch.c */
 
 struct access_key access_route(const struct access *access, struct bytes name) {
     return (struct access_key){.key = shards_key(access->shards, name),
@@ -29,7 +32,7 @@ bool access_get(struct access *access, const struct access_key *at) {
     if (entry != NULL) {
         struct bytes value = entry_value(entry);
         memcpy(access->reply, value.data, value.size);
-        entry_touch(entry, access->now_ms);
+        eviction_touch(&access->shards->eviction, entry, access->now_ms, &access->random);
     }
     rwlock_read_unlock(&at->shard->lock);
     counters_add(&counters->reads, 1);
@@ -50,17 +53,24 @@ static struct place find_locked(struct access *access, const struct access_key *
 }
 
 static enum status set_locked(struct access *access, const struct access_key *at,
-                              struct bytes value) {
+                              struct bytes value, int64_t deadline_ms) {
+    if (!room_make(at->shard, access->now_ms, VICTIMS, &access->shards->reclaimer))
+        return STATUS_NO_MEMORY;
     struct place place = find_locked(access, at);
     return place_put(&place, &(struct entry_content){.value = value, .type = ENTRY_STRING},
-                     ENTRY_NO_EXPIRY);
+                     deadline_ms);
+}
+
+enum status access_set_until(struct access *access, const struct access_key *at, struct bytes value,
+                             int64_t deadline_ms) {
+    rwlock_write_lock(&at->shard->lock);
+    enum status status = set_locked(access, at, value, deadline_ms);
+    rwlock_write_unlock(&at->shard->lock);
+    return status;
 }
 
 enum status access_set(struct access *access, const struct access_key *at, struct bytes value) {
-    rwlock_write_lock(&at->shard->lock);
-    enum status status = set_locked(access, at, value);
-    rwlock_write_unlock(&at->shard->lock);
-    return status;
+    return access_set_until(access, at, value, ENTRY_NO_EXPIRY);
 }
 
 static size_t committed_locked(const struct access_key *at) {
@@ -72,7 +82,7 @@ enum status access_set_timed(struct access *access, const struct access_key *at,
     rwlock_write_lock(&at->shard->lock);
     uint64_t begun = clock_ticks();
     size_t committed_before = committed_locked(at);
-    enum status status = set_locked(access, at, value);
+    enum status status = set_locked(access, at, value, ENTRY_NO_EXPIRY);
     hold->has_committed = committed_locked(at) != committed_before;
     hold->ticks = clock_ticks() - begun;
     rwlock_write_unlock(&at->shard->lock);

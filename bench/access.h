@@ -14,6 +14,7 @@ struct access {
     struct shards *shards;
     struct counters *counters; /* its rows */
     int64_t now_ms;
+    struct random random;
     char *reply; /* where GET copies values to, as a reply would */
 };
 
@@ -33,7 +34,10 @@ bool access_get(struct access *access, const struct access_key *at);
 /* SET: anything but STATUS_OK is a full shard or memory refused. */
 must_use enum status access_set(struct access *access, const struct access_key *at,
                                 struct bytes value);
-/* The same, telling how long the shard was held. */
+/* The same until then: ENTRY_NO_EXPIRY, or Unix time in milliseconds. */
+must_use enum status access_set_until(struct access *access, const struct access_key *at,
+                                      struct bytes value, int64_t deadline_ms);
+/* SET, telling how long the shard was held. */
 must_use enum status access_set_timed(struct access *access, const struct access_key *at,
                                       struct bytes value, struct hold *hold);
 /* DEL: false when absent. */

@@ -7,6 +7,16 @@
 
 /* ---- RESP ------------------------------------------------------------------------------------ */
 
+/* SETEX, whose value comes last: that of SET ... EX does not. */
+static size_t resp_write_expiring_head(char out[REQUEST_HEAD_MAX], const struct request *request) {
+    const int key_size = (int)request->key.size;
+    char ttl[16];
+    int ttl_size = sprintf(ttl, "%u", request->ttl_s);
+    return (size_t)sprintf(out, "*4\r\n$5\r\nSETEX\r\n$%d\r\n%.*s\r\n$%d\r\n%s\r\n$%zu\r\n",
+                           key_size, key_size, request->key.data, ttl_size, ttl,
+                           request->value_bytes);
+}
+
 static size_t resp_write_head(char out[REQUEST_HEAD_MAX], const struct request *request) {
     const int key_size = (int)request->key.size;
     const char *key = request->key.data;
@@ -14,6 +24,7 @@ static size_t resp_write_head(char out[REQUEST_HEAD_MAX], const struct request *
     case REQUEST_GET:
         return (size_t)sprintf(out, "*2\r\n$3\r\nGET\r\n$%d\r\n%.*s\r\n", key_size, key_size, key);
     case REQUEST_SET:
+        if (request->ttl_s != 0) return resp_write_expiring_head(out, request);
         return (size_t)sprintf(out, "*3\r\n$3\r\nSET\r\n$%d\r\n%.*s\r\n$%zu\r\n", key_size,
                                key_size, key, request->value_bytes);
     case REQUEST_DELETE:
@@ -52,7 +63,8 @@ static size_t memcached_write_head(char out[REQUEST_HEAD_MAX], const struct requ
     case REQUEST_GET:
         return (size_t)sprintf(out, "get %.*s\r\n", key_size, key);
     case REQUEST_SET:
-        return (size_t)sprintf(out, "set %.*s 0 0 %zu\r\n", key_size, key, request->value_bytes);
+        return (size_t)sprintf(out, "set %.*s 0 %u %zu\r\n", key_size, key, request->ttl_s,
+                               request->value_bytes);
     case REQUEST_DELETE:
         return (size_t)sprintf(out, "delete %.*s\r\n", key_size, key);
     case REQUEST_FLUSH:

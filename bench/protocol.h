@@ -17,6 +17,7 @@ struct request {
     enum request_kind kind;
     struct bytes key;   /* at most REQUEST_KEY_MAX; none for REQUEST_FLUSH */
     size_t value_bytes; /* REQUEST_SET's */
+    uint32_t ttl_s;     /* the same; 0: it stays */
 };
 
 enum reply_kind { REPLY_DONE, REPLY_VALUE, REPLY_ABSENT, REPLY_ERROR };

@@ -12,7 +12,7 @@
 #include "bench/options.h"
 #include "server/clock.h"
 
-enum { PROGRESS_EVERY = 1 << 20, WINDOW_MAX = 65536, IN_STORE_ONLY = 3 };
+enum { PROGRESS_EVERY = 1 << 20, WINDOW_MAX = 65536, STORE_RATE = 50000, IN_STORE_ONLY = 2 };
 
 bool replay_next(struct replay *replay, struct request *request) {
     if (!trace_next(&replay->trace, request)) return false;
@@ -23,6 +23,10 @@ bool replay_next(struct replay *replay, struct request *request) {
 }
 
 void replay_count(struct replay *replay, size_t value_bytes, bool is_hit) {
+    if (replay->warm_up > 0) {
+        replay->warm_up--;
+        return;
+    }
     replay->gets++;
     replay->get_bytes += value_bytes;
     if (!is_hit) return;
@@ -48,7 +52,6 @@ static void print(const struct replay *replay, double took_ns, bool is_in_store)
         {.name = "errors", .number = (double)replay->errors},
         {.name = "ns_per_request", .number = requests > 0 ? took_ns / requests : 0, .decimals = 1},
         /* IN_STORE_ONLY: */
-        {.name = "evicts", .text = "nothing"},
         {.name = "keys", .number = (double)replay->keys},
         {.name = "used_mb", .number = (double)replay->used_bytes / 1e6, .decimals = 1},
     };
@@ -56,20 +59,24 @@ static void print(const struct replay *replay, double took_ns, bool is_in_store)
     report_row(replay->report, fields, is_in_store ? count : count - IN_STORE_ONLY);
 }
 
+struct choice {
+    struct trace_options trace;
+    struct replay_store_options store;
+    size_t first, end; /* of the traces */
+    long long warm_up;
+    bool prints_json;
+};
+
 /* `server` is NULL for the store in process. */
-static bool replay_one(struct replay *replay, struct replay_server *server) {
+static bool replay_one(struct replay *replay, const struct choice *choice,
+                       struct replay_server *server) {
     int64_t begun_ns = clock_monotonic_ns();
-    bool is_well = server == NULL ? replay_in_store(replay) : replay_on_server(replay, server);
+    bool is_well =
+        server == NULL ? replay_in_store(replay, &choice->store) : replay_on_server(replay, server);
     double took_ns = (double)(clock_monotonic_ns() - begun_ns);
     if (is_well) print(replay, took_ns, server == NULL);
     return is_well;
 }
-
-struct choice {
-    struct trace_options trace;
-    size_t first, end; /* of the traces */
-    bool prints_json;
-};
 
 static bool replay_all(const struct choice *choice, struct replay_server *server) {
     char *value = malloc(TRACE_VALUE_MAX);
@@ -79,10 +86,11 @@ static bool replay_all(const struct choice *choice, struct replay_server *server
     report_init(&report, "trace", choice->prints_json, choice->end - choice->first);
     bool is_well = true;
     for (size_t i = choice->first; is_well && i < choice->end; i++) {
-        struct replay replay = {.report = &report, .value = value};
+        struct replay replay = {
+            .report = &report, .value = value, .warm_up = (uint64_t)choice->warm_up};
         is_well = trace_open(&replay.trace, &choice->trace, i);
         if (!is_well) break;
-        is_well = replay_one(&replay, server);
+        is_well = replay_one(&replay, choice, server);
         trace_close(&replay.trace);
     }
     free(value);
@@ -101,7 +109,9 @@ static bool choose(struct choice *choice, const char *only) {
 }
 
 int trace_run(int argc, char **argv) {
-    struct choice choice = {.trace = {.keys = 1000000, .requests = 5000000, .value_bytes = 64}};
+    struct choice choice = {
+        .trace = {.keys = 1000000, .requests = 5000000, .seed = 1, .value_bytes = 64},
+        .store = {.shards = 16, .policy = "allkeys-adaptive", .rate = STORE_RATE}};
     struct replay_server_options options = {
         .target = target_default(), .connections = 4, .depth = 16};
     options.target.port = 0; /* in process */
@@ -117,6 +127,12 @@ int trace_run(int argc, char **argv) {
         {"--file", OPTION_TEXT, &choice.trace.file},
         {"--only", OPTION_TEXT, &only},
         {"--keys", OPTION_COUNT, &choice.trace.keys},
+        {"--loop-keys", OPTION_COUNT, &choice.trace.loop_keys},
+        {"--seed", OPTION_NUMBER, &choice.trace.seed},
+        {"--warm-up", OPTION_NUMBER, &choice.warm_up},
+        {"--limit-bytes", OPTION_NUMBER, &choice.store.limit_bytes},
+        {"--policy", OPTION_TEXT, &choice.store.policy},
+        {"--shards", OPTION_COUNT, &choice.store.shards},
         {"--requests", OPTION_COUNT, &choice.trace.requests},
         {"--value-bytes", OPTION_COUNT, &choice.trace.value_bytes},
         {"--mixed-sizes", OPTION_SWITCH, &choice.trace.has_mixed_sizes},
@@ -125,6 +141,8 @@ int trace_run(int argc, char **argv) {
     if (!options_read(argc, argv, rows, sizeof(rows) / sizeof(rows[0])) ||
         !target_is_known(&options.target) || !choose(&choice, only))
         return EXIT_FAILURE;
+    if (choice.trace.loop_keys == 0) choice.trace.loop_keys = choice.trace.keys;
+    if (options.rate > 0) choice.store.rate = options.rate;
     if (choice.trace.value_bytes > TRACE_VALUE_MAX || options.connections > WINDOW_MAX ||
         options.depth > WINDOW_MAX / options.connections) {
         fputs("sherd-bench: values are at most 1 MiB, and 65536 requests in flight\n", stderr);

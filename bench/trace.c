@@ -10,8 +10,9 @@
  *                 rest when recency alone decides; the walks come in runs of a hundredth of the keys
  *     shifting    Zipf's law over a window of a tenth of the keys, which moves on by a tenth of itself every hundredth
  *                 of the trace: what was hot gets cold, and stays when frequency alone decides
- *     loop        all keys in order, again and again: a cache a little too small for them hits nothing when the least
- *                 recently used goes first
+ *     loop        keys in order, again and again, as many as --loop-keys says: a cache a little too small for them hits
+ *                 nothing when the least recently used goes first
+ *     ttl         zipf-0.99, but every other key's value expires, by the key after 2, 4 or 8 seconds
  *
  * Sizes of values may be mixed: log-uniform, so that as many lie between 64 and 128 bytes as between 4 and 8 KiB, and
  * a hash of the key decides, so a key's value has one size in every run and on every server. */
@@ -34,6 +35,9 @@ enum {
     MIXED_BYTES_MIN = 64,
     MIXED_DOUBLINGS = 7, /* up to 8 KiB */
     SIZE_SEED = 1,
+    TTL_SEED = 2,
+    TTL_MIN_S = 2,
+    TTL_DOUBLINGS = 3, /* 2, 4, 8 */
 };
 
 struct trace_row {
@@ -83,7 +87,15 @@ static bool next_shifting(struct trace *trace, struct request *request) {
 }
 
 static bool next_of_loop(struct trace *trace, struct request *request) {
-    return give(trace, trace->position % (uint64_t)trace->options->keys, request);
+    return give(trace, trace->position % (uint64_t)trace->options->loop_keys, request);
+}
+
+/* A bit of the key's hash says whether, the next ones how soon. */
+static bool next_expiring(struct trace *trace, struct request *request) {
+    if (!next_zipf(trace, request)) return false;
+    uint64_t hash = hash_seeded(request->key, TTL_SEED);
+    if (hash % 2 == 0) request->ttl_s = TTL_MIN_S << hash / 2 % TTL_DOUBLINGS;
+    return true;
 }
 
 static const struct trace_row made_up[] = {
@@ -93,6 +105,7 @@ static const struct trace_row made_up[] = {
     {"scans", 0.99, 1, next_with_scans},
     {"shifting", 0.99, WINDOW_PART, next_shifting},
     {"loop", 0, 1, next_of_loop},
+    {"ttl", 0.99, 1, next_expiring},
 };
 static_assert(sizeof(made_up) / sizeof(made_up[0]) == TRACE_COUNT, "the header says how many");
 
@@ -145,7 +158,8 @@ bool trace_open(struct trace *trace, const struct trace_options *options, size_t
     check(options->file != NULL || index < TRACE_COUNT);
     *trace = (struct trace){.options = options,
                             .row = options->file != NULL ? &from_file : &made_up[index]};
-    keys_init(&trace->keys, part_of(options->keys, trace->row->part), trace->row->exponent, 1);
+    keys_init(&trace->keys, part_of(options->keys, trace->row->part), trace->row->exponent,
+              (uint64_t)options->seed);
     if (options->file == NULL) return true;
     trace->file = fopen(options->file, "r");
     if (trace->file == NULL) perror(options->file);

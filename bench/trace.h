@@ -14,6 +14,8 @@ enum { TRACE_VALUE_MAX = 1024 * 1024 }; /* a larger value counts as this large *
 struct trace_options {
     const char *file;         /* NULL: made up */
     long long keys, requests; /* the made-up ones' */
+    long long loop_keys;      /* the loop's */
+    long long seed;           /* of what they draw */
     long long value_bytes;    /* of values that the trace gives no size for */
     bool has_mixed_sizes;     /* instead: log-uniform from 64 B to 8 KiB, by the key */
 };
@@ -33,7 +35,7 @@ struct trace {
     size_t line_capacity;
 };
 
-enum { TRACE_COUNT = 6 }; /* made up */
+enum { TRACE_COUNT = 7 }; /* made up */
 
 /* Begin made-up trace `index` below TRACE_COUNT, or the options' file, whatever the index. False, with a message on
  * standard error, when the file can't be opened. `options` outlives the trace. */
