@@ -17,6 +17,12 @@
  * which costs a bucket five of its twelve slots. What is lost here: the rest of a slab (64 of 65536 bytes
  * for slots of 88), and slots of slabs that became sparse, until they are empty or used again.
  *
+ * Somewhat larger slots. Where sizes are mixed, freed slots are seldom of the size that is asked for next: a store
+ * at its limit would touch a page for it, and has to evict for the page. So a freed slot up to a quarter larger is
+ * taken first. What it wastes was free anyway. Mixed sizes of 64 B to 8 KiB, allkeys-adaptive at 56 MB
+ * (bench/README.md): Zipf 0.7 hits 45.8 % instead of 45.1, 0.99 78.7 instead of 78.5, scans 61.7 instead of 61.5; taking
+ * up to half larger ones gains another tenth of that.
+ *
  * Draining. When sizes shift, slabs of the old size lose their objects here and there, and none becomes empty:
  * their memory is of no use to the new size. So where a class has as many freed slots as a slab has slots, what
  * is left in its sparsest slab fits into the holes of the others. That slab leaves its list, hands out nothing
@@ -73,6 +79,7 @@ enum {
     SPARES_MAX = 1,     /* empty slabs that keep their pages, a shard */
     GROUP_SLABS = 2048, /* the first holds the headers of the others */
     DRAIN_LOOKS_MAX = 32,
+    LARGER_DIVISOR = 4, /* a freed slot is taken that is larger by at most this part */
     DRAIN_WORDS = SLABS_SLAB_BYTES / SLABS_UNIT / 64, /* a bit a slot, of the smallest */
 };
 
@@ -420,13 +427,39 @@ void slabs_release(struct slabs *slabs) {
     *slabs = (struct slabs){0};
 }
 
+/* Would the slab's next slot touch a page? */
+static bool touches_page(const struct slab *slab) {
+    if (slab->free_slot != 0) return false;
+    size_t end = ((size_t)slab->fresh + 1) * slab->slot_units * SLABS_UNIT;
+    return end > (size_t)slab->touched_pages * PAGE_BYTES;
+}
+
+/* A slab that has a freed slot, somewhat larger than those of `class`; 0 for none. */
+static __attribute__((noinline)) uint32_t larger_with_freed(const struct slabs *slabs,
+                                                            uint32_t class) {
+    size_t most = class_bytes(class) + class_bytes(class) / LARGER_DIVISOR;
+    for (class ++; class < SLABS_CLASSES && class_bytes(class) <= most; class ++) {
+        uint32_t number = slabs->partial[class];
+        if (number != 0 && slab_at(slabs, number)->free_slot != 0) return number;
+    }
+    return 0;
+}
+
+/* The slab to take a slot of `class` from. */
+static inline uint32_t slab_for(struct slabs *slabs, uint32_t class) {
+    uint32_t number = slabs->partial[class];
+    if (__builtin_expect(number != 0 && !touches_page(slab_at(slabs, number)), 1)) return number;
+    if (slabs->freed_bytes != 0 && class < SLABS_CLASSES) {
+        uint32_t larger = larger_with_freed(slabs, class);
+        if (larger != 0) return larger;
+    }
+    return number != 0 ? number : slab_open(slabs, class);
+}
+
 static inline uint32_t allocate(struct slabs *slabs, uint32_t class) {
     if (!is_slot_granted()) return 0;
-    uint32_t number = slabs->partial[class];
-    if (__builtin_expect(number == 0, 0)) {
-        number = slab_open(slabs, class);
-        if (number == 0) return 0;
-    }
+    uint32_t number = slab_for(slabs, class);
+    if (number == 0) return 0;
     struct slab *slab = slab_at(slabs, number);
     uint32_t slot = slab_take(slabs, number, slab);
     size_t bytes = (size_t)slab->slot_units * SLABS_UNIT;

@@ -53,13 +53,14 @@ must_use enum status slabs_init(struct slabs *slabs, size_t reserve_bytes);
 void slabs_release(struct slabs *slabs);
 
 /* A slot of at least `size` bytes (1 … SLABS_OBJECT_MAX), uninitialised, aligned to 8 (and to 64 when the slot's size
- * is a multiple of 64). Returns 0 when memory or the reservation is exhausted. O(1). */
+ * is a multiple of 64). Before it touches a page it takes a slot given back that is up to a quarter larger. Returns 0
+ * when memory or the reservation is exhausted. O(1), or a look at each larger class in question. */
 must_use uint32_t slabs_allocate(struct slabs *slabs, size_t size);
 /* The same for an object of SLABS_FIXED_BYTES that its owner can't move: it never lies in a slab that is drained. */
 must_use uint32_t slabs_allocate_fixed(struct slabs *slabs);
 /* Give back what either gave. O(1). */
 void slabs_free(struct slabs *slabs, uint32_t reference);
-/* The bytes a slot for `size` really has: what may be used without moving, and what it costs. */
+/* The bytes a slot for `size` has at least: what may be used without moving. */
 size_t slabs_slot_bytes(size_t size);
 
 /* Empty slabs that keep their pages for the next need give them back, too. */

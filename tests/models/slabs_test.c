@@ -13,6 +13,7 @@ enum { SLOTS = 8000, STEPS = 300000, WAVE = 60000, VALIDATE_EVERY = 4096 };
 struct slot {
     uint32_t reference; /* 0: none */
     uint32_t size;
+    uint64_t bytes; /* the slot's, which may be somewhat larger than its size asks for */
     unsigned char pattern;
 };
 
@@ -21,7 +22,11 @@ static void slot_take(struct slabs *slabs, struct slot *slot, struct random *ran
     uint32_t max = draw % 8 == 0 ? SLABS_OBJECT_MAX : 128;
     slot->size = 1 + (uint32_t)(draw / 8 % max);
     slot->pattern = (unsigned char)(draw >> 40);
+    uint64_t used_before = slabs->used_bytes;
     slot->reference = slabs_allocate(slabs, slot->size);
+    slot->bytes = slabs->used_bytes - used_before;
+    size_t least = slabs_slot_bytes(slot->size);
+    assert_in_range(slot->bytes, least, least + least / 4);
     assert_int_not_equal(slot->reference, 0);
     memset(slabs_at(slabs, slot->reference), slot->pattern, slot->size);
 }
@@ -36,7 +41,9 @@ static void slot_check(const struct slabs *slabs, const struct slot *slot) {
 
 static void slot_give_back(struct slabs *slabs, struct slot *slot) {
     slot_check(slabs, slot);
+    uint64_t used_before = slabs->used_bytes;
     slabs_free(slabs, slot->reference);
+    assert_int_equal(used_before - slabs->used_bytes, slot->bytes);
     slot->reference = 0;
 }
 
@@ -44,7 +51,7 @@ static void slot_give_back(struct slabs *slabs, struct slot *slot) {
 static uint64_t bytes_used(const struct slot *slots) {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < SLOTS; i++) {
-        if (slots[i].reference != 0) bytes += slabs_slot_bytes(slots[i].size);
+        if (slots[i].reference != 0) bytes += slots[i].bytes;
     }
     return bytes;
 }

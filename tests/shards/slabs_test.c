@@ -283,12 +283,51 @@ static void fixed_objects_are_never_drained(void **state) {
     slabs_validate(slabs);
 }
 
+static void a_somewhat_larger_freed_slot_is_taken_before_a_page_is_touched(void **state) {
+    struct slabs *slabs = *state;
+    uint32_t larger = slabs_allocate(slabs, 448);
+    uint32_t kept = slabs_allocate(slabs, 448);
+    slabs_free(slabs, larger);
+    uint64_t resident = slabs->resident_bytes;
+    assert_int_equal(slabs_allocate(slabs, 400), larger);
+    assert_int_equal(slabs->resident_bytes, resident);
+    assert_int_equal(slabs->freed_bytes, 0);
+    slabs_validate(slabs);
+    slabs_free(slabs, larger);
+    slabs_free(slabs, kept);
+    assert_int_equal(slabs->used_bytes, 0);
+    slabs_validate(slabs);
+}
+
+static void a_much_larger_freed_slot_is_left_for_its_size(void **state) {
+    struct slabs *slabs = *state;
+    uint32_t larger = slabs_allocate(slabs, 448);
+    assert_int_not_equal(slabs_allocate(slabs, 448), 0);
+    slabs_free(slabs, larger);
+    assert_int_not_equal(slabs_allocate(slabs, 88), larger);
+    assert_int_equal(slabs_allocate(slabs, 448), larger);
+    slabs_validate(slabs);
+}
+
+/* A slab with touched pages left has a slot that costs nothing. */
+static void a_slot_of_a_touched_page_comes_before_a_larger_one(void **state) {
+    struct slabs *slabs = *state;
+    uint32_t own = slabs_allocate(slabs, 400);
+    uint32_t larger = slabs_allocate(slabs, 448);
+    assert_int_not_equal(slabs_allocate(slabs, 448), 0);
+    slabs_free(slabs, larger);
+    assert_int_equal(slabs_allocate(slabs, 400), own + 400 / SLABS_UNIT);
+}
+
 int main(void) {
 #define SLABS_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(slots_come_in_steps_of_8_up_to_512_and_of_64_above),
         SLABS_TEST(every_size_gets_an_aligned_slot_of_its_own),
         SLABS_TEST(a_freed_slot_is_the_next_to_be_used),
+        SLABS_TEST(a_somewhat_larger_freed_slot_is_taken_before_a_page_is_touched),
+        SLABS_TEST(a_much_larger_freed_slot_is_left_for_its_size),
+        SLABS_TEST(a_slot_of_a_touched_page_comes_before_a_larger_one),
         SLABS_TEST(ten_small_keys_touch_no_more_than_two_pages),
         SLABS_TEST(empty_slabs_give_their_pages_back),
         SLABS_TEST(the_address_space_of_one_size_serves_another),
