@@ -87,11 +87,24 @@ struct entry *database_find(const struct database *database, const struct key *k
     return entry;
 }
 
+static void remember(struct database *database, uint64_t hash, struct departure departure) {
+    if (database->eviction == NULL) return;
+    departure.hash = database_ghost_hash(database, hash);
+    departure.keys = database_key_count(database);
+    ghost_remember(&database->eviction->ghost, &departure);
+}
+
+/* Its uses are kept, too: what expires is often filled anew. */
+static void remember_expired(struct database *database, uint64_t hash, const struct entry *entry) {
+    remember(database, hash,
+             (struct departure){.reason = MISS_EXPIRED, .uses = eviction_uses(entry)});
+}
+
 /* Not inline: it would cost every write a few instructions. */
 static __attribute__((noinline)) void remove_expired(struct database *database,
                                                      const struct key *key, struct entry *entry,
                                                      const struct reclaimer *reclaimer) {
-    database_remember(database, key->hash, MISS_EXPIRED);
+    remember_expired(database, key->hash, entry);
     database_remove(database, key, entry, reclaimer);
 }
 
@@ -117,12 +130,8 @@ enum miss_reason database_miss_reason(const struct database *database, const str
     return ghost_reason(&database->eviction->ghost, database_ghost_hash(database, key->hash));
 }
 
-void database_remember(struct database *database, uint64_t hash, enum miss_reason reason) {
-    if (database->eviction == NULL) return;
-    ghost_remember(&database->eviction->ghost,
-                   &(struct departure){.hash = database_ghost_hash(database, hash),
-                                       .keys = database_key_count(database),
-                                       .reason = reason});
+void database_remember_deleted(struct database *database, uint64_t hash) {
+    remember(database, hash, (struct departure){.reason = MISS_DELETED});
 }
 
 /* ---- Putting --------------------------------------------------------------------------------- */
@@ -245,7 +254,7 @@ void database_charge(struct database *database, const struct entry *entry) {
 
 void database_expire(struct database *database, uint32_t reference, uint64_t hash,
                      const struct reclaimer *reclaimer) {
-    database_remember(database, hash, MISS_EXPIRED);
+    remember_expired(database, hash, entry_at(database, reference));
     table_remove(&database->table, reference, hash);
     forget_deadline(database, reference);
     free_entry(database, reference, reclaimer);
@@ -254,7 +263,7 @@ void database_expire(struct database *database, uint32_t reference, uint64_t has
 static void remember_cleared(struct database *database, uint32_t reference) {
     if (database->eviction == NULL) return;
     struct bytes name = entry_key(entry_at(database, reference));
-    database_remember(database, hash_seeded(name, database->table.seed), MISS_DELETED);
+    database_remember_deleted(database, hash_seeded(name, database->table.seed));
 }
 
 bool database_clear_some(struct database *database, uint32_t limit,

@@ -65,11 +65,11 @@ struct entry *database_find_for_write(struct database *database, const struct ke
 must_use enum status database_put(struct database *database, const struct key *key,
                                   struct entry **entry, const struct entry_content *content,
                                   int64_t deadline_ms, const struct reclaimer *reclaimer);
-/* Remove a found entry. Whoever removes it for a reason also says so: database_remember. */
+/* Remove a found entry. Whoever removes it by a command also says so: database_remember_deleted. */
 void database_remove(struct database *database, const struct key *key, struct entry *entry,
                      const struct reclaimer *reclaimer);
-/* A key is about to be removed, or was: remember why, for those who ask for it later. */
-void database_remember(struct database *database, uint64_t hash, enum miss_reason reason);
+/* A command removes a key, or did: remember that, for those who ask for it later. */
+void database_remember_deleted(struct database *database, uint64_t hash);
 /* The hash of a key among its shard's ghosts. */
 static inline uint64_t database_ghost_hash(const struct database *database, uint64_t hash) {
     return hash ^ database->number * UINT64_C(0x9e3779b97f4a7c15);

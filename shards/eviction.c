@@ -279,6 +279,10 @@ void eviction_greet(struct eviction *eviction, struct entry *entry, uint64_t gho
     atomic_store_explicit(&entry->access, access, memory_order_relaxed);
 }
 
+unsigned eviction_uses(const struct entry *entry) {
+    return load(&entry->access) & USES_MASK;
+}
+
 uint32_t eviction_frequency(const struct eviction_rules *rules, const struct entry *entry,
                             int64_t now_ms) {
     return decayed_count(rules, load(&entry->access), now_ms);
@@ -493,7 +497,7 @@ void eviction_dismiss(struct eviction *eviction, struct database *_Atomic *datab
                    &(struct departure){.hash = database_ghost_hash(database, victim->hash),
                                        .keys = database_key_count(database),
                                        .reason = MISS_EVICTED,
-                                       .uses = load(&entry->access) & USES_MASK});
+                                       .uses = eviction_uses(entry)});
     eviction->turnover++;
     atomic_fetch_add_explicit(&eviction->evicted, 1, memory_order_relaxed);
 }

@@ -127,6 +127,8 @@ void eviction_follow(struct eviction *eviction, uint32_t from, uint32_t to);
 void eviction_dismiss(struct eviction *eviction, struct database *_Atomic *databases,
                       const struct eviction_candidate *victim);
 
+/* What a ghost remembers of an entry that goes: its uses, where they are counted. */
+unsigned eviction_uses(const struct entry *entry);
 /* OBJECT FREQ: the count under *-lfu, with what it has lost by now. Lock: read. */
 uint32_t eviction_frequency(const struct eviction_rules *rules, const struct entry *entry,
                             int64_t now_ms);

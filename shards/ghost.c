@@ -1,7 +1,9 @@
 /* Sets of eight 16-bit ghosts: [12 bits of the hash, never 0 | 4 bits of fate], the newest first.
  *
- * The fate is a use count up to 13 of a key that was evicted, or 14 for an expired and 15 for a deleted one: so one
- * memory serves the reasons of misses and the policy that wants to know old friends.
+ * The fate says how a key went and one of a few use counts, in a table: eight levels for the evicted, seven for the
+ * expired, one for the deleted. So one memory serves the reasons of misses and the policy that wants to know old friends.
+ * Counts are exact where it matters: hardly anybody is evicted with more than three. That the expired keep theirs is
+ * what makes a hot key with a deadline hot again when it is filled anew (trace ttl: see eviction.c).
  *
  * A set is a first-in-first-out queue: 16 bytes, moved at once. A key that goes a second time comes to the front
  * and leaves no double behind, so nothing need be done when it comes back in between: a key that is there is never
@@ -32,13 +34,33 @@ enum {
     SETS_MIN = 32,
     FATE_BITS = 4,
     FATE_MASK = 0xf,
-    FATE_EXPIRED = GHOST_USES_MAX + 1,
-    FATE_DELETED,
+    FATES = FATE_MASK + 1,
     FINGERPRINT_MASK = 0xfff,
     SET_SHIFT = 8,
     FINGERPRINT_SHIFT = 44,
 };
-static_assert(FATE_DELETED == FATE_MASK, "fates fill their bits");
+/* By reason, then uses. */
+static const struct fate {
+    enum miss_reason reason;
+    uint8_t uses;
+} fates[FATES] = {
+    {MISS_EVICTED, 0},
+    {MISS_EVICTED, 1},
+    {MISS_EVICTED, 2},
+    {MISS_EVICTED, 3},
+    {MISS_EVICTED, 4},
+    {MISS_EVICTED, 6},
+    {MISS_EVICTED, 9},
+    {MISS_EVICTED, GHOST_USES_MAX},
+    {MISS_EXPIRED, 0},
+    {MISS_EXPIRED, 1},
+    {MISS_EXPIRED, 2},
+    {MISS_EXPIRED, 3},
+    {MISS_EXPIRED, 5},
+    {MISS_EXPIRED, 8},
+    {MISS_EXPIRED, GHOST_USES_MAX},
+    {MISS_DELETED, 0},
+};
 
 static uint16_t fingerprint_of(uint64_t hash) {
     uint16_t fingerprint = (uint16_t)(hash >> FINGERPRINT_SHIFT & FINGERPRINT_MASK);
@@ -49,10 +71,14 @@ static uint16_t *set_of(const struct ghost *ghost, uint64_t hash) {
     return ghost->sets[(uint32_t)(hash >> SET_SHIFT) & (ghost->set_count - 1)];
 }
 
+/* The last one of this reason with no more uses. */
 static uint16_t fate_of(const struct departure *departure) {
-    if (departure->reason == MISS_EXPIRED) return FATE_EXPIRED;
-    if (departure->reason == MISS_DELETED) return FATE_DELETED;
-    return (uint16_t)(departure->uses < GHOST_USES_MAX ? departure->uses : GHOST_USES_MAX);
+    uint16_t fate = FATES - 1;
+    while (fates[fate].reason != departure->reason ||
+           (departure->reason != MISS_DELETED && fates[fate].uses > departure->uses)) {
+        fate--;
+    }
+    return fate;
 }
 
 /* Where in its set a hash is; GHOST_WAYS when it isn't. */
@@ -139,9 +165,7 @@ enum miss_reason ghost_reason(const struct ghost *ghost, uint64_t hash) {
     const uint16_t *set = set_of(ghost, hash);
     size_t at = find(set, fingerprint_of(hash));
     if (at == GHOST_WAYS) return MISS_UNKNOWN;
-    unsigned fate = set[at] & FATE_MASK;
-    if (fate == FATE_EXPIRED) return MISS_EXPIRED;
-    return fate == FATE_DELETED ? MISS_DELETED : MISS_EVICTED;
+    return fates[set[at] & FATE_MASK].reason;
 }
 
 int ghost_recall(struct ghost *ghost, uint64_t hash) {
@@ -152,5 +176,5 @@ int ghost_recall(struct ghost *ghost, uint64_t hash) {
     unsigned fate = set[at] & FATE_MASK;
     memmove(set + at, set + at + 1, (GHOST_WAYS - 1 - at) * sizeof(*set));
     set[GHOST_WAYS - 1] = 0;
-    return fate <= GHOST_USES_MAX ? (int)fate : GHOST_ABSENT;
+    return fates[fate].reason != MISS_DELETED ? fates[fate].uses : GHOST_ABSENT;
 }

@@ -1,8 +1,8 @@
-/* What became of keys that are gone, and how often those that were evicted had been used: two bytes a key, the key
- * itself is not kept.
+/* What became of keys that are gone, and about how often those that were evicted or expired had been used: two bytes a
+ * key, the key itself is not kept.
  *
  * A key that is asked for again is recognised by 12 bits of its hash: then a miss has a reason, and a key that
- * comes back after its eviction goes on with the use count it left with. Bounded: as many ghosts as half the
+ * comes back after its eviction or expiry goes on with the use count it left with. Bounded: as many ghosts as half the
  * keys there are to all of them (256 at least, none before the first key goes); in a set of eight the newest
  * pushes out the oldest. One in 500 strangers is taken for a ghost. Lock: the shard's, for writing;
  * ghost_reason for reading. */
@@ -33,7 +33,7 @@ struct departure {
     uint64_t hash;
     uint64_t keys; /* that are there, this one included: by them the ghost is measured */
     enum miss_reason reason;
-    unsigned uses; /* of an evicted one; GHOST_USES_MAX or more are the same */
+    unsigned uses; /* of an evicted or expired one; GHOST_USES_MAX or more are the same */
 };
 
 /* A ghost without memory: nothing is remembered. */
@@ -43,7 +43,8 @@ void ghost_release(struct ghost *ghost);
 void ghost_remember(struct ghost *ghost, const struct departure *departure);
 /* Why is a key gone? Changes nothing. */
 enum miss_reason ghost_reason(const struct ghost *ghost, uint64_t hash);
-/* A key came: its uses when it was evicted, or GHOST_ABSENT. It is forgotten. */
+/* A key came: its uses when it was evicted or expired, rounded down to what a ghost can tell (0, 1, 2 and 3 are exact),
+ * or GHOST_ABSENT. It is forgotten. */
 int ghost_recall(struct ghost *ghost, uint64_t hash);
 /* How many keys it can remember. */
 uint64_t ghost_places(const struct ghost *ghost);

@@ -34,7 +34,7 @@ place_put(struct place *place, const struct entry_content *content, int64_t dead
 }
 /* Remove, as a command does. */
 static inline void place_remove(struct place *place) {
-    database_remember(place->database, place->key.hash, MISS_DELETED);
+    database_remember_deleted(place->database, place->key.hash);
     database_remove(place->database, &place->key, place->entry, place->reclaimer);
     place->entry = NULL;
 }

@@ -83,7 +83,7 @@ static void write_one(struct participant *participant, const struct request *req
         database_find_for_write(database, &request->key, participant->now_ms, NULL, NULL);
     if (draw % 5 == 0) {
         if (entry != NULL) {
-            database_remember(database, request->key.hash, MISS_DELETED);
+            database_remember_deleted(database, request->key.hash);
             database_remove(database, &request->key, entry, NULL);
         }
     } else if (database_put(database, &request->key, &entry, &content, deadline_ms, NULL) !=

@@ -375,6 +375,17 @@ static void under_adaptive_a_scan_does_not_push_out_what_is_used(void **state) {
     assert_true(count_present(fixture, 0, 5000) > 4900);
 }
 
+static void an_expired_key_that_comes_back_goes_on_counting(void **state) {
+    struct fixture *fixture = *state;
+    set_rules(fixture, EVICTION_ALLKEYS_ADAPTIVE, 0);
+    assert_true(put(fixture, 0, 17, 64, fixture->now_ms + 1000));
+    assert_true(get(fixture, 17));
+    assert_true(get(fixture, 17));
+    fixture->now_ms += 1000;
+    assert_true(put(fixture, 0, 17, 64, ENTRY_NO_EXPIRY));
+    assert_int_equal(atomic_load(&find(fixture, 0, 17)->access) & 15, 3);
+}
+
 static void a_key_that_comes_back_goes_on_counting(void **state) {
     struct fixture *fixture = *state;
     fill(fixture, EVICTION_ALLKEYS_ADAPTIVE, 4000);
@@ -460,6 +471,7 @@ int main(void) {
         TEST(under_lru_those_that_were_used_long_ago_go),
         TEST(under_lfu_those_that_were_used_seldom_go),
         TEST(under_adaptive_a_scan_does_not_push_out_what_is_used),
+        TEST(an_expired_key_that_comes_back_goes_on_counting),
         TEST(a_key_that_comes_back_goes_on_counting),
         TEST(keys_of_every_database_may_go),
         TEST(lfu_counts_grow_by_logarithm_and_are_lost_by_the_minute),

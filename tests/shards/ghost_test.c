@@ -22,12 +22,35 @@ static void an_evicted_key_is_recalled_with_its_uses_once(void **state) {
     (void)state;
     struct ghost ghost;
     ghost_init(&ghost);
-    remember(&ghost, 0x123456789abcdef0, MISS_EVICTED, 7);
+    remember(&ghost, 0x123456789abcdef0, MISS_EVICTED, 2);
     remember(&ghost, 0xfedcba9876543210, MISS_EVICTED, 99);
-    assert_int_equal(ghost_recall(&ghost, 0x123456789abcdef0), 7);
+    assert_int_equal(ghost_recall(&ghost, 0x123456789abcdef0), 2);
     assert_int_equal(ghost_recall(&ghost, 0x123456789abcdef0), GHOST_ABSENT);
     assert_int_equal(ghost_recall(&ghost, 0xfedcba9876543210), GHOST_USES_MAX);
     ghost_release(&ghost);
+}
+
+/* Small counts exactly, larger ones rounded down; never more for fewer uses. */
+static void check_levels(enum miss_reason reason) {
+    struct ghost ghost;
+    ghost_init(&ghost);
+    int before = 0;
+    for (int uses = 0; uses <= 20; uses++) {
+        remember(&ghost, 1, reason, (unsigned)uses);
+        assert_int_equal(ghost_reason(&ghost, 1), reason);
+        int recalled = ghost_recall(&ghost, 1);
+        assert_in_range(recalled, before, uses);
+        if (uses <= 3) assert_int_equal(recalled, uses);
+        if (uses >= GHOST_USES_MAX) assert_int_equal(recalled, GHOST_USES_MAX);
+        before = recalled;
+    }
+    ghost_release(&ghost);
+}
+
+static void the_evicted_and_the_expired_come_back_with_about_their_uses(void **state) {
+    (void)state;
+    check_levels(MISS_EVICTED);
+    check_levels(MISS_EXPIRED);
 }
 
 static void each_key_has_the_reason_it_went_for_last(void **state) {
@@ -152,6 +175,7 @@ static void it_gives_its_memory_back_when_there_are_few_keys_for_long(void **sta
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_evicted_key_is_recalled_with_its_uses_once),
+        cmocka_unit_test(the_evicted_and_the_expired_come_back_with_about_their_uses),
         cmocka_unit_test(each_key_has_the_reason_it_went_for_last),
         cmocka_unit_test(a_key_that_goes_again_and_again_pushes_nobody_out),
         cmocka_unit_test(a_ghost_without_memory_remembers_nothing),
