@@ -375,6 +375,59 @@ static void under_adaptive_a_scan_does_not_push_out_what_is_used(void **state) {
     assert_true(count_present(fixture, 0, 5000) > 4900);
 }
 
+/* As many of 64 bytes as of 1000, by turns: the even ones are small. */
+static void fill_with_two_sizes(struct fixture *fixture, uint64_t keys) {
+    set_rules(fixture, EVICTION_ALLKEYS_ADAPTIVE, 0);
+    for (uint64_t i = 0; i < keys; i++) {
+        assert_true(put(fixture, 0, i, i % 2 == 0 ? 64 : 1000, ENTRY_NO_EXPIRY));
+    }
+    fixture->now_ms += 10000;
+}
+
+static uint64_t count_present_of_every_other(struct fixture *fixture, uint64_t first,
+                                             uint64_t end) {
+    uint64_t count = 0;
+    for (uint64_t i = first; i < end; i += 2) {
+        count += find(fixture, 0, i) != NULL;
+    }
+    return count;
+}
+
+static void under_adaptive_the_larger_go_first_among_equals(void **state) {
+    struct fixture *fixture = *state;
+    fill_with_two_sizes(fixture, 4000);
+    evict_from_all(fixture, 1000);
+    assert_true(count_present_of_every_other(fixture, 0, 4000) > 1900);
+    assert_true(count_present_of_every_other(fixture, 1, 4000) < 1100);
+}
+
+static void under_adaptive_the_larger_stay_when_they_are_used_more(void **state) {
+    struct fixture *fixture = *state;
+    fill_with_two_sizes(fixture, 4000);
+    for (int round = 0; round < 8; round++) {
+        for (uint64_t i = 1; i < 4000; i += 2) {
+            assert_true(get(fixture, i));
+        }
+    }
+    fixture->now_ms += 1000;
+    evict_from_all(fixture, 1000);
+    assert_true(count_present_of_every_other(fixture, 0, 4000) < 1100);
+    assert_true(count_present_of_every_other(fixture, 1, 4000) > 1900);
+}
+
+/* Of the same size, used as often: those that came last are strangers. */
+static void under_adaptive_the_newest_go_first_among_equals(void **state) {
+    struct fixture *fixture = *state;
+    fill(fixture, EVICTION_ALLKEYS_ADAPTIVE, 2000);
+    fixture->now_ms += 100000;
+    for (uint64_t i = 2000; i < 4000; i++) {
+        assert_true(put(fixture, 0, i, 64, ENTRY_NO_EXPIRY));
+    }
+    fixture->now_ms += 1000;
+    evict_from_all(fixture, 1000);
+    assert_true(count_present(fixture, 0, 2000) > 1900);
+}
+
 static void an_expired_key_that_comes_back_goes_on_counting(void **state) {
     struct fixture *fixture = *state;
     set_rules(fixture, EVICTION_ALLKEYS_ADAPTIVE, 0);
@@ -471,6 +524,9 @@ int main(void) {
         TEST(under_lru_those_that_were_used_long_ago_go),
         TEST(under_lfu_those_that_were_used_seldom_go),
         TEST(under_adaptive_a_scan_does_not_push_out_what_is_used),
+        TEST(under_adaptive_the_larger_go_first_among_equals),
+        TEST(under_adaptive_the_larger_stay_when_they_are_used_more),
+        TEST(under_adaptive_the_newest_go_first_among_equals),
         TEST(an_expired_key_that_comes_back_goes_on_counting),
         TEST(a_key_that_comes_back_goes_on_counting),
         TEST(keys_of_every_database_may_go),
