@@ -85,19 +85,23 @@ static void requests_are_what_the_protocols_say(void **state) {
         const char *protocol;
         enum request_kind kind;
         const char *head;
+        uint32_t ttl_s;
     } rows[] = {
-        {"resp", REQUEST_GET, "*2\r\n$3\r\nGET\r\n$2\r\nab\r\n"},
-        {"resp", REQUEST_SET, "*3\r\n$3\r\nSET\r\n$2\r\nab\r\n$64\r\n"},
-        {"resp", REQUEST_DELETE, "*2\r\n$3\r\nDEL\r\n$2\r\nab\r\n"},
-        {"resp", REQUEST_FLUSH, "*1\r\n$8\r\nFLUSHALL\r\n"},
-        {"memcached", REQUEST_GET, "get ab\r\n"},
-        {"memcached", REQUEST_SET, "set ab 0 0 64\r\n"},
-        {"memcached", REQUEST_DELETE, "delete ab\r\n"},
-        {"memcached", REQUEST_FLUSH, "flush_all\r\n"},
+        {"resp", REQUEST_GET, "*2\r\n$3\r\nGET\r\n$2\r\nab\r\n", 0},
+        {"resp", REQUEST_SET, "*3\r\n$3\r\nSET\r\n$2\r\nab\r\n$64\r\n", 0},
+        {"resp", REQUEST_SET, "*4\r\n$5\r\nSETEX\r\n$2\r\nab\r\n$2\r\n12\r\n$64\r\n", 12},
+        {"resp", REQUEST_DELETE, "*2\r\n$3\r\nDEL\r\n$2\r\nab\r\n", 0},
+        {"resp", REQUEST_FLUSH, "*1\r\n$8\r\nFLUSHALL\r\n", 0},
+        {"memcached", REQUEST_GET, "get ab\r\n", 0},
+        {"memcached", REQUEST_SET, "set ab 0 0 64\r\n", 0},
+        {"memcached", REQUEST_SET, "set ab 0 12 64\r\n", 12},
+        {"memcached", REQUEST_DELETE, "delete ab\r\n", 0},
+        {"memcached", REQUEST_FLUSH, "flush_all\r\n", 0},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         char out[REQUEST_HEAD_MAX];
-        struct request request = {.kind = rows[i].kind, .key = BYTES("ab"), .value_bytes = 64};
+        struct request request = {
+            .kind = rows[i].kind, .key = BYTES("ab"), .value_bytes = 64, .ttl_s = rows[i].ttl_s};
         size_t size = protocol_named(rows[i].protocol)->write_head(out, &request);
         assert_int_equal(size, strlen(rows[i].head));
         assert_memory_equal(out, rows[i].head, size);
