@@ -15,18 +15,20 @@
  *
  * allkeys-adaptive. A shard that decides by frequency evicts whoever is worth least for the memory it takes:
  *
- *      worth  =  (uses + 1)  x  (3 + log2 of the time since the last use, in 1/256ths of a second)  x  (1 + 200 / bytes)
+ *      worth  =  (uses + 1)  x  (3 + log2 of the time since the last use)  x  (1 + 200 / bytes)
  *
- * Of equals the one that came or was used last goes: those that have been there long with as few uses are worth more
- * than a stranger, which is what keeps scans and loops from emptying the cache. The logarithm keeps that a matter of
- * degree, so that a small stranger doesn't drive out a larger old one either. The last factor is what an entry's
- * place would bring others: small ones count for several times a large one's, large ones are alike, so hits of requests
- * are gained at little cost in hits of bytes. It is read off the entry's first line; blobs aren't looked at.
- * Uses are counted up to 15, halved in one round
- * of the hand after HALVING_TURNS evictions a key, and kept by a ghost (ghost.h, up to 13) when the key is evicted or expires, so
- * that one that comes back again and again gets in. Where what is asked for changes altogether, recency decides better:
- * so one shard in sixteen decides by it always, one always by frequency, and the others follow whichever of
- * these two misses less (duel.h). Both read the same 32 bits, so changing sides costs nothing.
+ * where time is in 1/256ths of a second. Of equals the one that came or was used last goes: those that have been there
+ * long with as few uses are worth more than a stranger, which is what keeps scans and loops from emptying the cache.
+ * The logarithm keeps that a matter of degree, so that a small stranger doesn't drive out a larger old one either. The
+ * last factor is what an entry's place would bring others: small ones count for several times a large one's, large ones
+ * are alike, so hits of requests are gained at little cost in hits of bytes. It is read off the entry's first line;
+ * blobs aren't looked at.
+ *
+ * Uses are counted up to 15, halved in one round of the hand after HALVING_TURNS evictions a key, and kept by a ghost
+ * (ghost.h, up to 13) when the key is evicted or expires, so that one that comes back again and again gets in. Where
+ * what is asked for changes altogether, recency decides better: so one shard in sixteen decides by it always, one always
+ * by frequency, and the others follow whichever of these two misses less (duel.h). Both read the same 32 bits, so
+ * changing sides costs nothing.
  *
  * Hit ratio in percent, a tenth of the keys fit, after warming up; exact LRU, SIEVE and S3-FIFO are given the
  * same number of keys. (A simulation of 20,000 keys; `sherd-bench hits` replays such traces through the shards
@@ -53,9 +55,9 @@
  *     ... x (1 + 500 / bytes)          46.2 / 35.5     78.7 / 71.0     60.6 / 51.7      73.2 / 66.3
  *     (uses + 1) / bytes               49.0 / 28.9     79.8 / 69.8     60.7 / 48.5      73.3 / 66.1
  *
- * With values of one size worth decides as uses and the newest did (Zipf 0.7: 43.2 instead of 43.3, others even, loop 96.6
- * instead of 94.9). Also without gain: more ghosts (twice and four times as many: Zipf 0.7 +0.3 and +0.6, a loop -3 and
- * -11, for their memory), weighing sizes or uses where recency decides.
+ * With values of one size worth decides as uses and the newest did (Zipf 0.7: 43.2 instead of 43.3, others even, loop
+ * 96.6 instead of 94.9). Also without gain: more ghosts (twice and four times as many: Zipf 0.7 +0.3 and +0.6, a loop
+ * -3 and -11, for their memory), weighing sizes or uses where recency decides.
  *
  * Sources: Redis's evict.c (Salvatore Sanfilippo: the pool, the logarithmic counter); TinyLFU (Einziger,
  * Friedman, Manes 2017: a memory of frequency beyond the cache, halving); set dueling (Qureshi et al. 2007);

@@ -1,7 +1,8 @@
 /* Sets of eight 16-bit ghosts: [12 bits of the hash, never 0 | 4 bits of fate], the newest first.
  *
  * The fate says how a key went and one of a few use counts, in a table: eight levels for the evicted, seven for the
- * expired, one for the deleted. So one memory serves the reasons of misses and the policy that wants to know old friends.
+ * expired, one for the deleted. So one memory serves the reasons of misses and the policy that wants to know old
+ * friends.
  * Counts are exact where it matters: hardly anybody is evicted with more than three. That the expired keep theirs is
  * what makes a hot key with a deadline hot again when it is filled anew (trace ttl: see eviction.c).
  *

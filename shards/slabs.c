@@ -20,8 +20,8 @@
  * Somewhat larger slots. Where sizes are mixed, freed slots are seldom of the size that is asked for next: a store
  * at its limit would touch a page for it, and has to evict for the page. So a freed slot up to a quarter larger is
  * taken first. What it wastes was free anyway. Mixed sizes of 64 B to 8 KiB, allkeys-adaptive at 56 MB
- * (bench/README.md): Zipf 0.7 hits 45.8 % instead of 45.1, 0.99 78.7 instead of 78.5, scans 61.7 instead of 61.5; taking
- * up to half larger ones gains another tenth of that.
+ * (bench/README.md): Zipf 0.7 hits 45.8 % instead of 45.1, 0.99 78.7 instead of 78.5, scans 61.7 instead of 61.5;
+ * taking up to half larger ones gains another tenth of that.
  *
  * Draining. When sizes shift, slabs of the old size lose their objects here and there, and none becomes empty:
  * their memory is of no use to the new size. So where a class has as many freed slots as a slab has slots, what
