@@ -208,7 +208,6 @@ static enum status start_workers(struct server *server) {
             return STATUS_NO_MEMORY;
         }
     }
-    /* Worker 0 last: it accepts, and hands clients to all the others. */
     for (uint32_t i = server->worker_count; i-- > 0;) {
         enum status status = worker_start(&server->workers[i], server->engine_text);
         if (status == STATUS_OK) continue;
@@ -342,6 +341,13 @@ int server_run(struct config *config) {
     char limit_error[CONFIG_ERROR_MAX];
     if (limit_start(server, limit_error) != STATUS_OK) {
         log_warning("%s", limit_error);
+        stop_workers_from(server, 0);
+        goto no_file;
+    }
+    /* Nobody is served before: what a client sets is not what we start with. */
+    char listen_error[ENGINE_TEXT_MAX];
+    if (worker_listen(&server->workers[0], listen_error) != STATUS_OK) {
+        log_warning("Can't listen: %s", listen_error);
         stop_workers_from(server, 0);
         goto no_file;
     }

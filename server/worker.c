@@ -280,6 +280,13 @@ static void open_unpause(void *context, struct letter *letter) {
     resume_paused(context);
 }
 
+static void open_listen(void *context, struct letter *letter) {
+    struct worker *worker = context;
+    take_number(letter);
+    worker->start_status = admission_listen(worker->server, worker->engine, worker->start_text);
+    sem_post(&worker->has_started);
+}
+
 static void open_keep_up(void *context, struct letter *letter) {
     struct worker *worker = context;
     take_number(letter);
@@ -480,9 +487,6 @@ static enum status create_engine(struct worker *worker, char *text) {
 static void *run(void *argument) {
     struct worker *worker = argument;
     enum status status = create_engine(worker, worker->start_text);
-    if (status == STATUS_OK && worker->index == 0) {
-        status = admission_listen(worker->server, worker->engine, worker->start_text);
-    }
     worker->now_ms = clock_unix_ms();
     worker->start_status = status;
     sem_post(&worker->has_started);
@@ -513,6 +517,12 @@ enum status worker_init(struct worker *worker, struct server *server, uint32_t i
     return sampler_init(&worker->sampler, worker);
 }
 
+static void await_started(struct worker *worker) {
+    while (sem_wait(&worker->has_started) != 0) {
+        /* interrupted by a signal */
+    }
+}
+
 enum status worker_start(struct worker *worker, char *text) {
     worker->start_text = text;
     if (pthread_create(&worker->thread, NULL, run, worker) != 0) {
@@ -520,10 +530,18 @@ enum status worker_start(struct worker *worker, char *text) {
                  worker->index);
         return STATUS_REFUSED;
     }
-    while (sem_wait(&worker->has_started) != 0) {
-        /* interrupted by a signal */
-    }
+    await_started(worker);
     if (worker->start_status != STATUS_OK) pthread_join(worker->thread, NULL);
+    return worker->start_status;
+}
+
+enum status worker_listen(struct worker *worker, char *text) {
+    worker->start_text = text;
+    if (!post(worker, open_listen, 0)) {
+        snprintf(text, ENGINE_TEXT_MAX, "no memory for a letter");
+        return STATUS_NO_MEMORY;
+    }
+    await_started(worker);
     return worker->start_status;
 }
 

@@ -62,7 +62,7 @@ struct worker {
     struct server *server;
     uint32_t index;
     pthread_t thread;
-    sem_t has_started;        /* posted once the engine runs, or can't */
+    sem_t has_started; /* posted once the engine runs, or can't; and once it listens, or can't */
     enum status start_status; /* then: how that went; */
     char *start_text;         /* and what the engine says */
     struct engine *engine;
@@ -117,6 +117,8 @@ must_use enum status worker_init(struct worker *worker, struct server *server, u
 /* Start the thread; `text` (ENGINE_TEXT_MAX) is what the engine says of itself, or why it can't run (then
  * STATUS_UNSUPPORTED). */
 must_use enum status worker_start(struct worker *worker, char *text);
+/* Have it accept from all listeners; errors as from worker_start. */
+must_use enum status worker_listen(struct worker *worker, char *text);
 /* Wait for its thread's end. Its engine and mailbox stay until the release: other workers may still write to it. */
 void worker_join(struct worker *worker);
 /* After all workers were joined. */
