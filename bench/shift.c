@@ -53,7 +53,8 @@ static bool write_some(struct shift *shift, size_t value_bytes, size_t count) {
     for (size_t i = 0; i < count; i++) {
         char key[KEY_BYTES + 1];
         snprintf(key, sizeof(key), "key:%012" PRIu64, shift->key++);
-        struct request request = {REQUEST_SET, bytes_of(key, KEY_BYTES), value_bytes};
+        struct request request = {
+            .kind = REQUEST_SET, .key = bytes_of(key, KEY_BYTES), .value_bytes = value_bytes};
         size += shift->target.protocol->write_head(shift->pipeline + size, &request);
         memset(shift->pipeline + size, 'v', value_bytes);
         size += value_bytes;

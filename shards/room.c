@@ -8,7 +8,7 @@
  *      slots of a size that nobody asks for any more let a shard grow, while others evicted for it.
  *   3. Past half the margin entries move out of sparse slabs, and past the limit larger shards ("drainers") evict until
  *      there is a slab to empty. Were it any shard, chance would let one grow at the expense of another: at 8 MiB and 32
- *      shards one was empty after three million writes.
+ *      shards one was empty after three million writes. A shard with less than a quarter of the average doesn't evict.
  *
  * All of it is bounded for a write: `victims_max` keys evicted and as many moved, more of both the further
  * memory is past its limit. It goes over the limit by what one command adds, and by what is not seen yet:
@@ -101,6 +101,12 @@ static int64_t tell(struct shard *shard) {
 static bool is_large(const struct shard *shard) {
     const struct eviction_rules *rules = shard->eviction.rules;
     return shard->room.told_bytes * rules->shard_count >= load(&rules->told_bytes);
+}
+
+/* Less than a quarter of the average: it leaves evicting to others, or chance might leave it with nobody. */
+static bool is_tiny(const struct shard *shard) {
+    const struct eviction_rules *rules = shard->eviction.rules;
+    return shard->room.told_bytes * rules->shard_count * 4 < load(&rules->told_bytes);
 }
 
 /* What the shard has grown by since there is too much in use is its debt: so many bytes it has to evict. Free
@@ -203,7 +209,7 @@ bool room_make(struct shard *shard, int64_t now_ms, uint32_t victims_max,
         victims_max *= PAST_LIMIT_FACTOR * urgency_of(past, margin_of(limit));
     }
     int64_t target = limit - (is_larger ? margin_of(limit) : margin_of(limit) / 2);
-    bool is_evicting = evict_some(shard, target, now_ms, victims_max, reclaimer);
+    bool is_evicting = !is_tiny(shard) && evict_some(shard, target, now_ms, victims_max, reclaimer);
     if (!is_evicting) leave_drainers(shard);
     if (past > -margin_of(limit) / 2) compact(shard, victims_max);
     tell(shard);

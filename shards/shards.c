@@ -328,11 +328,26 @@ bool shards_ease(struct shards *shards, uint32_t index, int64_t now_ms, uint32_t
     return is_useful && room_is_short(&shards->eviction);
 }
 
+/* What a flush left to be freed goes before anybody is evicted. True if some of it went. */
+static bool reclaim_some(struct shards *shards, uint32_t index, uint32_t limit) {
+    struct shard *shard = &shards->shards[index];
+    if (!atomic_load_explicit(&shard->has_flushed, memory_order_relaxed)) return false;
+    lock_one(shard, true);
+    uint64_t before = shard->slabs.used_bytes;
+    shard_reclaim_some(shard, limit, &shards->reclaimer);
+    bool has_freed = shard->slabs.used_bytes != before;
+    unlock_one(shard, true);
+    return has_freed;
+}
+
 bool shards_relieve(struct shards *shards, uint32_t index, int64_t now_ms, uint32_t limit) {
     struct eviction_rules *rules = &shards->eviction;
-    if (!eviction_policy_evicts(atomic_load_explicit(&rules->policy, memory_order_relaxed)))
-        return false;
+    for (uint32_t i = 0; i < shards->count; i++) {
+        if (reclaim_some(shards, (index + i) % shards->count, limit)) return true;
+    }
     eviction_look(rules);
+    if (!eviction_policy_evicts(atomic_load_explicit(&rules->policy, memory_order_relaxed)))
+        return !room_is_short(rules);
     for (uint32_t i = 1; i < shards->count && room_is_short(rules); i++) {
         uint32_t other = (index + i) % shards->count;
         uint64_t before = work_done(&shards->shards[other]);

@@ -91,8 +91,8 @@ uint64_t shards_gathered(const struct shards *shards);
 /* The memory limit in one shard, beforehand: evict and compact where there is too much in use, by up to `limit` keys.
  * Takes the lock only when there is work. True when more is left. */
 bool shards_ease(struct shards *shards, uint32_t index, int64_t now_ms, uint32_t limit);
-/* Shard `index` can't find room: look for it in all others. True when somebody went for it, or memory is within
- * its limit meanwhile. No lock may be held. O(shards). */
+/* Shard `index` can't find room: look for it in all others. True when somebody went for it, or some of what a
+ * flush left was freed, or memory is within its limit meanwhile. No lock may be held. O(shards). */
 bool shards_relieve(struct shards *shards, uint32_t index, int64_t now_ms, uint32_t limit);
 /* Let the shards that lead decide which way the others lean (allkeys-adaptive). One thread; now and then. */
 void shards_judge_duel(struct shards *shards);
