@@ -105,6 +105,15 @@ static void gather_clients(struct metrics *metrics, struct worker *worker) {
     metrics->client_bytes += (int64_t)held;
 }
 
+static void gather_leases(struct metrics *metrics, const struct lease_counts *counts) {
+    metrics->leases_granted += (int64_t)LOAD(counts->granted);
+    metrics->leases_early += (int64_t)LOAD(counts->early);
+    metrics->leases_stale += (int64_t)LOAD(counts->stale);
+    metrics->leases_waited += (int64_t)LOAD(counts->waited);
+    metrics->leases_filled += (int64_t)LOAD(counts->filled);
+    metrics->leases_void += (int64_t)LOAD(counts->void_tokens);
+}
+
 static void gather_workers(struct metrics *metrics, struct server *server) {
     for (uint32_t i = 0; i < server->worker_count; i++) {
         struct worker *worker = &server->workers[i];
@@ -118,6 +127,7 @@ static void gather_workers(struct metrics *metrics, struct server *server) {
         metrics->query_limit_closed += (int64_t)LOAD(worker->closed_query_limit);
         metrics->output_limit_closed += (int64_t)LOAD(worker->closed_output_limit);
         metrics->clients_evicted += (int64_t)LOAD(worker->closed_evicted);
+        gather_leases(metrics, &worker->leases);
         metrics->idle_closed += (int64_t)LOAD(worker->closed_idle);
         if (worker->engine != NULL) gather_engine(metrics, &worker->engine->statistics);
     }
@@ -280,6 +290,13 @@ static void reset_worker(struct worker *worker, uint32_t command_count) {
     clear(&worker->closed_idle);
     clear(&worker->closed_query_limit);
     clear(&worker->closed_output_limit);
+    clear(&worker->closed_evicted);
+    clear(&worker->leases.granted);
+    clear(&worker->leases.early);
+    clear(&worker->leases.stale);
+    clear(&worker->leases.waited);
+    clear(&worker->leases.filled);
+    clear(&worker->leases.void_tokens);
 }
 
 /* Other workers may be counting: of what they count at this moment some is kept and some lost, which is all that a

@@ -34,6 +34,17 @@ struct command_statistics {
         [COMMAND_HISTOGRAM]; /* by power of two of microseconds: bucket i holds times in (2^(i-1), 2^i] */
 };
 
+/* What became of leases (commands/leases.c). Atomic, relaxed, their worker writes. */
+struct lease_counts {
+    _Atomic uint64_t granted; /* misses that were given the token, */
+    _Atomic uint64_t early;   /* and hits that were, to refresh the value before its time */
+    _Atomic uint64_t stale;   /* misses that were shown an expired value */
+    _Atomic uint64_t
+        waited; /* that were put off, each time, until whoever held the token would fill */
+    _Atomic uint64_t filled;      /* values stored for their token; */
+    _Atomic uint64_t void_tokens; /* not stored, or given up, as the token was not good any more */
+};
+
 /* A parsed request, ready to run: a cache line. What follows from its row and its first key alone is reckoned once. */
 struct request {
     struct client *client;
@@ -110,6 +121,7 @@ struct worker {
     _Atomic uint64_t command_count, batches;
     struct rate command_rate, received_rate, sent_rate; /* taken at each tick */
     _Atomic uint64_t closed_output_limit, closed_query_limit, closed_idle, closed_evicted;
+    struct lease_counts leases;
 };
 
 /* Everything but the thread. STATUS_NO_MEMORY. */

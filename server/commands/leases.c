@@ -131,6 +131,8 @@ static void reply_value(struct call *call, struct entry *entry, uint64_t token) 
 /* The key is missing, even if there is a stale value to give. */
 static void reply_miss(struct call *call, struct entry *stale, uint64_t token) {
     call_note_read(call, NULL);
+    counters_add(&call->worker->leases.granted, token != NO_TOKEN);
+    counters_add(&call->worker->leases.stale, stale != NULL);
     reply_lease(call, stale, token, stale != NULL ? "stale" : "miss");
 }
 
@@ -176,7 +178,9 @@ static void give_lease(struct call *call, const struct question *question) {
 static bool wait(struct call *call, const struct question *question) {
     if (question->wait_ms == 0) return false;
     struct lease *lease = leases_find(database_of(call)->leases, &call->first_key);
-    return blocking_wait(call, &lease->waiters, question->wait_ms, lease->until_ms);
+    if (!blocking_wait(call, &lease->waiters, question->wait_ms, lease->until_ms)) return false;
+    counters_add(&call->worker->leases.waited, 1);
+    return true;
 }
 
 /* XFetch: is this reader to refresh the value before its time? Drawn anew for each. */
@@ -216,6 +220,7 @@ static void give_value(struct call *call, const struct question *question, struc
     uint64_t token = NO_TOKEN;
     bool is_given = is_early(call, question, entry, &call->worker->random) &&
                     grant(call, question, &token) == STATUS_OK;
+    counters_add(&call->worker->leases.early, is_given);
     reply_value(call, entry, is_given ? token : NO_TOKEN);
 }
 
@@ -256,6 +261,7 @@ static void set_lease(struct call *call) {
     uint64_t token;
     if (!read_token(call, &token) || !expiry_option_resolve(call, &expiry)) return;
     if (!leases_fill(database_of(call)->leases, &call->first_key, token, call->now_ms)) {
+        counters_add(&call->worker->leases.void_tokens, 1);
         reply_integer(call->reply, 0);
         return;
     }
@@ -267,6 +273,7 @@ static void set_lease(struct call *call) {
     struct entry_content content = {.value = call->args[3], .type = ENTRY_STRING};
     enum status status = place_put(&place, &content, deadline_ms);
     if (status == STATUS_OK) {
+        counters_add(&call->worker->leases.filled, 1);
         reply_integer(call->reply, 1);
     } else {
         call_failed(call, status);
@@ -276,7 +283,9 @@ static void set_lease(struct call *call) {
 static void delete_lease(struct call *call) {
     uint64_t token;
     if (!read_token(call, &token)) return;
-    reply_integer(call->reply, leases_give_up(database_of(call)->leases, &call->first_key, token));
+    bool is_given_up = leases_give_up(database_of(call)->leases, &call->first_key, token);
+    counters_add(&call->worker->leases.void_tokens, !is_given_up);
+    reply_integer(call->reply, is_given_up);
 }
 
 /* ---- Rows ------------------------------------------------------------------------------------ */

@@ -7,6 +7,7 @@
 
 #include <sched.h>
 #include <stdatomic.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -126,6 +127,59 @@ static void replies_are_the_same_array_in_resp3(void **state) {
     wire_expect(wire, "GETLEASE key 60000", "[\"value\", _, \"hit\"]");
     free(reply);
     wire_close(wire);
+}
+
+static void all_answers_are_the_same_array_in_resp3(void **state) {
+    struct wire *wire = wire_connect(*state), *other = wire_connect(*state);
+    free(wire_ask(wire, "HELLO 3"));
+    wire_expect(wire, "SET key old PX 1", "+OK");
+    wire_await(wire, "GET key", "_");
+    char *reply = wire_ask(wire, "GETLEASE key 60000 STALE 60000"), expected[LINE_MAX];
+    long long token = lease_token(reply);
+    snprintf(expected, sizeof expected, "[\"old\", :%lld, \"stale\"]", token);
+    assert_string_equal(reply, expected);
+    free(reply);
+    wire_expect(wire, "GETLEASE key 60000 STALE 60000 WAIT 60000", "[\"old\", _, \"stale\"]");
+    wire_await(wire, "GETLEASE key 60000 WAIT 1", "[_, _, \"miss\"]");
+    wire_send_command(wire, "GETLEASE key 60000 WAIT 60000");
+    lease_await_waiting(other, 1);
+    lease_expect(other, "SETLEASE key $ new", token, ":1");
+    wire_expect_reply(wire, "[\"new\", _, \"hit\"]");
+    wire_close(wire);
+    wire_close(other);
+}
+
+/* Each answer counts once where it belongs; INFO tells. */
+static void what_becomes_of_leases_is_counted(void **state) {
+    static const struct {
+        const char *name;
+        long long count;
+    } expected[] = {{"leases_granted", 3}, {"leases_early", 0},  {"leases_stale", 2},
+                    {"leases_waited", 1},  {"leases_filled", 1}, {"leases_void_tokens", 2}};
+    struct wire *wire = wire_connect(*state), *other = wire_connect(*state);
+    long long first = lease_ask_token(wire, "GETLEASE key 60000");
+    wire_expect(wire, "SET key old PX 1", "+OK");
+    wire_await(wire, "GET key", "$-1");
+    lease_expect(wire, "SETLEASE key $ value", first, ":0");
+    char *reply = wire_ask(wire, "GETLEASE key 60000 STALE 60000");
+    long long second = lease_token(reply);
+    free(reply);
+    wire_expect(wire, "GETLEASE key 60000 STALE 60000", "[\"old\", $-1, \"stale\"]");
+    wire_send_command(wire, "GETLEASE key 60000 WAIT 60000");
+    lease_await_waiting(other, 1);
+    lease_expect(other, "SETLEASE key $ new", second, ":1");
+    wire_expect_reply(wire, "[\"new\", $-1, \"hit\"]");
+    lease_expect(other, "DELLEASE key $", second, ":0");
+    lease_expect(other, "DELLEASE absent $", lease_ask_token(other, "GETLEASE absent 60000"), ":1");
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+        assert_int_equal(wire_ask_field(wire, "INFO sherd", expected[i].name), expected[i].count);
+    }
+    wire_expect(wire, "CONFIG RESETSTAT", "+OK");
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+        assert_int_equal(wire_ask_field(wire, "INFO sherd", expected[i].name), 0);
+    }
+    wire_close(wire);
+    wire_close(other);
 }
 
 static void what_makes_no_sense_is_refused(void **state) {
@@ -280,6 +334,41 @@ static void one_reader_is_told_to_refresh_a_value_that_ends_soon(void **state) {
     wire_close(other);
 }
 
+/* XFetch's law: with t the last fill's time and l the time left, one reader in exp(l / (beta t)) is drawn. Of t and l we
+ * know bounds, as we look at the clock around what the server looks at it for; of the count, five standard deviations. */
+static void readers_are_drawn_as_often_as_the_law_says(void **state) {
+    enum { DRAWS = 4000, FILL_MS = 50, LEFT_MS = 50000, BETA = 1000 };
+    struct wire *wire = wire_connect(*state);
+    int64_t asked_ms = lease_now_ms();
+    long long token = lease_ask_token(wire, "GETLEASE key 60000 EARLY 1");
+    int64_t told_ms = lease_now_ms();
+    while (lease_now_ms() - told_ms < FILL_MS) {
+        /* the fill takes its time */
+    }
+    int64_t filling_ms = lease_now_ms();
+    lease_expect(wire, "SETLEASE key $ value PX 50000", token, ":1");
+    int64_t filled_ms = lease_now_ms();
+    int drawn = 0;
+    for (int i = 0; i < DRAWS; i++) {
+        char *reply = wire_ask(wire, "GETLEASE key 60000 EARLY 1000");
+        token = lease_token(reply);
+        free(reply);
+        if (token == 0) continue;
+        drawn++;
+        lease_expect(wire, "DELLEASE key $", token, ":1");
+    }
+    double passed_ms = (double)(lease_now_ms() - filling_ms);
+    double fill_least = (double)(filling_ms - told_ms - 1),
+           fill_most = (double)(filled_ms - asked_ms + 1);
+    double least = exp(-LEFT_MS / (BETA * fill_least));
+    double most = exp(-(LEFT_MS - passed_ms) / (BETA * fill_most));
+    print_message("%d of %d were drawn; between %.0f and %.0f are expected\n", drawn, DRAWS,
+                  least * DRAWS, most * DRAWS);
+    assert_true(drawn >= DRAWS * least - 5 * sqrt(DRAWS * least * (1 - least)));
+    assert_true(drawn <= DRAWS * most + 5 * sqrt(DRAWS * most * (1 - most)));
+    wire_close(wire);
+}
+
 static void a_value_that_expires_while_it_is_refreshed_can_still_be_filled(void **state) {
     struct wire *wire = wire_connect(*state), *other = wire_connect(*state);
     long long token = 0;
@@ -380,12 +469,15 @@ int main(void) {
         TEST_WITH_SERVER(a_lease_that_ran_out_goes_to_the_next_and_the_first_value_counts, NULL),
         TEST_WITH_SERVER(a_lease_given_up_goes_to_the_next_at_once, NULL),
         TEST_WITH_SERVER(replies_are_the_same_array_in_resp3, NULL),
+        TEST_WITH_SERVER(all_answers_are_the_same_array_in_resp3, keeping_stale),
+        TEST_WITH_SERVER(what_becomes_of_leases_is_counted, keeping_stale),
         TEST_WITH_SERVER(what_makes_no_sense_is_refused, NULL),
         TEST_WITH_SERVER(hits_and_misses_are_counted_once, NULL),
         TEST_WITH_SERVER(an_expired_value_is_shown_to_those_who_take_it, keeping_stale),
         TEST_WITH_SERVER(what_is_deleted_is_not_stale, keeping_stale),
         TEST_WITH_SERVER(expired_values_are_kept_as_long_as_the_option_says, keeping_stale),
         TEST_WITH_SERVER(one_reader_is_told_to_refresh_a_value_that_ends_soon, NULL),
+        TEST_WITH_SERVER(readers_are_drawn_as_often_as_the_law_says, NULL),
         TEST_WITH_SERVER(a_value_that_expires_while_it_is_refreshed_can_still_be_filled, NULL),
         TEST_WITH_SERVER(nobody_is_told_to_refresh_what_does_not_end_or_was_not_timed, NULL),
         TEST_WITH_SERVER(no_old_value_is_ever_left_behind, NULL),
