@@ -19,3 +19,4 @@ int trace_run(int argc, char **argv);
 int shift_run(int argc, char **argv);
 int hits_run(int argc, char **argv);
 int expire_run(int argc, char **argv);
+int curve_run(int argc, char **argv);

@@ -15,19 +15,17 @@
 
 #include "bench/bench.h"
 #include "bench/keys.h"
+#include "bench/limited.h"
 #include "bench/options.h"
 #include "bench/report.h"
 #include "shards/base/check.h"
-#include "shards/place.h"
-#include "shards/room.h"
-#include "shards/shards.h"
 
 struct hits_options {
     long long limit_bytes, value_bytes, shards, turns;
     bool prints_json;
 };
 
-enum { SEED = 20260101, ENTRY_BYTES_GUESS = 18, JUDGE_EVERY = 1000, VICTIMS = 8 };
+enum { SEED = 20260101, ENTRY_BYTES_GUESS = 18, JUDGE_EVERY = 1000 };
 
 /* ---- Traces ---------------------------------------------------------------------------------- */
 
@@ -83,57 +81,32 @@ struct score {
     uint64_t hits, asked, keys_max;
 };
 
-static void set(struct shard *shard, const struct key *key, struct bytes value, int64_t now_ms) {
-    check(room_make(shard, now_ms, VICTIMS, NULL));
-    struct place place = {
-        .database = shard_database(shard, 0), .reclaimer = NULL, .key = *key, .now_ms = now_ms};
-    struct entry_content content = {.value = value, .type = ENTRY_STRING};
-    check(place_put(&place, &content, ENTRY_NO_EXPIRY) == STATUS_OK);
-}
-
-static bool get(struct shards *shards, struct shard *shard, const struct key *key, int64_t now_ms,
-                struct random *random) {
-    struct entry *entry = database_find(shard_database(shard, 0), key, now_ms);
-    struct counters *counters = &counters_of_worker(&shards->counters, 0)[shard->index];
-    counters_add(&counters->reads, 1);
-    counters_add(entry != NULL ? &counters->hits : &counters->misses, 1);
-    if (entry != NULL) eviction_touch(&shards->eviction, entry, now_ms, random);
-    return entry != NULL;
-}
-
 static struct score replay(const struct hits_options *options, const struct trace *trace,
                            enum eviction_policy policy, uint64_t fits) {
-    struct shards shards;
-    struct shards_options shards_options = {.shard_count = (uint32_t)options->shards,
-                                            .database_count = 1,
-                                            .worker_count = 1,
-                                            .seed = SEED};
-    check(shards_init(&shards, &shards_options) == STATUS_OK);
-    atomic_store(&shards.eviction.policy, policy);
-    atomic_store(&shards.eviction.limit_bytes, options->limit_bytes);
+    struct limited limited;
+    limited_init(&limited, &(struct limited_options){
+                               .policy = policy,
+                               .limit_bytes = options->limit_bytes,
+                               .shard_count = (uint32_t)options->shards,
+                               .value_bytes = (size_t)options->value_bytes,
+                               .seed = SEED,
+                           });
     struct source source = source_of(trace, fits);
-    struct random random;
-    random_init(&random, SEED);
-    char *value = calloc(1, (size_t)options->value_bytes + 1);
-    check(value != NULL);
     struct score score = {0};
     uint64_t requests = fits * (uint64_t)options->turns;
     for (uint64_t at = 0; at < requests; at++) {
         char name[KEYS_NAME_BYTES];
         keys_write_name(name, trace->next(&source, at));
-        struct key key = shards_key(&shards, bytes_of(name, sizeof(name)));
-        struct shard *shard = shards_of(&shards, key.name);
-        bool is_hit = get(&shards, shard, &key, (int64_t)at, &random);
-        if (!is_hit) set(shard, &key, bytes_of(value, (size_t)options->value_bytes), (int64_t)at);
+        bool is_hit = limited_ask(&limited, bytes_of(name, sizeof(name)),
+                                  (size_t)options->value_bytes, (int64_t)at);
         score.hits += is_hit && at > requests / 3;
         score.asked += at > requests / 3;
         if (at % JUDGE_EVERY != 0) continue;
-        shards_judge_duel(&shards);
-        uint64_t keys = shards_key_count(&shards, 0);
+        shards_judge_duel(&limited.shards);
+        uint64_t keys = shards_key_count(&limited.shards, 0);
         if (keys > score.keys_max) score.keys_max = keys;
     }
-    free(value);
-    shards_release(&shards);
+    limited_release(&limited);
     return score;
 }
 

@@ -123,6 +123,16 @@ static const struct bench benches[] = {
      "  --spread S             from the first deadline to the last (10)\n"
      "  --json                 one JSON object a row\n",
      expire_run},
+    {"curve", "CACHE CURVE's estimates at one memory limit, against what caches of those sizes hit",
+     "  --limit-bytes N        memory limit (33554432)\n"
+     "  --value-bytes N        size of the values; a key is 16 bytes (64)\n"
+     "  --mixed-sizes          ... from 64 B to 8 KiB instead, by the key\n"
+     "  --shards N             a power of two (32)\n"
+     "  --turns N              requests, in keys that fit (40)\n"
+     "  --policy NAME          only that one\n"
+     "  --seed N               of keys and hashes (1)\n"
+     "  --json                 one JSON object a row\n",
+     curve_run},
 };
 enum { BENCH_COUNT = sizeof(benches) / sizeof(benches[0]) };
 

@@ -17,6 +17,7 @@
 #include "access/access.h"
 #include "clock.h"
 #include "dispatch.h"
+#include "follow.h"
 #include "gate.h"
 #include "log.h"
 #include "server.h"
@@ -97,7 +98,7 @@ static bool may_run(const struct client *client) {
     return !client->is_suspended && !client->is_finishing && !client->connection.is_closing;
 }
 
-static void run_range(struct worker *worker, uint32_t first, uint32_t end) {
+static void run_plainly(struct worker *worker, uint32_t first, uint32_t end) {
     for (uint32_t i = first; i < end; i++) {
         const struct request *request = &worker->batch[i];
         struct client *client = request->client;
@@ -109,6 +110,40 @@ static void run_range(struct worker *worker, uint32_t first, uint32_t end) {
         }
         client->executed = request->end;
         check_output(worker, client);
+    }
+}
+
+/* The next request that may have a key that is followed: not with one key, the first argument, that isn't. */
+static uint32_t next_followed(const struct worker *worker, uint32_t at, uint32_t end,
+                              uint64_t below) {
+    const struct request *batch = worker->batch;
+    while (at < end && batch[at].last_key <= 1 && batch[at].hash >= below) {
+        at++;
+    }
+    return at;
+}
+
+/* With CACHE CURVE on: requests for keys that it follows part the range. */
+__attribute__((noinline, cold)) static void run_followed(struct worker *worker, uint32_t first,
+                                                         uint32_t end, uint64_t below) {
+    for (uint32_t i = first; (i = next_followed(worker, i, end, below)) < end; i++) {
+        const struct request *request = &worker->batch[i];
+        if (!follow_wants(worker, request, below)) continue;
+        run_plainly(worker, first, i);
+        struct sampler_mark before = sampler_mark(worker, request);
+        run_plainly(worker, i, i + 1);
+        follow_note(worker, request, &before);
+        first = i + 1;
+    }
+    run_plainly(worker, first, end);
+}
+
+static inline void run_range(struct worker *worker, uint32_t first, uint32_t end) {
+    uint64_t below = curve_followed_below(&worker->server->curve);
+    if (__builtin_expect(below != 0, 0)) {
+        run_followed(worker, first, end, below);
+    } else {
+        run_plainly(worker, first, end);
     }
 }
 

@@ -28,6 +28,7 @@ enum command_flag {
     COMMAND_UNPAUSED = 1 << 12, /* runs while clients are paused */
     COMMAND_TOUCHES_NOTHING =
         1 << 13, /* a lookup leaves the key's access time alone (OBJECT, TTL, TYPE) */
+    COMMAND_DELETES = 1 << 14, /* a key that isn't there afterwards is to be nowhere (DEL, GETDEL) */
 };
 
 enum command_group { GROUP_STRING, GROUP_GENERIC, GROUP_CONNECTION, GROUP_SERVER };

@@ -305,6 +305,7 @@ void metrics_reset(struct server *server, int64_t now_ms) {
     saver_keep_changes(&server->saver);
     counters_reset(&server->shards.counters);
     misses_reset(&server->shards.misses);
+    curve_recount(&server->curve, now_ms);
     for (uint32_t i = 0; i < server->worker_count; i++) {
         reset_worker(&server->workers[i], command_table_count_all(server->commands));
     }

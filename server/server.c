@@ -187,6 +187,7 @@ static enum status start_shards(struct server *server) {
         .seed = seed,
         .reclaimer = {.defer = defer_blob, .context = server},
     };
+    curve_init(&server->curve, &server->shards);
     return shards_init(&server->shards, &options);
 }
 
@@ -382,6 +383,7 @@ no_listeners:
 no_jobs:
     server->shards.reclaimer =
         (struct reclaimer){NULL, NULL}; /* nothing runs in the background any more */
+    curve_release(&server->curve);
     shards_release(&server->shards);
 no_shards:
     config->print_users = NULL;

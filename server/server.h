@@ -14,6 +14,7 @@
 #include "net/listener.h"
 #include "persistence/loader.h"
 #include "persistence/saver.h"
+#include "shards/curve.h"
 #include "shards/shards.h"
 #include "worker.h"
 
@@ -30,6 +31,7 @@ struct server {
     struct users users;
     struct acl_log acl_log;
     struct shards shards;
+    struct curve curve; /* of the shards; off until it is asked for */
     struct jobs *jobs;
     struct saver saver;
     struct loader loader;

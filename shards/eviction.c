@@ -24,8 +24,8 @@
  * are alike, so hits of requests are gained at little cost in hits of bytes. It is read off the entry's first line;
  * blobs aren't looked at.
  *
- * Uses are counted up to 15, halved in one round of the hand after HALVING_TURNS evictions a key, and kept by a ghost
- * (ghost.h, up to 13) when the key is evicted or expires, so that one that comes back again and again gets in. Where
+ * Uses are counted up to 15, halved in one round of the hand after EVICTION_HALVING_TURNS evictions a key, and kept by
+ * a ghost (ghost.h, up to 13) when the key is evicted or expires, so that one that comes back again and again gets in. Where
  * what is asked for changes altogether, recency decides better: so one shard in sixteen decides by it always, one always
  * by frequency, and the others follow whichever of these two misses less (duel.h). Both read the same 32 bits, so
  * changing sides costs nothing.
@@ -75,8 +75,6 @@
 enum {
     SWEEP_BUCKETS_MAX = 32, /* buckets the hand passes for one victim */
     ASK_TURNS = EVICTION_POOL / 2,
-    HALVING_TURNS = 8,  /* evictions a key between two rounds that halve the counts */
-    ROLE_EVERY = 16,    /* of so many shards one leads by recency and one by frequency */
     HIDDEN_DIVISOR = 4, /* hidden bytes count up to this part of the limit */
     SAMPLES_DEFAULT = 5,
     LFU_BEGIN = 5, /* a new key's logarithmic count, so that it isn't the first to go */
@@ -114,10 +112,9 @@ static uint32_t use_recent(const struct eviction_rules *rules, uint32_t access, 
     return stamp_of(now_ms);
 }
 
-static uint64_t score_recent(const struct eviction *eviction, const struct entry *entry,
-                             int64_t now_ms) {
-    (void)eviction;
-    return stamp_of(now_ms) - load(&entry->access);
+static uint64_t score_recent(const struct eviction_view *view,
+                             const struct eviction_subject *subject) {
+    return stamp_of(view->now_ms) - subject->access;
 }
 
 /* A count is lost at each decay time's worth of minutes that began since the last use. */
@@ -142,11 +139,10 @@ static uint32_t use_logarithmic(const struct eviction_rules *rules, uint32_t acc
     return (stamp_of(now_ms) & ~UINT32_C(0xff)) | count;
 }
 
-static uint64_t score_logarithmic(const struct eviction *eviction, const struct entry *entry,
-                                  int64_t now_ms) {
-    uint32_t access = load(&entry->access);
-    uint64_t missing = LFU_MAX - decayed_count(eviction->rules, access, now_ms);
-    return missing << 32 | (stamp_of(now_ms) - (access & ~UINT32_C(0xff)));
+static uint64_t score_logarithmic(const struct eviction_view *view,
+                                  const struct eviction_subject *subject) {
+    uint64_t missing = LFU_MAX - decayed_count(view->rules, subject->access, view->now_ms);
+    return missing << 32 | (stamp_of(view->now_ms) - (subject->access & ~UINT32_C(0xff)));
 }
 
 static uint32_t use_counted(const struct eviction_rules *rules, uint32_t access, int64_t now_ms,
@@ -165,15 +161,15 @@ static uint64_t log2_of(uint32_t value) {
 }
 
 /* What an entry takes, read off its first bytes: a blob, which lies elsewhere, counts as one of LARGE_BYTES. */
-static uint64_t bytes_of_entry(const struct entry *entry) {
+static uint32_t bytes_of_entry(const struct entry *entry) {
     if (entry_encoding(entry) == ENTRY_BLOB) return LARGE_BYTES;
-    return sizeof(*entry) + entry->key_size + entry->value_size;
+    return (uint32_t)sizeof(*entry) + entry->key_size + entry->value_size;
 }
 
-/* The less an entry is worth for the memory it takes, the higher: see above. */
-static uint64_t score_worth(const struct entry *entry, uint32_t access, uint32_t idle) {
-    uint64_t bytes = bytes_of_entry(entry);
-    uint64_t uses = (access & USES_MASK) + 1;
+/* The less it is worth for the memory it takes, the higher: see above. */
+static uint64_t score_worth(const struct eviction_subject *subject, uint32_t idle) {
+    uint64_t bytes = subject->bytes < LARGE_BYTES ? subject->bytes : LARGE_BYTES;
+    uint64_t uses = (subject->access & USES_MASK) + 1;
     uint64_t seniority = SENIORITY_BEGIN + log2_of(idle);
     return (bytes << WORTH_SHIFT) / ((bytes + FLAT_BYTES) * uses * seniority);
 }
@@ -183,19 +179,17 @@ static bool leans_to_recency(const struct eviction *eviction) {
     return atomic_load_explicit(&eviction->rules->prefers_recent, memory_order_relaxed);
 }
 
-static uint64_t score_adaptive(const struct eviction *eviction, const struct entry *entry,
-                               int64_t now_ms) {
-    uint32_t access = load(&entry->access);
-    uint32_t idle = stamp_of(now_ms) - (access & ~(uint32_t)USES_MASK);
-    if (leans_to_recency(eviction)) return idle;
-    return score_worth(entry, access, idle);
+static uint64_t score_adaptive(const struct eviction_view *view,
+                               const struct eviction_subject *subject) {
+    uint32_t idle = stamp_of(view->now_ms) - (subject->access & ~(uint32_t)USES_MASK);
+    return view->prefers_recent ? idle : score_worth(subject, idle);
 }
 
 /* The sooner, the higher. Only of entries with a deadline. */
-static uint64_t score_soonest(const struct eviction *eviction, const struct entry *entry,
-                              int64_t now_ms) {
-    (void)eviction, (void)now_ms;
-    return UINT64_MAX / 2 - (uint64_t)entry_deadline_ms(entry);
+static uint64_t score_soonest(const struct eviction_view *view,
+                              const struct eviction_subject *subject) {
+    (void)view;
+    return UINT64_MAX / 2 - (uint64_t)subject->deadline_ms;
 }
 
 /* ---- Policies -------------------------------------------------------------------------------- */
@@ -207,7 +201,7 @@ static const struct policy {
     uint32_t (*use)(const struct eviction_rules *rules, uint32_t access, int64_t now_ms,
                     struct random *random);
     /* How gladly it is seen to go. NULL: all the same. */
-    uint64_t (*score)(const struct eviction *eviction, const struct entry *entry, int64_t now_ms);
+    uint64_t (*score)(const struct eviction_view *view, const struct eviction_subject *subject);
     bool asks_expiry; /* it may know of somebody better */
 } policies[EVICTION_POLICIES] = {
     [EVICTION_NONE] = {.name = "noeviction", .use = use_recent},
@@ -266,6 +260,14 @@ bool eviction_policy_is_volatile(enum eviction_policy policy) {
     return policies[policy].is_volatile;
 }
 
+bool eviction_policy_is_blind(enum eviction_policy policy) {
+    return policies[policy].score == NULL;
+}
+uint32_t eviction_policy_counts(enum eviction_policy policy) {
+    if (policies[policy].is_lfu) return LFU_MAX;
+    return policies[policy].counts_uses ? USES_MASK : 0;
+}
+
 /* ---- Lifetime -------------------------------------------------------------------------------- */
 
 void eviction_rules_init(struct eviction_rules *rules, uint32_t shard_count) {
@@ -291,9 +293,11 @@ void eviction_charge(struct eviction_rules *rules, int64_t bytes) {
 }
 
 static enum eviction_role role_of(uint32_t index, uint32_t shard_count) {
-    if (shard_count < ROLE_EVERY) return EVICTION_FOLLOWS; /* each would be too much of the whole */
-    if (index % ROLE_EVERY == 0) return EVICTION_LEADS_BY_RECENCY;
-    return index % ROLE_EVERY == ROLE_EVERY / 2 ? EVICTION_LEADS_BY_FREQUENCY : EVICTION_FOLLOWS;
+    if (shard_count < EVICTION_ROLE_EVERY)
+        return EVICTION_FOLLOWS; /* each would be too much of the whole */
+    if (index % EVICTION_ROLE_EVERY == 0) return EVICTION_LEADS_BY_RECENCY;
+    return index % EVICTION_ROLE_EVERY == EVICTION_ROLE_EVERY / 2 ? EVICTION_LEADS_BY_FREQUENCY
+                                                                  : EVICTION_FOLLOWS;
 }
 
 void eviction_init(struct eviction *eviction, struct eviction_rules *rules, uint32_t index,
@@ -316,16 +320,33 @@ void eviction_count_use(const struct eviction_rules *rules, struct entry *entry,
     if (used != access) atomic_store_explicit(&entry->access, used, memory_order_relaxed);
 }
 
+uint32_t eviction_access_new(const struct eviction_rules *rules, struct ghost *ghost,
+                             uint64_t ghost_hash, int64_t now_ms) {
+    uint32_t access = stamp_of(now_ms);
+    const struct policy *policy = policy_of(rules);
+    if (policy->is_lfu) return (access & ~UINT32_C(0xff)) | LFU_BEGIN;
+    if (!policy->counts_uses) return access;
+    int uses = ghost_recall(ghost, ghost_hash) + 1; /* this one; 0 for a stranger */
+    return (access & ~(uint32_t)USES_MASK) | (uint32_t)uses;
+}
+
+uint32_t eviction_access_used(const struct eviction_rules *rules, uint32_t access, int64_t now_ms,
+                              struct random *random) {
+    return policy_of(rules)->use(rules, access, now_ms, random);
+}
+
+uint32_t eviction_access_halved(uint32_t access) {
+    return access - ((access & USES_MASK) + 1) / 2;
+}
+
+uint64_t eviction_score(const struct eviction_view *view, const struct eviction_subject *subject) {
+    const struct policy *policy = policy_of(view->rules);
+    return policy->score != NULL ? policy->score(view, subject) : 0;
+}
+
 void eviction_greet(struct eviction *eviction, struct entry *entry, uint64_t ghost_hash,
                     int64_t now_ms) {
-    uint32_t access = stamp_of(now_ms);
-    const struct policy *policy = policy_of(eviction->rules);
-    if (policy->is_lfu) {
-        access = (access & ~UINT32_C(0xff)) | LFU_BEGIN;
-    } else if (policy->counts_uses) {
-        int uses = ghost_recall(&eviction->ghost, ghost_hash) + 1; /* this one; 0 for a stranger */
-        access = (access & ~(uint32_t)USES_MASK) | (uint32_t)uses;
-    }
+    uint32_t access = eviction_access_new(eviction->rules, &eviction->ghost, ghost_hash, now_ms);
     atomic_store_explicit(&entry->access, access, memory_order_relaxed);
 }
 
@@ -382,19 +403,28 @@ struct sweep {
     const struct policy *policy;
     struct database *_Atomic *databases;
     uint32_t first, end; /* the databases it may be in */
-    int64_t now_ms;
+    struct eviction_view view;
     uint32_t looked;
 };
 
-static uint64_t score_of(const struct policy *policy, const struct eviction *eviction,
-                         const struct entry *entry, int64_t now_ms) {
-    return policy->score != NULL ? policy->score(eviction, entry, now_ms) : 0;
+static struct eviction_view view_of(const struct eviction *eviction, int64_t now_ms) {
+    return (struct eviction_view){eviction->rules, now_ms, leans_to_recency(eviction)};
+}
+
+static uint64_t score_of(const struct policy *policy, const struct eviction_view *view,
+                         const struct entry *entry) {
+    if (policy->score == NULL) return 0;
+    struct eviction_subject subject = {
+        .access = load(&entry->access),
+        .bytes = policy->counts_uses ? bytes_of_entry(entry) : 0,
+        .deadline_ms = policy->asks_expiry ? entry_deadline_ms(entry) : ENTRY_NO_EXPIRY,
+    };
+    return policy->score(view, &subject);
 }
 
 static void halve_uses(struct entry *entry) {
-    uint32_t access = load(&entry->access);
-    uint32_t uses = access & USES_MASK;
-    atomic_store_explicit(&entry->access, access - (uses + 1) / 2, memory_order_relaxed);
+    uint32_t halved = eviction_access_halved(load(&entry->access));
+    atomic_store_explicit(&entry->access, halved, memory_order_relaxed);
 }
 
 /* It is known where the hand is; who is met by way of his slab is looked for. */
@@ -414,7 +444,7 @@ static void meet(void *context, struct entry *entry) {
     if (sweep->policy->is_volatile && !entry_has_expiry(entry)) return;
     sweep->looked++;
     if (sweep->policy->counts_uses && eviction->is_halving) halve_uses(entry);
-    uint64_t score = score_of(sweep->policy, eviction, entry, sweep->now_ms);
+    uint64_t score = score_of(sweep->policy, &sweep->view, entry);
     uint32_t at = eviction->pool_count;
     if (at == EVICTION_POOL) {
         at = pool_last(eviction);
@@ -439,7 +469,7 @@ static void begin_round(struct eviction *eviction, struct database *_Atomic *dat
     for (uint32_t i = 0; i < database_count; i++) {
         keys += database_key_count(database_at(databases, i));
     }
-    eviction->is_halving = eviction->turnover >= keys * HALVING_TURNS;
+    eviction->is_halving = eviction->turnover >= keys * EVICTION_HALVING_TURNS;
     if (eviction->is_halving) eviction->turnover = 0;
 }
 
@@ -448,7 +478,7 @@ static void sweep(struct eviction *eviction, struct database *_Atomic *databases
     struct sweep sweep = {.eviction = eviction,
                           .policy = policy_of(eviction->rules),
                           .databases = databases,
-                          .now_ms = now_ms};
+                          .view = view_of(eviction, now_ms)};
     uint32_t samples = load(&eviction->rules->samples);
     uint32_t buckets_max = SWEEP_BUCKETS_MAX + database_count; /* an empty database is one */
     for (uint32_t passed = 0; passed < buckets_max && sweep.looked < samples; passed++) {
@@ -470,6 +500,7 @@ static void sweep(struct eviction *eviction, struct database *_Atomic *databases
 static bool take_from_pool(struct eviction *eviction, struct database *_Atomic *databases,
                            int64_t now_ms, struct eviction_candidate *victim) {
     const struct policy *policy = policy_of(eviction->rules);
+    struct eviction_view view = view_of(eviction, now_ms);
     while (eviction->pool_count > 0) {
         uint32_t first = pool_first(eviction);
         struct eviction_candidate *candidate = &eviction->pool[first];
@@ -483,7 +514,7 @@ static bool take_from_pool(struct eviction *eviction, struct database *_Atomic *
             pool_remove(eviction, first);
             continue;
         }
-        uint64_t score = score_of(policy, eviction, entry, now_ms);
+        uint64_t score = score_of(policy, &view, entry);
         if (score < candidate->score) {
             candidate->score = score;
             if (pool_first(eviction) != first) continue;
@@ -509,7 +540,7 @@ static void meet_soonest(struct eviction *eviction, struct database *_Atomic *da
                           .policy = policy_of(eviction->rules),
                           .databases = databases,
                           .end = database_count,
-                          .now_ms = now_ms};
+                          .view = view_of(eviction, now_ms)};
     eviction->asked_ago = 0;
     expiry_visit_soonest(database_at(databases, 0)->expiry, meet, &sweep);
 }

@@ -34,7 +34,11 @@ enum eviction_policy {
     EVICTION_POLICIES,
 };
 
-enum { EVICTION_POOL = 16 };
+enum {
+    EVICTION_POOL = 16,
+    EVICTION_HALVING_TURNS = 8, /* evictions a key between two rounds that halve the counts */
+    EVICTION_ROLE_EVERY = 16,   /* of so many shards one leads by recency and one by frequency */
+};
 
 /* Atomic, relaxed: each is read alone, and a change may be seen a little late. */
 struct eviction_rules {
@@ -95,6 +99,10 @@ bool eviction_policy_evicts(enum eviction_policy policy);
 bool eviction_policy_is_lfu(enum eviction_policy policy);
 /* Is it only keys with a deadline that go? */
 bool eviction_policy_is_volatile(enum eviction_policy policy);
+/* Are all keys the same to it? */
+bool eviction_policy_is_blind(enum eviction_policy policy);
+/* Which bits of `access` count uses; 0: none. (EVICTION_ALLKEYS_ADAPTIVE's are halved now and then.) */
+uint32_t eviction_policy_counts(enum eviction_policy policy);
 
 void eviction_init(struct eviction *eviction, struct eviction_rules *rules, uint32_t index,
                    uint64_t seed);
@@ -129,6 +137,26 @@ void eviction_dismiss(struct eviction *eviction, struct database *_Atomic *datab
 
 /* What a ghost remembers of an entry that goes: its uses, where they are counted. */
 unsigned eviction_uses(const struct entry *entry);
+/* The same rules over an `access` that is no entry's: for miniatures (miniature.h). What becomes of it by a use, by a
+ * key's coming (where the policy counts uses, its ghost is recalled), in a round that halves; and how gladly it is
+ * seen to go: the higher, the sooner. Pure but for `random` and `ghost`. */
+struct eviction_view {
+    const struct eviction_rules *rules;
+    int64_t now_ms;
+    bool prefers_recent; /* allkeys-adaptive's side */
+};
+struct eviction_subject {
+    uint32_t access;
+    uint32_t bytes;      /* that it takes; for policies that weigh sizes */
+    int64_t deadline_ms; /* for those that ask for it, of who has one */
+};
+uint32_t eviction_access_used(const struct eviction_rules *rules, uint32_t access, int64_t now_ms,
+                              struct random *random);
+uint32_t eviction_access_new(const struct eviction_rules *rules, struct ghost *ghost,
+                             uint64_t ghost_hash, int64_t now_ms);
+uint32_t eviction_access_halved(uint32_t access);
+uint64_t eviction_score(const struct eviction_view *view, const struct eviction_subject *subject);
+
 /* OBJECT FREQ: the count under *-lfu, with what it has lost by now. Lock: read. */
 uint32_t eviction_frequency(const struct eviction_rules *rules, const struct entry *entry,
                             int64_t now_ms);

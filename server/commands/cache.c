@@ -1,5 +1,6 @@
 /* CACHE: what sherd knows of itself as a cache. Ours; Redis has nothing of the kind. */
 #include "server/call.h"
+#include "server/commands/curve.h"
 #include "server/commands/prefixes.h"
 #include "server/server.h"
 
@@ -60,6 +61,13 @@ static void cache_stats(struct call *call) {
 
 static void cache_help(struct call *call) {
     static const char *const lines[] = {
+        "CURVE",
+        "    Return the hit ratio that there would be with 0.5, 0.75, 1, 1.25, 1.5, 2 and 4 times",
+        "    the maxmemory there is, estimated since the first CACHE CURVE, which begins it.",
+        "CURVE RESET",
+        "    Count anew.",
+        "CURVE STOP",
+        "    Stop following requests, and free the memory that takes.",
         "PREFIXES [COUNT <count>] [DELIMITER <delimiter>] [DEPTH <depth>]",
         "    Return the prefixes (up to the delimiter, default ':', at its first or <depth>-th",
         "    place) whose keys are read and written most, hottest first (default: 10). Of each:",
@@ -74,6 +82,15 @@ static void cache_help(struct call *call) {
 }
 
 static const struct command cache_rows[] = {
+    {.name = "cache|curve",
+     .run = cache_curve,
+     .arity = -2,
+     .flags = COMMAND_LOADING | COMMAND_STALE,
+     .group = GROUP_SERVER,
+     .since = "7.4.0",
+     .complexity = "O(workers * shards)",
+     .summary = "Estimates the hit ratio with less memory, and with more.",
+     .syntax = "[RESET | STOP]"},
     {.name = "cache|help",
      .run = cache_help,
      .arity = 2,

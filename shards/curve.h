@@ -1,0 +1,102 @@
+/* The hit ratio that this cache would have with less memory, and with more: estimated live, while it serves.
+ *
+ * Keys whose hash is below a threshold are followed: every request for one of them is played to seven miniature
+ * caches (miniature.h) of 0.5 to 4 times the memory limit, all scaled down by the share of the keys that is
+ * followed. The share is halved whenever there are too many, so the memory is bounded: CURVE_BYTES_MAX, some 4096
+ * to 8192 keys at today's size of a large cache.
+ *
+ * Nothing is followed, and no memory taken, until it is started. Any thread; a leaf lock over what is behind
+ * `followed_below`. */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "miniature.h"
+#include "population.h"
+#include "shards.h"
+
+enum {
+    CURVE_POINTS = POPULATION_MINIATURES,
+    CURVE_AWAITED = 256,
+    CURVE_BYTES_MAX = 3 << 19, /* 1.5 MiB, ghosts included */
+};
+
+struct curve {
+    /* Atomic, relaxed: keys whose hash is below are followed; 0: nothing is. */
+    _Atomic uint64_t followed_below;
+    struct shards *shards; /* immutable after init */
+
+    pthread_mutex_t lock; /* over everything below */
+    struct population population;
+    struct miniature miniatures[CURVE_POINTS];
+    uint64_t hits[CURVE_POINTS];     /* of keys that are followed */
+    uint64_t noted;                  /* lookups of keys that are followed */
+    double expected;                 /* how many there should have been, going by all lookups */
+    struct counters_sum seen;        /* when `expected` was last brought up to date */
+    uint64_t lookups, real_hits;     /* of all keys, as far as seen */
+    uint64_t awaited[CURVE_AWAITED]; /* keys that missed, and may be filled next */
+    uint32_t rate_bits;              /* one key in 2^rate_bits is followed */
+    uint32_t next_bucket;            /* to be looked through for what is past its deadline */
+    int64_t
+        since_ms; /* that all the above is counted: the last miniature that got full, or later */
+    int64_t next_measure_ms;
+    int64_t limit_bytes; /* under which it began */
+};
+
+void curve_init(struct curve *curve, struct shards *shards);
+void curve_release(struct curve *curve);
+
+/* Begin, if it hasn't yet. False in `*has_begun`: it was on already. STATUS_NO_MEMORY. Needs a memory limit. */
+must_use enum status curve_start(struct curve *curve, int64_t now_ms, bool *has_begun);
+/* Free everything. */
+void curve_stop(struct curve *curve);
+/* Count anew; what the miniatures hold stays. */
+void curve_recount(struct curve *curve, int64_t now_ms);
+/* All keys were deleted. */
+void curve_empty(struct curve *curve, int64_t now_ms);
+
+/* Is that key followed? One comparison; never when it is off. */
+static inline uint64_t curve_followed_below(const struct curve *curve) {
+    return atomic_load_explicit(&curve->followed_below, memory_order_relaxed);
+}
+
+/* What was done with a key that is followed. */
+struct curve_note {
+    uint64_t hash; /* hash_seeded(name) */
+    uint32_t database;
+    uint32_t bytes;       /* that its entry takes (entry_footprint), when it is there */
+    int64_t deadline_ms;  /* ENTRY_NO_EXPIRY for none */
+    bool is_lookup;       /* it was counted as a hit or a miss */
+    bool is_there;        /* afterwards */
+    bool is_deletion;     /* it shouldn't be: DEL, GETDEL, ... */
+    bool leaves_no_trace; /* the lookup doesn't count as a use: TTL, OBJECT, ... */
+};
+/* O(1): some 700 instructions where all have it, up to 22,000 where all have to evict for it. No shard's lock is
+ * held. */
+void curve_note(struct curve *curve, const struct curve_note *note, int64_t now_ms);
+
+struct curve_point {
+    double times; /* the limit */
+    int64_t limit_bytes;
+    double hit_ratio; /* 0 to 1 */
+    double fill;      /* of the miniature: below 1 it isn't full yet, and misses what comes first */
+};
+struct curve_report {
+    struct curve_point points[CURVE_POINTS];
+    uint64_t lookups;       /* of all keys, since it began to count */
+    uint64_t lookups_noted; /* of keys that are followed */
+    double hit_ratio;       /* that there really was */
+    double estimate;        /* of the same by the miniatures alone: how far they can be trusted */
+    uint32_t warming;       /* points whose miniature isn't full yet */
+    uint32_t keys_a_key;    /* one in so many is followed */
+    uint64_t bytes;         /* that all this takes */
+    int64_t since_ms;
+    enum eviction_policy policy;
+};
+/* False when it is off. */
+bool curve_read(struct curve *curve, int64_t now_ms, struct curve_report *report);
+void curve_validate(struct curve *curve);

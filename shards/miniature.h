@@ -1,0 +1,78 @@
+/* A cache of a given size in small: it keeps, of the keys that a curve follows, those that a cache of that size
+ * would keep, by the policy in force, and no values.
+ *
+ * What eviction.h and room.c do with a shard is done here with a miniature's part of the population: a hand that
+ * goes round the buckets, a pool of candidates, a ghost of those that went. Under allkeys-adaptive a sixteenth of
+ * its keys is always decided by recency, another by frequency, and the rest as the shards are.
+ *
+ * One thread, or its owner's lock. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/random.h"
+#include "eviction.h"
+#include "ghost.h"
+#include "population.h"
+
+/* Those who decide by recency, those by frequency, all others. */
+enum { MINIATURE_CAMPS = 3 };
+
+struct miniature_candidate {
+    uint64_t hash;
+    uint64_t score;
+    uint32_t index;
+};
+
+/* The keys of some wards, who make room among themselves. */
+struct miniature_camp {
+    uint32_t first_bucket, bucket_count;
+    uint32_t hand; /* from the first bucket */
+    bool is_halving;
+    uint64_t turnover; /* evictions since counts were last halved */
+    uint64_t keys, used_bytes;
+    struct miniature_candidate pool[EVICTION_POOL];
+    uint32_t pool_count;
+    uint64_t pool_least; /* no candidate has a lower score */
+    bool pool_is_recent; /* its scores are those of allkeys-adaptive's recency */
+};
+
+struct miniature {
+    struct population *population;
+    const struct eviction_rules *rules;
+    uint8_t bit;   /* in its members' `present` */
+    uint8_t index; /* of their `uses` */
+    bool has_camps;
+    bool is_full; /* somebody came for whom others had to go */
+    enum eviction_policy policy;
+    uint32_t counts; /* bits of `access` that count uses */
+    uint64_t limit_bytes;
+    struct miniature_camp camps[MINIATURE_CAMPS];
+    uint32_t camp_count;
+    struct ghost ghost;
+    struct random random;
+};
+
+/* Number `index` of a population's miniatures, empty and without room. */
+void miniature_init(struct miniature *miniature, struct population *population, uint8_t index,
+                    const struct eviction_rules *rules);
+void miniature_release(struct miniature *miniature);
+
+static inline bool miniature_has(const struct miniature *miniature, const struct member *member) {
+    return (member->present & miniature->bit) != 0;
+}
+uint64_t miniature_used_bytes(const struct miniature *miniature);
+uint64_t miniature_keys(const struct miniature *miniature);
+
+/* A member that is here was used. The caller sets its stamp, once for all miniatures. */
+void miniature_use(struct miniature *miniature, struct member *member, int64_t now_ms);
+/* A member comes that isn't here: make room for it, and take it in if there is some. Others may leave the
+ * population. */
+void miniature_admit(struct miniature *miniature, struct member *member, int64_t now_ms);
+/* A member that is here goes, for that reason. It stays in the population. */
+void miniature_dismiss(struct miniature *miniature, struct member *member, enum miss_reason reason);
+/* It has another size from now on. */
+void miniature_resize(struct miniature *miniature, const struct member *member, uint32_t bytes);
+/* Tests: what it counts is what its members are. */
+void miniature_validate(const struct miniature *miniature);
