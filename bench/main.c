@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bench/bench.h"
+#include "bench/manual.h"
 
 static const struct bench benches[] = {
     {"load", "drive a server over the network and report throughput and latency",
@@ -159,6 +160,19 @@ static int run(const struct bench *bench, int argc, char **argv) {
     return bench->run(argc, argv);
 }
 
+/* For the build: not a subcommand, for it measures nothing. */
+static int print_document(const char *name) {
+    if (name != NULL && strcmp(name, "man") == 0) {
+        bench_manual_print(stdout, benches, BENCH_COUNT);
+    } else if (name != NULL && strcmp(name, "completion") == 0) {
+        bench_completion_print(stdout, benches, BENCH_COUNT);
+    } else {
+        fputs("sherd-bench: --print takes man or completion\n", stderr);
+        return EXIT_FAILURE;
+    }
+    return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 int main(int argc, char **argv) {
     if (argc < 2) {
         print_help(stderr);
@@ -168,6 +182,7 @@ int main(int argc, char **argv) {
         print_help(stdout);
         return EXIT_SUCCESS;
     }
+    if (strcmp(argv[1], "--print") == 0) return print_document(argc > 2 ? argv[2] : NULL);
     for (size_t i = 0; i < BENCH_COUNT; i++) {
         if (strcmp(argv[1], benches[i].name) == 0) return run(&benches[i], argc - 2, argv + 2);
     }

@@ -1,38 +1,55 @@
 #include "server/cli.h"
 
-#include <limits.h>
+#include <assert.h>
 #include <string.h>
 
+#include "server/describe.h"
+
 enum { HELP_COLUMN = 42 }; /* where the second column begins */
+static const char help_indent[] = "                                          ";
+static_assert(sizeof help_indent - 1 == HELP_COLUMN, "so many spaces");
+
+const struct cli_mode cli_modes[] = {
+    {"--check", "--check-config", "[FILE | -] [--OPTION VALUE]...",
+     "Tell every error of the configuration, with file, line and reason, and start nothing: exit "
+     "status 0 when it would do, 1 otherwise",
+     CLI_CHECK},
+    {"--ping", NULL, "[--host|--port|--unix|--timeout-ms VALUE]... [--ready]",
+     "Ask a running server whether it answers: exit status 0 when it does, 1 otherwise", CLI_PING},
+    {"--print", NULL, "config|man|config-man|completion",
+     "A commented sherd.conf, the manual pages, completion for bash", CLI_PRINT},
+    {"--version", "-v", "", "The version", CLI_VERSION},
+    {"--help", "-h", "", "This", CLI_HELP},
+};
+const size_t cli_mode_count = sizeof cli_modes / sizeof cli_modes[0];
 
 /* ---- Reading --------------------------------------------------------------------------------- */
 
-static bool is_one_of(const char *argument, const char *word, const char *letter) {
-    return strcmp(argument, word) == 0 || strcmp(argument, letter) == 0;
+static const struct cli_mode *find_mode(const char *argument) {
+    for (size_t i = 0; i < cli_mode_count; i++) {
+        const struct cli_mode *mode = &cli_modes[i];
+        if (strcmp(argument, mode->name) == 0) return mode;
+        if (mode->other_name != NULL && strcmp(argument, mode->other_name) == 0) return mode;
+    }
+    return NULL;
 }
 
 void cli_parse(struct cli *cli, int argc, char *const *argv) {
     *cli = (struct cli){.action = CLI_SERVE};
     int first = 1, end = argc;
-    if (first < end && is_one_of(argv[first], "--help", "-h")) {
-        cli->action = CLI_HELP;
-        return;
-    }
-    if (first < end && is_one_of(argv[first], "--version", "-v")) {
-        cli->action = CLI_VERSION;
-        return;
-    }
-    if (first < end && strcmp(argv[first], "--check-config") == 0) {
-        cli->action = CLI_CHECK;
+    const struct cli_mode *mode = first < end ? find_mode(argv[first]) : NULL;
+    if (mode != NULL) {
+        cli->action = mode->action;
         first++;
     }
-    if (first < end && strcmp(argv[first], "-") == 0) {
+    bool configures = cli->action == CLI_SERVE || cli->action == CLI_CHECK;
+    if (configures && first < end && strcmp(argv[first], "-") == 0) {
         cli->reads_stdin = true;
         first++;
-    } else if (first < end && argv[first][0] != '-') {
+    } else if (configures && first < end && argv[first][0] != '-') {
         cli->config_file = argv[first++];
     }
-    if (first < end && strcmp(argv[end - 1], "-") == 0) {
+    if (configures && first < end && strcmp(argv[end - 1], "-") == 0) {
         cli->reads_stdin = true;
         end--;
     }
@@ -60,60 +77,40 @@ void cli_print_version(FILE *out) {
             (int)sizeof(void *) * 8);
 }
 
-static int print_choices(FILE *out, const char *const *choices) {
-    int width = 0;
-    for (int i = 0; choices[i] != NULL; i++) {
-        width += fprintf(out, "%s%s", i > 0 ? "|" : "", choices[i]);
-    }
-    return width;
-}
-
-/* What may stand behind the option's name; returns its width. */
-static int print_values(FILE *out, const struct config_option *option) {
-    static const char *const placeholders[] = {
-        [CONFIG_BOOLEAN] = "yes|no",        [CONFIG_INTEGER] = "NUMBER",
-        [CONFIG_MEMORY] = "BYTES",          [CONFIG_OCTAL] = "OCTAL",
-        [CONFIG_STRING] = "TEXT",           [CONFIG_WORDS] = "WORD...",
-        [CONFIG_PERCENTILES] = "NUMBER...", [CONFIG_BUFFER_LIMITS] = "CLASS HARD SOFT SECONDS...",
-        [CONFIG_MEMORY_SHARE] = "BYTES|N%", [CONFIG_MEMORY_PART] = "BYTES|N%",
-        [CONFIG_FILE_NAME] = "NAME",        [CONFIG_SAVE_POINTS] = "SECONDS CHANGES...",
-    };
-    if (option->only_initial != NULL) {
-        return fprintf(out, "%s", option->initial[0] != '\0' ? option->initial : "\"\"");
-    }
-    if (option->kind == CONFIG_ENUM) return print_choices(out, option->choices);
-    return fprintf(out, "%s", placeholders[option->kind]);
-}
-
-/* " (default 511; connections)"; a range is told where it says more than the type. */
-static void print_default(FILE *out, const struct config_option *option) {
-    fprintf(out, " (default %s", option->initial[0] != '\0' ? option->initial : "\"\"");
-    if (option->unit != NULL) fprintf(out, "; %s", option->unit);
-    if (option->kind == CONFIG_INTEGER && option->max < INT_MAX) {
-        fprintf(out, "; %lld to %lld", (long long)option->min, (long long)option->max);
-    }
-    fputc(')', out);
-}
-
-static void print_option(FILE *out, const struct config_option *option) {
-    int width = fprintf(out, "  --%s ", option->name);
-    width += print_values(out, option);
+/* What is at the left has `width` columns; `help` goes to the right of it, or below. */
+static void print_help_text(FILE *out, int width, const char *help) {
     if (width >= HELP_COLUMN) {
         fputc('\n', out);
         width = 0;
     }
-    fprintf(out, "%*s%s", HELP_COLUMN - width, "", option->help);
-    if (option->only_initial == NULL) print_default(out, option);
-    fputc('\n', out);
+    fprintf(out, "%*s", HELP_COLUMN - width, "");
+    describe_wrapped(out, help, help_indent, HELP_COLUMN, CLI_HELP_COLUMNS);
+}
+
+static void print_option(FILE *out, const struct config_option *option) {
+    int width = fprintf(out, "  --%s ", option->name);
+    width += describe_values(out, option);
+    char initial[DESCRIBE_TEXT_MAX], help[2 * DESCRIBE_TEXT_MAX];
+    if (describe_default(option, initial) > 0) {
+        snprintf(help, sizeof help, "%s (%s)", option->help, initial);
+    } else {
+        snprintf(help, sizeof help, "%s", option->help);
+    }
+    print_help_text(out, width, help);
 }
 
 void cli_print_help(FILE *out) {
     fprintf(out,
             "Usage: sherd [FILE | -] [--OPTION VALUE]...\n"
-            "       sherd --check-config [FILE | -] [--OPTION VALUE]...\n"
-            "       sherd --version | --help\n"
             "\n"
-            "FILE has redis.conf's syntax; - reads it from standard input. Options win over it.\n");
+            "FILE has redis.conf's syntax; - reads it from standard input. Options win over it.\n"
+            "\n"
+            "Instead of serving\n");
+    for (const struct cli_mode *mode = cli_modes; mode < cli_modes + cli_mode_count; mode++) {
+        int width = fprintf(out, "  %s%s%s %s", mode->name, mode->other_name != NULL ? ", " : "",
+                            mode->other_name != NULL ? mode->other_name : "", mode->arguments);
+        print_help_text(out, width, mode->help);
+    }
     const char *group = "";
     for (const struct config_option *option = config_options;
          option < config_options + config_option_count; option++) {
@@ -124,5 +121,6 @@ void cli_print_help(FILE *out) {
     fprintf(out, "\nAny number of times\n"
                  "  --user NAME RULE...                     A user, as ACL SETUSER takes it\n"
                  "  --rename-command COMMAND NAME           Another name for a command; "
-                 "'\"\"': none\n");
+                 "'\"\"': none\n"
+                 "\nIn a file, a line `include PATH` reads another there.\n");
 }

@@ -8,22 +8,34 @@
 
 enum cli_action {
     CLI_SERVE,
-    CLI_CHECK,   /* --check-config: configure as if to serve, and say whether that went well */
-    CLI_HELP,    /* --help, -h */
-    CLI_VERSION, /* --version, -v */
+    CLI_CHECK, /* configure as if to serve, and tell every error */
+    CLI_PING,
+    CLI_PRINT,
+    CLI_HELP,
+    CLI_VERSION,
 };
+
+/* What the first argument may ask for instead of serving: a row each. */
+struct cli_mode {
+    const char *name, *other_name; /* the latter may be NULL */
+    const char *arguments;         /* that follow, for people */
+    const char *help;
+    enum cli_action action;
+};
+extern const struct cli_mode cli_modes[];
+extern const size_t cli_mode_count;
 
 /* Points into argv. */
 struct cli {
     enum cli_action action;
-    const char *config_file; /* NULL: none */
+    const char *config_file; /* NULL: none; of CLI_SERVE and CLI_CHECK */
     bool
         reads_stdin; /* a configuration comes from standard input: "-" as the first or last argument */
-    int flag_count;
+    int flag_count; /* all that follows a mode, where that isn't CLI_CHECK */
     char *const *flags;
 };
 
-/* sherd [--check-config] [FILE | -] [--option value ...] [-], or one of --help, --version. */
+/* sherd [MODE] [FILE | -] [--option value ...] [-] */
 void cli_parse(struct cli *cli, int argc, char *const *argv);
 
 /* Load what the command line names into `config`, each winning over the one before: file, standard input, flags. On
@@ -31,5 +43,6 @@ void cli_parse(struct cli *cli, int argc, char *const *argv);
 must_use enum status cli_configure(const struct cli *cli, struct config *config, char *error);
 
 void cli_print_version(FILE *out);
-/* Every option under its group's heading, with its default, unit and range. */
+/* Every mode, and every option under its group's heading with its default, unit and range; in CLI_HELP_COLUMNS. */
+enum { CLI_HELP_COLUMNS = 100 };
 void cli_print_help(FILE *out);

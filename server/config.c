@@ -128,6 +128,14 @@ static __attribute__((format(printf, 2, 3))) enum status refuse(const struct ori
     return STATUS_REFUSED;
 }
 
+/* The error is told and counted, where all of them are asked for: then what follows is looked at, too. */
+static bool goes_on(struct config *config, const char *error) {
+    if (config->errors == NULL) return false;
+    fprintf(config->errors, "%s\n", error);
+    config->error_count++;
+    return true;
+}
+
 static enum status refuse_unknown(const struct origin *origin, struct bytes name) {
     int shown = name.size < 64 ? (int)name.size : 64;
     const char *suggestion = config_option_suggest(name);
@@ -215,7 +223,7 @@ static enum status load_text(struct config *config, const char *place, char *tex
         char *line_end = memchr(line, '\n', (size_t)(end - line));
         if (line_end == NULL) line_end = end;
         enum status status = load_line(config, line, (size_t)(line_end - line), depth, &origin);
-        if (status != STATUS_OK) return status;
+        if (status != STATUS_OK && !goes_on(config, error)) return status;
         line = line_end + 1;
     }
     return STATUS_OK;
@@ -250,6 +258,7 @@ static void remember_file(struct config *config, const char *path) {
 
 enum status config_load_file(struct config *config, const char *path, char *error) {
     enum status status = load_file(config, path, 0, error);
+    if (status != STATUS_OK && goes_on(config, error)) return STATUS_OK;
     if (status == STATUS_OK && strcmp(path, "-") != 0) remember_file(config, path);
     return status;
 }
@@ -282,20 +291,27 @@ static int take_flag(int count, char *const *flags, struct config_setting *setti
     return taken;
 }
 
+/* Load the flag at the front; `taken` says how many arguments it was. */
+static enum status load_flag(struct config *config, int count, char *const *flags, int *taken,
+                             char *error) {
+    struct origin origin = {.place = flags[0], .error = error};
+    *taken = 1;
+    if (!is_flag(flags[0])) return refuse(&origin, "not an option: options begin with --");
+    struct config_setting setting;
+    enum status status = STATUS_OK;
+    *taken = take_flag(count, flags, &setting, &status);
+    if (status != STATUS_OK)
+        return refuse(&origin, "value is longer than %d bytes", CONFIG_TEXT_MAX - 1);
+    struct bytes rest;
+    struct config_lines *lines = lines_of(config, setting.name, &rest);
+    return lines != NULL ? keep_line(lines, config_setting_value(&setting), &origin)
+                         : load_setting(config, &setting, &origin);
+}
+
 enum status config_load_flags(struct config *config, int count, char *const *flags, char *error) {
-    for (int i = 0; i < count;) {
-        struct origin origin = {.place = flags[i], .error = error};
-        if (!is_flag(flags[i])) return refuse(&origin, "not an option: options begin with --");
-        struct config_setting setting;
-        enum status status = STATUS_OK;
-        i += take_flag(count - i, flags + i, &setting, &status);
-        if (status != STATUS_OK)
-            return refuse(&origin, "value is longer than %d bytes", CONFIG_TEXT_MAX - 1);
-        struct bytes rest;
-        struct config_lines *lines = lines_of(config, setting.name, &rest);
-        status = lines != NULL ? keep_line(lines, config_setting_value(&setting), &origin)
-                               : load_setting(config, &setting, &origin);
-        if (status != STATUS_OK) return status;
+    for (int i = 0, taken; i < count; i += taken) {
+        enum status status = load_flag(config, count - i, flags + i, &taken, error);
+        if (status != STATUS_OK && !goes_on(config, error)) return status;
     }
     return STATUS_OK;
 }
@@ -341,8 +357,13 @@ static enum status list_change(struct change_list *list, struct bytes name, stru
     const struct config_option *option = config_option_find(name);
     if (option == NULL) {
         int shown = name.size < CONFIG_ERROR_MAX / 2 ? (int)name.size : CONFIG_ERROR_MAX / 2;
-        return reply(error, "ERR Unknown option or number of arguments for CONFIG SET - '%.*s'",
-                     shown, name.data);
+        const char *suggestion = config_option_suggest(name);
+        bool can_be_set =
+            suggestion != NULL && config_option_find(bytes_of_text(suggestion)) != NULL;
+        return reply(error,
+                     "ERR Unknown option or number of arguments for CONFIG SET - '%.*s'%s%s%s",
+                     shown, name.data, can_be_set ? " (did you mean '" : "",
+                     can_be_set ? suggestion : "", can_be_set ? "'?)" : "");
     }
     if ((option->flags & CONFIG_IMMUTABLE) != 0)
         return reply_failed(error, name, "can't set immutable config");

@@ -96,6 +96,9 @@ struct config {
         [CONFIG_TEXT_MAX]; /* the file that was loaded, absolute; "": none. Immutable after start */
     pthread_mutex_t change_lock; /* one CONFIG SET or REWRITE at a time */
     pthread_mutex_t text_lock;   /* held for a copy of text, in or out */
+    FILE *
+        errors; /* loading tells each error here and goes on; NULL: it stops at the first. At start */
+    size_t error_count;          /* told there */
     struct config_lines user_lines, rename_lines;
     /* Prints the users there are as `user` lines, for a rewrite; false when memory is refused. NULL: nobody does. */
     bool (*print_users)(void *context, FILE *out);
@@ -127,7 +130,8 @@ void config_attach_hooks(struct config *config, const struct config_hook *hooks,
                          void *context);
 
 /* At start, one thread. Later settings win over earlier ones. Each returns STATUS_REFUSED with what is wrong and
- * where in `error` (CONFIG_ERROR_MAX bytes), and may have set some of the options by then. */
+ * where in `error` (CONFIG_ERROR_MAX bytes), and may have set some of the options by then. Where `errors` is set, each
+ * is told there instead. */
 /* A file, which config_rewrite will write to; "-": standard input. */
 must_use enum status config_load_file(struct config *config, const char *path, char *error);
 /* The text of a file, which is overwritten; `place` names it in errors. */

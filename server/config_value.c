@@ -454,14 +454,20 @@ static size_t distance_between(struct bytes a, struct bytes b) {
     return distances[b.size];
 }
 
+/* What begins a line and is no option. */
+static const char *const line_words[] = {"user", "rename-command", "include"};
+enum { LINE_WORD_COUNT = sizeof line_words / sizeof line_words[0] };
+
 const char *config_option_suggest(struct bytes name) {
     if (name.size > NAME_MAX_BYTES) return NULL;
     const char *nearest = NULL;
     size_t nearest_distance = least(DISTANCE_MAX, name.size / 2) + 1;
-    for (size_t i = 0; i < config_option_count; i++) {
-        size_t distance = distance_between(name, bytes_of_text(config_options[i].name));
+    for (size_t i = 0; i < config_option_count + LINE_WORD_COUNT; i++) {
+        const char *known = i < config_option_count ? config_options[i].name
+                                                    : line_words[i - config_option_count];
+        size_t distance = distance_between(name, bytes_of_text(known));
         if (distance >= nearest_distance) continue;
-        nearest = config_options[i].name;
+        nearest = known;
         nearest_distance = distance;
     }
     return nearest;

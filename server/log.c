@@ -19,7 +19,8 @@ enum status log_open(const char *path) {
     if (path[0] != '\0') {
         file = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
         if (file < 0) {
-            log_warning("Can't open the log file %s: %s", path, strerror(errno));
+            log_warning("Can't open the log file %s (option logfile): %s; may this user write there?",
+                        path, strerror(errno));
             return STATUS_REFUSED;
         }
     }

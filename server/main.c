@@ -7,41 +7,107 @@
 
 #include "access/access.h"
 #include "cli.h"
+#include "completion.h"
 #include "config.h"
 #include "log.h"
+#include "manual.h"
+#include "ping.h"
 #include "server.h"
 
 /* `dir` is where relative paths of the options start; from here on it is told as an absolute one. */
 static bool enter_directory(struct config *config) {
     if (chdir(config->dir) != 0 || getcwd(config->dir, sizeof(config->dir)) == NULL) {
-        fprintf(stderr, "sherd: can't change to the directory '%s' (option dir): %s\n", config->dir,
-                strerror(errno));
+        fprintf(stderr,
+                "sherd: can't change to the directory '%s' (option dir): %s; create it, or name "
+                "another\n",
+                config->dir, strerror(errno));
+        return false;
+    }
+    if (config->save[0] != '\0' && access(".", W_OK) != 0) {
+        fprintf(stderr,
+                "sherd: can't write to the directory '%s' (option dir), where the option save "
+                "wants snapshots: %s; give it to this user, or name another\n",
+                config->dir, strerror(errno));
         return false;
     }
     return true;
 }
 
-static int configure_and_serve(const struct cli *cli) {
+static struct config *create_config(void) {
     struct config *config = config_create();
-    if (config == NULL) {
-        fputs("sherd: no memory to start with\n", stderr);
-        return EXIT_FAILURE;
+    if (config == NULL) fputs("sherd: no memory to start with\n", stderr);
+    return config;
+}
+
+/* Every error of the options, then the first of what refers to commands and users. */
+static int check_configuration(const struct cli *cli) {
+    struct config *config = create_config();
+    if (config == NULL) return EXIT_FAILURE;
+    config->errors = stderr;
+    char error[CONFIG_ERROR_MAX];
+    if (cli_configure(cli, config, error) != STATUS_OK ||
+        access_check(config, error) != STATUS_OK) {
+        fprintf(stderr, "%s\n", error);
+        config->error_count++;
     }
+    size_t count = config->error_count;
+    config_destroy(config);
+    if (count == 0) {
+        puts("The configuration is valid.");
+        return EXIT_SUCCESS;
+    }
+    fprintf(stderr, "sherd: %zu error%s in the configuration\n", count, count == 1 ? "" : "s");
+    return EXIT_FAILURE;
+}
+
+static int configure_and_serve(const struct cli *cli) {
+    struct config *config = create_config();
+    if (config == NULL) return EXIT_FAILURE;
     int exit_status = EXIT_FAILURE;
     char error[CONFIG_ERROR_MAX];
     if (cli_configure(cli, config, error) != STATUS_OK) {
         fprintf(stderr, "sherd: %s\n", error);
-    } else if (cli->action == CLI_CHECK && access_check(config, error) != STATUS_OK) {
-        fprintf(stderr, "sherd: %s\n", error);
-    } else if (cli->action == CLI_CHECK) {
-        puts("The configuration is valid.");
-        exit_status = EXIT_SUCCESS;
     } else if (enter_directory(config) && log_open(config->logfile) == STATUS_OK) {
         log_set_level((enum log_level)config_number(&config->loglevel));
         exit_status = server_run(config);
     }
     config_destroy(config);
     return exit_status;
+}
+
+static int ping_server(const struct cli *cli) {
+    struct ping ping;
+    char text[PING_TEXT_MAX];
+    if (ping_parse(&ping, cli->flag_count, cli->flags, text) != STATUS_OK) {
+        fprintf(stderr, "sherd: %s\n", text);
+        return EXIT_FAILURE;
+    }
+    enum status status = ping_send(&ping, text);
+    if (status == STATUS_FAILED) {
+        fprintf(stderr, "sherd: %s\n", text);
+    } else {
+        puts(text);
+    }
+    return status == STATUS_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static int print_document(const struct cli *cli) {
+    static const struct {
+        const char *name;
+        void (*print)(FILE *out);
+    } documents[] = {
+        {"config", manual_print_sample},
+        {"man", manual_print},
+        {"config-man", manual_print_config},
+        {"completion", completion_print},
+    };
+    for (size_t i = 0; i < sizeof documents / sizeof documents[0]; i++) {
+        if (cli->flag_count != 1 || strcmp(cli->flags[0], documents[i].name) != 0) continue;
+        documents[i].print(stdout);
+        return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    }
+    fputs("sherd: --print takes one of config, man, config-man, completion\n", stderr);
+    return EXIT_FAILURE;
 }
 
 int main(int argc, char **argv) {
@@ -54,8 +120,13 @@ int main(int argc, char **argv) {
     case CLI_VERSION:
         cli_print_version(stdout);
         return EXIT_SUCCESS;
-    case CLI_SERVE:
+    case CLI_PING:
+        return ping_server(&cli);
+    case CLI_PRINT:
+        return print_document(&cli);
     case CLI_CHECK:
+        return check_configuration(&cli);
+    case CLI_SERVE:
         return configure_and_serve(&cli);
     }
     return EXIT_FAILURE;

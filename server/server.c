@@ -273,13 +273,17 @@ static bool load(struct server *server) {
     return loader_run(server) != STATUS_FAILED;
 }
 
-static void write_pidfile(const struct config *config) {
-    if (config->pidfile[0] == 0) return;
+/* False: the log says why. */
+static bool write_pidfile(const struct config *config) {
+    if (config->pidfile[0] == 0) return true;
     FILE *file = fopen(config->pidfile, "we");
-    if (file == NULL || fprintf(file, "%d\n", (int)getpid()) < 0) {
-        log_warning("Could not write the pid file %s: %s", config->pidfile, strerror(errno));
+    bool is_written = file != NULL && fprintf(file, "%d\n", (int)getpid()) > 0;
+    if (file != NULL && fclose(file) != 0) is_written = false;
+    if (!is_written) {
+        log_warning("Can't write the pid file %s (option pidfile): %s; may this user write there?",
+                    config->pidfile, strerror(errno));
     }
-    if (file != NULL) fclose(file);
+    return is_written;
 }
 
 int server_run(struct config *config) {
@@ -332,8 +336,8 @@ int server_run(struct config *config) {
         log_warning("%s", error);
         goto no_listeners;
     }
-    write_pidfile(
-        config); /* the address is ours, and nobody is answered yet: who is, finds the file */
+    /* The address is ours, and nobody is answered yet: who is, finds the file. */
+    if (!write_pidfile(config)) goto no_listeners;
     server->workers = memory_allocate_zeroed(server->worker_count * sizeof(*server->workers));
     if (server->workers == NULL) goto no_workers;
     saver_init(&server->saver, server);

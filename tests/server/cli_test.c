@@ -15,7 +15,8 @@
 static char program[] = "sherd", dash[] = "-", file[] = "x.conf", port_flag[] = "--port",
             number[] = "7";
 static char help[] = "--help", short_help[] = "-h", version[] = "--version", short_version[] = "-v";
-static char check_config[] = "--check-config";
+static char check[] = "--check", check_config[] = "--check-config", ping[] = "--ping",
+            print_mode[] = "--print", subject[] = "man";
 
 static struct cli parse(int argc, char *const *argv) {
     struct cli cli;
@@ -42,6 +43,16 @@ static void the_first_argument_may_ask_for_something_else(void **state) {
     assert_int_equal(PARSE(version).action, CLI_VERSION);
     assert_int_equal(PARSE(short_version).action, CLI_VERSION);
     assert_int_equal(PARSE(check_config).action, CLI_CHECK);
+    assert_int_equal(PARSE(check).action, CLI_CHECK);
+    assert_int_equal(PARSE(port_flag, ping).action, CLI_SERVE);
+    struct cli cli = PARSE(ping, port_flag, number);
+    assert_int_equal(cli.action, CLI_PING);
+    assert_int_equal(cli.flag_count, 2);
+    assert_string_equal(cli.flags[0], "--port");
+    cli = PARSE(print_mode, subject);
+    assert_int_equal(cli.action, CLI_PRINT);
+    assert_null(cli.config_file);
+    assert_string_equal(cli.flags[0], "man");
 }
 
 static void a_file_standard_input_and_flags_are_told_apart(void **state) {
@@ -108,18 +119,49 @@ static char *printed_by(void (*print)(FILE *out)) {
     return text;
 }
 
-static void help_tells_of_every_option_and_group(void **state) {
+/* Every run of spaces and line ends becomes one space. */
+static char *unwrapped(const char *text) {
+    char *flat = malloc(strlen(text) + 1), *to = flat;
+    assert_non_null(flat);
+    for (; *text != '\0'; text++) {
+        bool is_space = *text == ' ' || *text == '\n';
+        if (!is_space) {
+            *to++ = *text;
+        } else if (to > flat && to[-1] != ' ') {
+            *to++ = ' ';
+        }
+    }
+    *to = '\0';
+    return flat;
+}
+
+static void no_line_of_help_is_wide(void **state) {
     (void)state;
     char *text = printed_by(cli_print_help);
+    for (const char *line = text; *line != '\0'; line += strcspn(line, "\n") + 1) {
+        if (strcspn(line, "\n") > CLI_HELP_COLUMNS)
+            fail_msg("%.*s", (int)strcspn(line, "\n"), line);
+    }
+    free(text);
+}
+
+static void help_tells_of_every_option_and_group(void **state) {
+    (void)state;
+    char *text = printed_by(cli_print_help), *flat = unwrapped(text);
+    for (size_t i = 0; i < cli_mode_count; i++) {
+        assert_non_null(strstr(flat, cli_modes[i].name));
+        assert_non_null(strstr(flat, cli_modes[i].help));
+    }
     for (size_t i = 0; i < config_option_count; i++) {
         char expected[96];
         snprintf(expected, sizeof expected, "\n  --%s ", config_options[i].name);
         assert_non_null(strstr(text, expected));
         snprintf(expected, sizeof expected, "\n%s\n", config_options[i].group);
         assert_non_null(strstr(text, expected));
-        assert_non_null(strstr(text, config_options[i].help));
+        assert_non_null(strstr(flat, config_options[i].help));
     }
-    assert_non_null(strstr(text, "(default 511; connections)"));
+    assert_non_null(strstr(flat, "(default 511; connections)"));
+    free(flat);
     free(text);
 }
 
@@ -140,6 +182,7 @@ int main(void) {
         cmocka_unit_test(flags_win_over_a_file),
         cmocka_unit_test(a_file_that_is_not_there_is_an_error),
         cmocka_unit_test(help_tells_of_every_option_and_group),
+        cmocka_unit_test(no_line_of_help_is_wide),
         cmocka_unit_test(the_version_is_one_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,7 +33,7 @@ static void lines_are_kept_as_they_are(void **state) {
          error[CONFIG_ERROR_MAX];
     assert_int_equal(config_load_text(config, "file", text, sizeof(text) - 1, error),
                      STATUS_REFUSED);
-    assert_string_equal(error, "file:6: unknown option 'users'");
+    assert_string_equal(error, "file:6: unknown option 'users' (did you mean 'user'?)");
     assert_int_equal(config->user_lines.count, 2);
     assert_line(&config->user_lines.items[0], "file", 2, " a \">b c\" ~d");
     assert_line(&config->user_lines.items[1], "file", 4, " f");

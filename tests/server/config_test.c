@@ -214,6 +214,31 @@ static void what_is_wrong_in_a_file_is_told_with_its_place(void **state) {
     }
 }
 
+static void every_error_is_told_to_whom_asks_for_all(void **state) {
+    struct fixture *fixture = *state;
+    char *told = NULL;
+    size_t size;
+    fixture->config->errors = open_memstream(&told, &size);
+    assert_non_null(fixture->config->errors);
+    assert_int_equal(load(fixture, "port x\nhz 20\nuzer a on\ninclude /nowhere/x.conf\nio \"epoll"),
+                     STATUS_OK);
+    char name[] = "--tiemout", value[] = "1", stray[] = "stray";
+    char *flags[] = {stray, name, value};
+    assert_int_equal(config_load_flags(fixture->config, 3, flags, fixture->error), STATUS_OK);
+    fclose(fixture->config->errors);
+    fixture->config->errors = NULL;
+    assert_string_equal(
+        told, "sherd.conf:1: port: argument couldn't be parsed into an integer\n"
+              "sherd.conf:3: unknown option 'uzer' (did you mean 'user'?)\n"
+              "/nowhere/x.conf: cannot read the configuration: No such file or directory\n"
+              "sherd.conf:5: unbalanced quotes\n"
+              "stray: not an option: options begin with --\n"
+              "--tiemout: unknown option 'tiemout' (did you mean 'timeout'?)\n");
+    assert_int_equal(fixture->config->error_count, 6);
+    assert_option(fixture->config, "hz", "20");
+    free(told);
+}
+
 static void what_we_cannot_do_is_refused_not_ignored(void **state) {
     struct fixture *fixture = *state;
     static const char *const lines[] = {"appendonly yes\n", "daemonize yes\n"};
@@ -364,6 +389,10 @@ static void set_refuses_in_the_words_of_redis(void **state) {
     assert_int_equal(SET(fixture, "timeout", "1", "nope", "2"), STATUS_REFUSED);
     assert_string_equal(fixture->error,
                         "ERR Unknown option or number of arguments for CONFIG SET - 'nope'");
+    assert_int_equal(SET(fixture, "maxmemory-polic", "2"), STATUS_REFUSED);
+    assert_string_equal(fixture->error,
+                        "ERR Unknown option or number of arguments for CONFIG SET - "
+                        "'maxmemory-polic' (did you mean 'maxmemory-policy'?)");
     assert_int_equal(SET(fixture, "port", "1"), STATUS_REFUSED);
     assert_string_equal(
         fixture->error,
@@ -539,6 +568,7 @@ int main(void) {
         TEST(defaults_are_those_of_redis_or_ours),
         TEST(a_file_sets_options_in_every_notation),
         TEST(what_is_wrong_in_a_file_is_told_with_its_place),
+        TEST(every_error_is_told_to_whom_asks_for_all),
         TEST(what_we_cannot_do_is_refused_not_ignored),
         TEST(the_memory_limit_may_be_a_share_of_what_there_is),
         TEST(every_eviction_policy_has_its_name),

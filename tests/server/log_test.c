@@ -127,7 +127,7 @@ static void a_file_that_can_not_be_opened_leaves_the_sink(void **state) {
     assert_int_equal(log_open("/nonexistent/folder/log"), STATUS_REFUSED);
     log_notice("still here");
     assert_non_null(
-        strstr(read_log(fixture), "/nonexistent/folder/log: No such file or directory\n"));
+        strstr(read_log(fixture), "/nonexistent/folder/log (option logfile): No such file or directory; "));
     assert_non_null(strstr(fixture->text, " * still here\n"));
 }
 

@@ -1,0 +1,285 @@
+/* What an operator gets wrong: each is told with what, where and what to do, and nothing is started. And the
+ * health check, which must tell a server that answers from one that doesn't. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/support/server.h"
+
+enum { LINE_MAX_BYTES = 1024 };
+
+/* Run a command line, for 20 seconds at most; all it said is left in `output`, the caller's. */
+static int run_command(const char *command, char **output) {
+    char line[3 * LINE_MAX_BYTES];
+    snprintf(line, sizeof line, "timeout 20 %s 2>&1 </dev/null", command);
+    FILE *pipe = popen(line, "re");
+    assert_non_null(pipe);
+    *output = NULL;
+    size_t capacity = 0;
+    if (getdelim(output, &capacity, '\0', pipe) < 0) {
+        free(*output);
+        *output = strdup("");
+    }
+    int status = pclose(pipe);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* The same of sherd with these arguments. */
+static int run(const char *arguments, char **output) {
+    char line[2 * LINE_MAX_BYTES];
+    snprintf(line, sizeof line, SHERD_BINARY " %s", arguments);
+    return run_command(line, output);
+}
+
+static void expect(const char *arguments, int exit_status, const char *words) {
+    char *output;
+    int found = run(arguments, &output);
+    if (found != exit_status || strstr(output, words) == NULL)
+        fail_msg("sherd %s\nexpected %d and: %s\ngot %d: %s", arguments, exit_status, words, found,
+                 output);
+    free(output);
+}
+
+struct folder {
+    char path[32];
+};
+
+static int set_up(void **state) {
+    struct folder *folder = calloc(1, sizeof *folder);
+    assert_non_null(folder);
+    strcpy(folder->path, "/tmp/sherd-start-XXXXXX");
+    assert_non_null(mkdtemp(folder->path));
+    *state = folder;
+    return 0;
+}
+
+static int tear_down(void **state) {
+    struct folder *folder = *state;
+    char line[64];
+    snprintf(line, sizeof line, "rm -r %s", folder->path);
+    assert_int_equal(system(line), 0);
+    free(folder);
+    return 0;
+}
+
+static void write_file(const struct folder *folder, const char *name, const char *text) {
+    char path[64];
+    snprintf(path, sizeof path, "%s/%s", folder->path, name);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* ---- Starting -------------------------------------------------------------------------------- */
+
+static void a_configuration_that_cannot_be_read_is_told(void **state) {
+    struct folder *folder = *state;
+    char line[LINE_MAX_BYTES];
+    expect("/nowhere/sherd.conf", 1,
+           "sherd: /nowhere/sherd.conf: cannot read the configuration: No such file or directory");
+    expect(folder->path, 1, "cannot read the configuration: Is a directory");
+    expect("--check /nowhere/sherd.conf", 1, "/nowhere/sherd.conf: cannot read");
+    write_file(folder, "long.conf", "");
+    snprintf(line, sizeof line, "%s/long.conf", folder->path);
+    assert_int_equal(truncate(line, 1024 * 1024 + 1), 0);
+    expect(line, 1, "it is larger than a megabyte");
+}
+
+static void a_file_that_was_written_in_part_is_told(void **state) {
+    struct folder *folder = *state;
+    char line[LINE_MAX_BYTES];
+    write_file(folder, "half.conf", "port 0\nmaxmem");
+    snprintf(line, sizeof line, "%s/half.conf", folder->path);
+    expect(line, 1, "half.conf:2: unknown option 'maxmem'");
+    write_file(folder, "half.conf", "port 0\nrequirepass \"sec");
+    expect(line, 1, "half.conf:2: unbalanced quotes");
+}
+
+static void checking_tells_every_error_and_starts_nothing(void **state) {
+    struct folder *folder = *state;
+    char line[LINE_MAX_BYTES];
+    write_file(folder, "bad.conf", "prot 1\n# fine\nport 99999\nuser x +nosuchcommand\n");
+    snprintf(line, sizeof line, "--check %s/bad.conf --loglevel loud", folder->path);
+    char *output;
+    assert_int_equal(run(line, &output), 1);
+    assert_non_null(strstr(output, "bad.conf:1: unknown option 'prot' (did you mean 'port'?)\n"));
+    assert_non_null(
+        strstr(output, "bad.conf:3: port: argument must be between 0 and 65535 inclusive\n"));
+    assert_non_null(strstr(output, "--loglevel: loglevel: argument(s) must be one of "));
+    assert_non_null(strstr(output, "bad.conf:4: "));
+    assert_non_null(strstr(output, "sherd: 4 errors in the configuration\n"));
+    free(output);
+    write_file(folder, "good.conf", "port 7000\nunixsocket /nowhere/socket\n");
+    snprintf(line, sizeof line, "--check %s/good.conf", folder->path);
+    expect(line, 0, "The configuration is valid.");
+}
+
+static void what_cannot_be_used_is_told_and_nothing_starts(void **state) {
+    struct folder *folder = *state;
+    static const struct {
+        const char *arguments, *words;
+    } examples[] = {
+        {"--port 0 --dir /nowhere",
+         "can't change to the directory '/nowhere' (option dir): No such "
+         "file or directory; create it, or name another"},
+        {"--port 0 --unixsocket /nowhere/socket", "Could not listen on /nowhere/socket: "},
+        {"--port 0 --logfile /nowhere/log",
+         "Can't open the log file /nowhere/log (option logfile): No such file or directory"},
+        {"--port 0 --pidfile /nowhere/pid",
+         "Can't write the pid file /nowhere/pid (option pidfile): No such file or directory"},
+        {"--port 0 --aclfile /nowhere/users", "/nowhere/users"},
+        {"--bind 203.0.113.7 --port 0 --workers 100000", "workers: argument must be between"},
+    };
+    (void)folder;
+    for (size_t i = 0; i < sizeof examples / sizeof examples[0]; i++) {
+        expect(examples[i].arguments, 1, examples[i].words);
+    }
+}
+
+static void a_directory_to_save_to_that_is_not_writable_is_told(void **state) {
+    struct folder *folder = *state;
+    /* Root may write everywhere, so then somebody else tries, who must be able to reach the program. */
+    const char *somebody = geteuid() == 0 ? "setpriv --reuid=65534 --clear-groups " : "";
+    char line[LINE_MAX_BYTES], *output;
+    snprintf(line, sizeof line, "%s" SHERD_BINARY " --version", somebody);
+    bool can_run = run_command(line, &output) == 0;
+    free(output);
+    if (!can_run) skip();
+    assert_int_equal(chmod(folder->path, 0555), 0);
+    snprintf(line, sizeof line, "%s" SHERD_BINARY " --port 0 --save '1 1' --dir %s", somebody,
+             folder->path);
+    int exit_status = run_command(line, &output);
+    assert_int_equal(chmod(folder->path, 0700), 0);
+    assert_int_equal(exit_status, 1);
+    assert_non_null(strstr(output, "sherd: can't write to the directory '/tmp/sherd-start-"));
+    free(output);
+}
+
+static void a_port_in_use_is_told(void **state) {
+    (void)state;
+    struct test_server *server = test_server_start(NULL);
+    char line[LINE_MAX_BYTES], words[64];
+    snprintf(line, sizeof line, "--port %d --bind 127.0.0.1", server->port);
+    snprintf(words, sizeof words, "Could not listen on 127.0.0.1:%d: Address already in use (",
+             server->port);
+    expect(line, 1, words);
+    snprintf(line, sizeof line, "--port 0 --unixsocket %s", server->unix_socket);
+    expect(line, 1, "Address already in use (is another server running? try --unixsocket)");
+    test_server_stop(server);
+}
+
+/* ---- sherd --ping ---------------------------------------------------------------------------- */
+
+static void a_ping_finds_a_server_that_answers(void **state) {
+    (void)state;
+    static const char *const options[] = {"--requirepass", "secret", NULL};
+    char line[LINE_MAX_BYTES];
+    struct test_server *server = test_server_start(NULL);
+    snprintf(line, sizeof line, "--ping --port %d --timeout-ms 10000", server->port);
+    expect(line, 0, "+PONG");
+    snprintf(line, sizeof line, "--ping --unix %s --ready --timeout-ms 10000", server->unix_socket);
+    expect(line, 0, "+PONG");
+    test_server_stop(server);
+    server = test_server_start(options);
+    snprintf(line, sizeof line, "--ping --host localhost --port %d --timeout-ms 10000",
+             server->port);
+    expect(line, 0, "-NOAUTH");
+    test_server_stop(server);
+}
+
+static void a_ping_tells_why_nobody_answers(void **state) {
+    (void)state;
+    char line[LINE_MAX_BYTES];
+    snprintf(line, sizeof line, "--ping --port %d", test_server_free_port());
+    expect(line, 1, "Connection refused (does a server run there?");
+    expect("--ping --unix /nowhere/socket", 1, "/nowhere/socket: No such file or directory");
+    expect("--ping --timeout-ms 0", 1, "not a number from 1 to");
+    expect("--ping --prot 1", 1, "--prot: --ping takes --host HOST, --port NUMBER");
+    expect("--ping --port", 1, "--port: --ping takes");
+}
+
+/* A socket that takes connections, and answers what the test says; the child ends with its only client. */
+struct impostor {
+    char path[64];
+    int fd;
+    pid_t pid;
+};
+
+static void begin_impostor(struct impostor *impostor, const struct folder *folder,
+                           const char *answer) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(impostor->path, sizeof impostor->path, "%s/impostor", folder->path);
+    strcpy(address.sun_path, impostor->path);
+    impostor->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(impostor->fd >= 0);
+    assert_int_equal(bind(impostor->fd, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(impostor->fd, 4), 0);
+    impostor->pid = fork();
+    assert_true(impostor->pid >= 0);
+    if (impostor->pid != 0) return;
+    char dropped[64];
+    int fd = accept(impostor->fd, NULL, NULL);
+    while (read(fd, dropped, sizeof dropped) > 0) {
+        if (write(fd, answer, strlen(answer)) < 0) break;
+    }
+    _exit(0);
+}
+
+static void end_impostor(struct impostor *impostor) {
+    int status;
+    assert_int_equal(waitpid(impostor->pid, &status, 0), impostor->pid);
+    close(impostor->fd);
+    unlink(impostor->path);
+}
+
+static void a_ping_takes_loading_for_life_but_not_for_readiness(void **state) {
+    struct folder *folder = *state;
+    static const struct {
+        const char *answer, *flag;
+        int exit_status;
+        const char *words;
+    } examples[] = {
+        {"-LOADING sherd is loading\r\n", "--timeout-ms 10000", 0, "-LOADING"},
+        {"-LOADING sherd is loading\r\n", "--ready --timeout-ms 10000", 1, "-LOADING"},
+        {"-ERR max number of clients reached\r\n", "--timeout-ms 10000", 1, "-ERR max number"},
+        {"+PON", "--timeout-ms 100", 1, "(no answer within --timeout-ms)"},
+    };
+    for (size_t i = 0; i < sizeof examples / sizeof examples[0]; i++) {
+        struct impostor impostor;
+        char line[LINE_MAX_BYTES];
+        begin_impostor(&impostor, folder, examples[i].answer);
+        snprintf(line, sizeof line, "--ping --unix %s %s", impostor.path, examples[i].flag);
+        expect(line, examples[i].exit_status, examples[i].words);
+        end_impostor(&impostor);
+    }
+}
+
+int main(void) {
+    test_server_require();
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(a_configuration_that_cannot_be_read_is_told),
+        TEST(a_file_that_was_written_in_part_is_told),
+        TEST(checking_tells_every_error_and_starts_nothing),
+        TEST(what_cannot_be_used_is_told_and_nothing_starts),
+        TEST(a_directory_to_save_to_that_is_not_writable_is_told),
+        TEST(a_port_in_use_is_told),
+        TEST(a_ping_finds_a_server_that_answers),
+        TEST(a_ping_tells_why_nobody_answers),
+        TEST(a_ping_takes_loading_for_life_but_not_for_readiness),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
