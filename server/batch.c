@@ -49,8 +49,9 @@ static bool held_append(struct worker *worker, struct client *client, struct byt
         if (capacity < needed) capacity = needed;
         if (capacity < client->parser.needed_bytes) capacity = client->parser.needed_bytes;
         if (!held_reserve(client, capacity) && !held_reserve(client, needed)) {
-            log_warning("Closing client %llu: no memory for its request of %zu bytes and more",
-                        (unsigned long long)client->id, needed);
+            log_warning_limited(
+                "Closing client %llu: no memory for its request of %zu bytes and more",
+                (unsigned long long)client->id, needed);
             worker_close_client(worker, client);
             return false;
         }
@@ -84,9 +85,10 @@ static void suspend_throttled(struct client *client) {
 static void check_output(struct worker *worker, struct client *client) {
     struct buffer *output = &client->connection.output;
     if (__builtin_expect(output->has_failed, 0)) {
-        log_warning("Closing client %llu: its unsent replies pass client-output-buffer-limit (or "
-                    "memory is short)",
-                    (unsigned long long)client->id);
+        log_warning_limited(
+            "Closing client %llu: its unsent replies pass client-output-buffer-limit (or "
+            "memory is short)",
+            (unsigned long long)client->id);
         counters_add(&worker->closed_output_limit, 1);
         worker_close_client(worker, client);
     } else if (__builtin_expect(buffer_waiting(output) > OUTPUT_THROTTLE_BYTES, 0)) {
@@ -194,9 +196,9 @@ static void settle(struct worker *worker, struct client *client) {
 
     uint64_t held_max = (uint64_t)config_number(&worker->server->config->client_query_buffer_limit);
     if (client->held_size > held_max) {
-        log_warning("Closing client %llu: its unfinished request of %zu bytes passes "
-                    "client-query-buffer-limit",
-                    (unsigned long long)client->id, client->held_size);
+        log_warning_limited("Closing client %llu: its unfinished request of %zu bytes passes "
+                            "client-query-buffer-limit",
+                            (unsigned long long)client->id, client->held_size);
         counters_add(&worker->closed_query_limit, 1);
         worker_close_client(worker, client);
         return;
@@ -253,8 +255,9 @@ static void check_stranger(struct worker *worker, struct client *client) {
     if (client->is_trusted || client->connection.is_closing ||
         buffer_waiting(&client->connection.output) <= OUTPUT_UNTRUSTED_BYTES)
         return;
-    log_warning("Closing client %llu: its unsent replies pass %d bytes, and it has not logged in",
-                (unsigned long long)client->id, OUTPUT_UNTRUSTED_BYTES);
+    log_warning_limited(
+        "Closing client %llu: its unsent replies pass %d bytes, and it has not logged in",
+        (unsigned long long)client->id, OUTPUT_UNTRUSTED_BYTES);
     counters_add(&worker->closed_output_limit, 1);
     worker_close_client(worker, client);
 }
@@ -278,8 +281,8 @@ static void parse(struct worker *worker, struct client *client) {
                        client->view_size - client->parsed, &limits, &worker->arguments, &request);
         if (outcome == RESP_INCOMPLETE) return;
         if (outcome == RESP_NO_MEMORY) {
-            log_warning("Closing client %llu: no memory for its request's arguments",
-                        (unsigned long long)client->id);
+            log_warning_limited("Closing client %llu: no memory for its request's arguments",
+                                (unsigned long long)client->id);
             worker_close_client(worker, client);
             return;
         }

@@ -113,10 +113,11 @@ void clients_memory_turn(struct worker *worker) {
 void clients_memory_evict(struct worker *worker, struct client *client) {
     static const char reason[] = "-ERR closed: clients' buffers pass maxmemory-clients, and this "
                                  "client's were the largest\r\n";
-    log_warning("Closing client %llu, whose buffers take %llu bytes: those of all clients pass "
-                "maxmemory-clients (%lld bytes)",
-                (unsigned long long)client->id, (unsigned long long)client_memory(client),
-                (long long)clients_memory_max(worker->server));
+    log_warning_limited(
+        "Closing client %llu, whose buffers take %llu bytes: those of all clients pass "
+        "maxmemory-clients (%lld bytes)",
+        (unsigned long long)client->id, (unsigned long long)client_memory(client),
+        (long long)clients_memory_max(worker->server));
     counters_add(&worker->closed_evicted, 1);
     if (buffer_is_empty(&client->connection.output)) {
         /* One attempt: it fits the socket's buffer, or nobody reads it. */

@@ -106,3 +106,12 @@ void clock_local_text(int64_t unix_ms, char out[CLOCK_TEXT_MAX]) {
     size_t size = strftime(out, CLOCK_TEXT_MAX, "%d %b %Y %H:%M:%S", &local);
     snprintf(out + size, CLOCK_TEXT_MAX - size, ".%03d", (int)(unix_ms % 1000));
 }
+
+void clock_utc_text(int64_t unix_ms, char out[CLOCK_TEXT_MAX]) {
+    time_t seconds = (time_t)(unix_ms / 1000);
+    struct tm utc;
+    out[0] = '\0';
+    if (gmtime_r(&seconds, &utc) == NULL) return;
+    size_t size = strftime(out, CLOCK_TEXT_MAX, "%Y-%m-%dT%H:%M:%S", &utc);
+    snprintf(out + size, CLOCK_TEXT_MAX - size, ".%03dZ", (int)(unix_ms % 1000));
+}

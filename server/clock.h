@@ -17,3 +17,5 @@ enum { CLOCK_CALIBRATION_US = 2000 };
 /* "24 Nov 2026 11:22:33.123" in the local time zone. */
 enum { CLOCK_TEXT_MAX = 32 };
 void clock_local_text(int64_t unix_ms, char out[CLOCK_TEXT_MAX]);
+/* "2026-11-24T10:22:33.123Z" */
+void clock_utc_text(int64_t unix_ms, char out[CLOCK_TEXT_MAX]);

@@ -83,7 +83,9 @@ struct config {
     config_field daemonize, supervised;
     char pidfile[CONFIG_TEXT_MAX];
     char logfile[CONFIG_TEXT_MAX];
-    config_field loglevel;
+    config_field loglevel, log_format;
+    config_field syslog_enabled, syslog_facility;
+    char syslog_ident[CONFIG_TEXT_MAX];
     /* Insight */
     config_field latency_tracking;
     char latency_tracking_info_percentiles[CONFIG_TEXT_MAX]; /* words; may change: copy it */
@@ -94,11 +96,11 @@ struct config {
     bool has_save_points; /* some were loaded: further ones add up. At start */
     char file
         [CONFIG_TEXT_MAX]; /* the file that was loaded, absolute; "": none. Immutable after start */
-    pthread_mutex_t change_lock; /* one CONFIG SET or REWRITE at a time */
-    pthread_mutex_t text_lock;   /* held for a copy of text, in or out */
     FILE *
         errors; /* loading tells each error here and goes on; NULL: it stops at the first. At start */
     size_t error_count;          /* told there */
+    pthread_mutex_t change_lock; /* one CONFIG SET or REWRITE at a time */
+    pthread_mutex_t text_lock;   /* held for a copy of text, in or out */
     struct config_lines user_lines, rename_lines;
     /* Prints the users there are as `user` lines, for a rewrite; false when memory is refused. NULL: nobody does. */
     bool (*print_users)(void *context, FILE *out);

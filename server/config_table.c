@@ -12,6 +12,9 @@ enum {
 };
 
 static const char *const loglevels[] = {"debug", "verbose", "notice", "warning", "nothing", NULL};
+static const char *const log_formats[] = {"redis", "json", NULL};
+static const char *const syslog_facilities[] = {"user",   "local0", "local1", "local2", "local3",
+                                                "local4", "local5", "local6", "local7", NULL};
 static const char *const lock_modes[] = {"sharded", "global", NULL};
 static const char *const io_engines[] = {"auto", "uring", "epoll", NULL};
 static const char *const debug_modes[] = {"no", "yes", "local", NULL};
@@ -199,10 +202,23 @@ const struct config_option config_options[] = {
      .help = "File to write our process number to"},
     {.name = "logfile", .kind = CONFIG_STRING, .field = FIELD(logfile), .initial = "",
      .flags = CONFIG_IMMUTABLE, .group = process,
-     .help = "File to log to; empty: standard output"},
+     .help = "File to log to, opened anew by SIGHUP; empty: standard output"},
     {.name = "loglevel", .kind = CONFIG_ENUM, .field = FIELD(loglevel), .initial = "notice",
      .choices = loglevels, .group = process,
      .help = "The least that is logged"},
+    {.name = "log-format", .kind = CONFIG_ENUM, .field = FIELD(log_format), .initial = "redis",
+     .choices = log_formats, .group = process,
+     .help = "A line of Redis's a message, or an object of JSON a line"},
+    {.name = "syslog-enabled", .kind = CONFIG_BOOLEAN, .field = FIELD(syslog_enabled),
+     .initial = "no", .flags = CONFIG_IMMUTABLE, .group = process,
+     .help = "Log to syslog besides"},
+    {.name = "syslog-ident", .kind = CONFIG_STRING, .field = FIELD(syslog_ident),
+     .initial = "sherd", .flags = CONFIG_IMMUTABLE, .group = process,
+     .help = "Our name there"},
+    {.name = "syslog-facility", .kind = CONFIG_ENUM, .field = FIELD(syslog_facility),
+     .initial = "local0", .choices = syslog_facilities, .flags = CONFIG_IMMUTABLE,
+     .group = process,
+     .help = "Our facility there"},
 
     {.name = "latency-tracking", .kind = CONFIG_BOOLEAN, .field = FIELD(latency_tracking),
      .initial = "yes", .group = insight,

@@ -33,6 +33,17 @@ static bool enter_directory(struct config *config) {
     return true;
 }
 
+/* False: it says why. */
+static bool open_log(const struct config *config) {
+    log_set_form((enum log_form)config_number(&config->log_format));
+    if (log_open(config->logfile) != STATUS_OK) return false;
+    if (config_number(&config->syslog_enabled))
+        log_open_system(config->syslog_ident,
+                        (enum system_log_facility)config_number(&config->syslog_facility));
+    log_set_level((enum log_level)config_number(&config->loglevel));
+    return true;
+}
+
 static struct config *create_config(void) {
     struct config *config = config_create();
     if (config == NULL) fputs("sherd: no memory to start with\n", stderr);
@@ -67,8 +78,7 @@ static int configure_and_serve(const struct cli *cli) {
     char error[CONFIG_ERROR_MAX];
     if (cli_configure(cli, config, error) != STATUS_OK) {
         fprintf(stderr, "sherd: %s\n", error);
-    } else if (enter_directory(config) && log_open(config->logfile) == STATUS_OK) {
-        log_set_level((enum log_level)config_number(&config->loglevel));
+    } else if (enter_directory(config) && open_log(config)) {
         exit_status = server_run(config);
     }
     config_destroy(config);

@@ -2,8 +2,7 @@
  *
  *      configuration ─▶ commands ─▶ shards ─▶ jobs ─▶ listeners ─▶ workers ─▶ file ─▶ (wait for a signal)
  *
- * The main thread does nothing but wait: signals are blocked in every thread and taken here, so no code of
- * ours runs inside a signal handler. */
+ * The main thread does nothing but wait (signals.h). */
 #include "server.h"
 
 #include <errno.h>
@@ -25,6 +24,7 @@
 #include "renames.h"
 #include "shards/base/memory.h"
 #include "shards/base/random.h"
+#include "signals.h"
 #include "supervisor.h"
 
 enum {
@@ -102,6 +102,12 @@ static enum status apply_loglevel(void *context, struct config *config, char *er
     return STATUS_OK;
 }
 
+static enum status apply_log_format(void *context, struct config *config, char *error) {
+    (void)context, (void)error;
+    log_set_form((enum log_form)config_number(&config->log_format));
+    return STATUS_OK;
+}
+
 static enum status apply_saving(void *context, struct config *config, char *error) {
     struct server *server = context;
     (void)config, (void)error;
@@ -136,6 +142,7 @@ static const struct config_hook hooks[] = {
     {"requirepass", apply_password},
     {"acl-pubsub-default", apply_channels},
     {"loglevel", apply_loglevel},
+    {"log-format", apply_log_format},
     {"maxmemory", limit_apply},
     {"maxmemory-clients", limit_apply},
     {"maxmemory-policy", limit_apply},
@@ -240,22 +247,17 @@ static void print_choices(const struct server *server) {
                (long long)(clock_unix_ms() - server->started_ms));
 }
 
-static int await_signal(const sigset_t *signals) {
-    int number = 0;
-    while (sigwait(signals, &number) != 0 || number == SIGHUP) {
-    }
-    return number;
-}
-
-/* A signal to stop is not followed when the last save fails: nothing would be left of what was written. SIGUSR2
- * is our own: who sent it has prepared the end. */
-static void wait_for_end(struct server *server, const sigset_t *signals) {
+/* A signal to stop is not followed when the last save fails: nothing would be left of what was written. systemd is
+ * told first, for its watchdog would not wait for a long save. */
+static void wait_for_end(struct server *server, const sigset_t *signals, bool is_supervised) {
     for (;;) {
-        int number = await_signal(signals);
+        int number = signals_await(server, signals, is_supervised);
+        if (is_supervised) supervisor_notify("STOPPING=1");
         if (number == SIGUSR2) break;
         log_notice("Received %s: stopping", strsignal(number));
         if (server_prepare_end(server, SERVER_SAVE_AS_SET) == STATUS_OK) break;
         log_warning("Error trying to save the DB, can't exit (SHUTDOWN NOSAVE does)");
+        if (is_supervised) supervisor_notify("READY=1");
     }
     atomic_store_explicit(&server->is_stopping, true, memory_order_relaxed);
 }
@@ -306,14 +308,7 @@ int server_run(struct config *config) {
     config_attach_hooks(config, hooks, sizeof(hooks) / sizeof(hooks[0]), server);
 
     sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGHUP);
-    sigaddset(&signals, SIGUSR2); /* server_stop */
-    pthread_sigmask(SIG_BLOCK, &signals, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN); /* a limit on files is an error to whoever writes one */
+    signals_block(&signals);
 
     acl_log_init(&server->acl_log);
     if (!start_commands(server)) goto no_commands;
@@ -364,8 +359,7 @@ int server_run(struct config *config) {
     print_choices(server);
     bool is_supervised = supervisor_is_wanted(config);
     if (is_supervised) supervisor_notify("READY=1");
-    wait_for_end(server, &signals);
-    if (is_supervised) supervisor_notify("STOPPING=1");
+    wait_for_end(server, &signals, is_supervised);
     stop_workers_from(server, 0);
     if (save_the_rest(server) == STATUS_OK) exit_status = EXIT_SUCCESS;
     log_notice("Stopped: every reply was sent; bye");

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "shards/base/number.h"
 
 bool supervisor_is_wanted(const struct config *config) {
     int64_t wish = config_number(&config->supervised);
@@ -20,6 +21,14 @@ bool supervisor_is_wanted(const struct config *config) {
             "supervised is systemd, but NOTIFY_SOCKET isn't set: is this a unit of Type=notify?");
     }
     return false;
+}
+
+int64_t supervisor_watchdog_ms(void) {
+    const char *limit = getenv("WATCHDOG_USEC"), *pid = getenv("WATCHDOG_PID");
+    int64_t limit_us, whose;
+    if (limit == NULL || !number_read(bytes_of_text(limit), &limit_us) || limit_us <= 0) return 0;
+    if (pid != NULL && (!number_read(bytes_of_text(pid), &whose) || whose != getpid())) return 0;
+    return limit_us / 1000;
 }
 
 void supervisor_notify(const char *state) {

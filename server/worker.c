@@ -69,7 +69,7 @@ static void adopt(struct worker *worker, int fd) {
     struct server *server = worker->server;
     struct client *client = memory_allocate_zeroed(sizeof(*client));
     if (client == NULL) {
-        log_warning("Refusing a connection: no memory for a client");
+        log_warning_limited("Refusing a connection: no memory for a client");
         close(fd);
         admission_leave(server, worker);
         return;
@@ -85,7 +85,7 @@ static void adopt(struct worker *worker, int fd) {
     client_reset(client);
     atomic_store_explicit(&client->active_ms, worker->now_ms, memory_order_relaxed);
     if (engine_attach(worker->engine, &client->connection) != STATUS_OK) {
-        log_warning("Refusing a connection: the engine has no room for it");
+        log_warning_limited("Refusing a connection: the engine has no room for it");
         close(fd);
         free_client(client);
         admission_leave(server, worker);
@@ -132,7 +132,8 @@ static void on_accepted(void *context, int listener_fd, int fd) {
     if (chosen == worker) {
         adopt(worker, fd);
     } else if (chosen != NULL && !worker_adopt(chosen, fd)) {
-        log_warning("Refusing a connection: worker %u has too many waiting already", chosen->index);
+        log_warning_limited("Refusing a connection: worker %u has too many waiting already",
+                            chosen->index);
         close(fd);
         admission_leave(worker->server, chosen);
     }
@@ -333,7 +334,7 @@ static void close_idle_clients(struct worker *worker) {
         if (worker->now_ms - atomic_load_explicit(&client->active_ms, memory_order_relaxed) <=
             timeout_ms)
             continue;
-        log_verbose("Closing idle client %llu", (unsigned long long)client->id);
+        log_verbose_limited("Closing idle client %llu", (unsigned long long)client->id);
         counters_add(&worker->closed_idle, 1);
         worker_close_client(worker, client);
     }
@@ -383,6 +384,7 @@ static void tick(struct worker *worker) {
     gate_end_pause(worker->server, worker->now_ms);
     admission_retry(worker->server);
     saver_tick(&worker->server->saver, worker->now_ms);
+    log_tell_held_back();
 }
 
 /* Until CLIENT PAUSE ends, at most a tick: another may shorten it. So it is while writers are held: who holds

@@ -238,7 +238,7 @@ static void acl_load(struct call *call) {
         reply_simple(call->reply, "OK");
         return;
     }
-    log_warning("ACL LOAD: %s", error);
+    log_warning_limited("ACL LOAD: %s", error);
     reply_error_format(call->reply,
                        "ERR %s. WARNING: ACL errors detected, no change to the previously active "
                        "ACL rules was performed",
@@ -253,7 +253,7 @@ static void acl_save(struct call *call) {
         reply_simple(call->reply, "OK");
         return;
     }
-    log_warning("ACL SAVE: %s", error);
+    log_warning_limited("ACL SAVE: %s", error);
     reply_error(call->reply, "ERR There was an error trying to save the ACLs. Please check the "
                              "server logs for more information");
 }

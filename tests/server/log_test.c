@@ -127,8 +127,72 @@ static void a_file_that_can_not_be_opened_leaves_the_sink(void **state) {
     assert_int_equal(log_open("/nonexistent/folder/log"), STATUS_REFUSED);
     log_notice("still here");
     assert_non_null(
-        strstr(read_log(fixture), "/nonexistent/folder/log (option logfile): No such file or directory; "));
+        strstr(read_log(fixture),
+               "/nonexistent/folder/log (option logfile): No such file or directory; "));
     assert_non_null(strstr(fixture->text, " * still here\n"));
+}
+
+static void a_line_of_json_is_one_object(void **state) {
+    struct fixture *fixture = *state;
+    assert_int_equal(log_open(fixture->path), STATUS_OK);
+    log_set_form(LOG_FORM_JSON);
+    log_warning("a \"quoted\" path: C:\\x\ttab, \xc3\xa9 and \xff");
+    char text[LOG_LINE_MAX * 2];
+    memset(text, '"', sizeof(text));
+    log_notice("%.*s", (int)sizeof(text), text);
+    log_set_form(LOG_FORM_REDIS);
+    const char *lines = read_log(fixture);
+    int year, end = 0;
+    char after[16];
+    assert_int_equal(sscanf(lines, "{\"time\":\"%4d-%*2d-%*2dT%*2d:%*2d:%*2d.%*3d%1[Z]\",%n", &year,
+                            after, &end),
+                     2);
+    assert_true(year >= 2025);
+    char expected[256];
+    snprintf(expected, sizeof(expected),
+             "\"level\":\"warning\",\"pid\":%d,\"message\":\"a \\\"quoted\\\" path: "
+             "C:\\\\x\\u0009tab, \xc3\xa9 and \xef\xbf\xbd\"}\n",
+             (int)getpid());
+    assert_int_equal(strncmp(lines + end, expected, strlen(expected)), 0);
+    const char *second = strchr(lines, '\n') + 1;
+    size_t size = strlen(second);
+    assert_in_range(size, LOG_LINE_MAX - 4, LOG_LINE_MAX);
+    assert_string_equal(second + size - 5, "\\\"\"}\n");
+}
+
+static void a_file_that_was_moved_away_is_left_when_it_is_opened_anew(void **state) {
+    struct fixture *fixture = *state;
+    char moved[64];
+    snprintf(moved, sizeof(moved), "%s.1", fixture->path);
+    assert_int_equal(log_open(fixture->path), STATUS_OK);
+    log_notice("first");
+    assert_int_equal(rename(fixture->path, moved), 0);
+    log_notice("second");
+    assert_int_equal(log_open(fixture->path), STATUS_OK);
+    log_notice("third");
+    assert_int_equal(count_lines(read_log(fixture), "\n"), 1);
+    assert_non_null(strstr(fixture->text, " * third\n"));
+    unlink(moved);
+}
+
+static void what_floods_is_held_back_and_told(void **state) {
+    struct fixture *fixture = *state;
+    assert_int_equal(log_open(fixture->path), STATUS_OK);
+    for (int i = 0; i < 1000; i++) {
+        log_warning_limited("Closing client %d: a flood", i);
+    }
+    while (strstr(read_log(fixture), " more like this") == NULL) {
+        usleep(1000);
+        log_tell_held_back();
+    }
+    /* Each that was logged is there, and the others are counted; a slow machine may need seconds for all. */
+    size_t logged = count_lines(fixture->text, ": a flood\n"), held_back = 0;
+    for (const char *told = fixture->text; (told = strstr(told, "Closing client ...: ")) != NULL;) {
+        told += strlen("Closing client ...: ");
+        held_back += strtoul(told, NULL, 10);
+    }
+    assert_int_equal(logged + held_back, 1000);
+    assert_true(held_back > 0);
 }
 
 enum { CROWD = 4, EACH = 500 };
@@ -160,6 +224,9 @@ int main(void) {
         LOG_TEST(a_long_message_is_cut_and_still_a_line),
         LOG_TEST(a_file_that_can_not_be_opened_leaves_the_sink),
         LOG_TEST(lines_of_several_threads_never_mix),
+        LOG_TEST(a_line_of_json_is_one_object),
+        LOG_TEST(a_file_that_was_moved_away_is_left_when_it_is_opened_anew),
+        LOG_TEST(what_floods_is_held_back_and_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,10 +61,33 @@ static void supervisor_is_wanted_as_the_option_says(void **state) {
     config_destroy(config);
 }
 
+static void the_watchdog_is_ours_when_it_says_so(void **state) {
+    (void)state;
+    char pid[32];
+    static const struct {
+        const char *usec;
+        int64_t ms;
+    } cases[] = {{"3000000", 3000}, {"0", 0}, {"x", 0}, {"-1", 0}};
+    unsetenv("WATCHDOG_PID");
+    unsetenv("WATCHDOG_USEC");
+    assert_int_equal(supervisor_watchdog_ms(), 0);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        setenv("WATCHDOG_USEC", cases[i].usec, 1);
+        assert_int_equal(supervisor_watchdog_ms(), cases[i].ms);
+    }
+    setenv("WATCHDOG_USEC", "3000000", 1);
+    snprintf(pid, sizeof(pid), "%d", (int)getpid());
+    setenv("WATCHDOG_PID", pid, 1);
+    assert_int_equal(supervisor_watchdog_ms(), 3000);
+    setenv("WATCHDOG_PID", "1", 1);
+    assert_int_equal(supervisor_watchdog_ms(), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(supervisor_sends_the_state_to_the_socket),
         cmocka_unit_test(supervisor_is_wanted_as_the_option_says),
+        cmocka_unit_test(the_watchdog_is_ours_when_it_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
