@@ -4,6 +4,16 @@ void connection_init(struct connection *connection, int fd, struct buffer_pool *
                      size_t output_bytes_max) {
     *connection = (struct connection){.fd = fd};
     buffer_init(&connection->output, pool, output_bytes_max);
+    connection->wire = &connection->output;
+}
+
+static void drop(struct buffer *buffer) {
+    buffer_consume(buffer, buffer_waiting(buffer));
+}
+
+void connection_drop_output(struct connection *connection) {
+    drop(connection->wire);
+    drop(&connection->output);
 }
 
 void connection_list_init(struct connection_list *list, enum connection_link link) {

@@ -15,6 +15,7 @@
 #include "buffer.h"
 
 struct engine;
+struct tls;
 
 /* The engines keep connections in lists; a connection is at most once in each kind. */
 enum connection_link {
@@ -27,6 +28,8 @@ struct connection {
     int fd;                /* immutable while open */
     struct engine *engine; /* set by engine_attach */
     struct buffer output;  /* replies; append, then engine_send */
+    struct buffer *wire;   /* what the engine sends from: the output, or what TLS makes of it */
+    struct tls *tls;       /* tls.h; NULL: plain */
     bool is_closing;       /* engine_close was called; no event but `released` follows */
     bool wants_receive;    /* the engine's: attached, not paused, and the peer hasn't ended */
     bool is_receiving;     /* the engine's: a receive is armed */
@@ -43,6 +46,13 @@ struct connection {
 /* `fd` is a connected non-blocking socket, owned from now on. */
 void connection_init(struct connection *connection, int fd, struct buffer_pool *pool,
                      size_t output_bytes_max);
+
+/* Does nothing wait to be sent any more, in plain or encrypted? */
+static inline bool connection_is_drained(const struct connection *connection) {
+    return buffer_is_empty(&connection->output) && buffer_is_empty(connection->wire);
+}
+/* Forget what waits: it can't be sent. Not while the kernel sends from it. */
+void connection_drop_output(struct connection *connection);
 
 /* First in, first out, of connections linked by one of their links; borrows them. */
 struct connection_list {

@@ -61,6 +61,8 @@ struct engine_statistics {     /* atomic, relaxed: written by the worker, read b
     _Atomic uint64_t starved;   /* receives that found no buffer */
     _Atomic uint64_t overflows; /* turns that found the completion queue too small */
     _Atomic uint64_t rearms;    /* operations that had to be begun again, besides the first time */
+    /* TLS handshakes: under way now (rises and falls), done, done by resuming a session, failed. */
+    _Atomic uint64_t handshakes_open, handshakes, resumptions, handshake_failures;
 };
 
 /* Add to a statistic that this thread alone writes: no locked instruction. */
@@ -70,9 +72,13 @@ static inline void engine_count(_Atomic uint64_t *statistic, uint64_t amount) {
 }
 
 struct engine_operations;
+struct tls_area;
 struct engine {
     const struct engine_operations *operations;
     struct engine_statistics statistics;
+    struct tls_area *tls_area; /* tls.h; NULL until a connection speaks TLS */
+    uint32_t receives_max;     /* `received` events of a turn, and the bytes they may */
+    size_t receive_bytes_max;  /* have together; immutable */
 };
 
 /* For the implementations: so many bytes came, or went. */

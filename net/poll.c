@@ -49,6 +49,7 @@
 
 #include "shards/base/check.h"
 #include "shards/base/memory.h"
+#include "tls.h"
 
 enum {
     EVENTS_MAX = 256,        /* of one wait; the rest stay in the kernel */
@@ -115,6 +116,7 @@ static void end(struct poll_engine *poll, struct connection *connection, int err
 }
 
 static void release(struct poll_engine *poll, struct connection *connection) {
+    tls_release(connection);
     buffer_release(&connection->output);
     close(connection->fd); /* which takes it out of epoll: nobody else holds the file */
     poll->has_delivered = true;
@@ -132,7 +134,7 @@ static ssize_t send_slices(int fd, struct iovec *slices, int count) {
 /* The rest can't be sent any more. It is dropped, so that an owner who waits for it to drain sees that it
  * did, also when the peer's end was told before. */
 static void fail_send(struct poll_engine *poll, struct connection *connection, int error) {
-    buffer_consume(&connection->output, buffer_waiting(&connection->output));
+    connection_drop_output(connection);
     end(poll, connection, error);
     poll->has_delivered = true;
     if (!connection->is_closing) poll->events->sent(poll->context, connection);
@@ -149,7 +151,11 @@ static size_t total_bytes(const struct iovec *slices, int count) {
 /* Send what waits, as far as the socket takes it; EPOLLOUT tells when it takes more. */
 static void flush(struct poll_engine *poll, struct connection *connection) {
     struct iovec slices[SLICES_MAX];
-    int count = buffer_gather(&connection->output, slices, SLICES_MAX);
+    if (!tls_prepare_send(connection)) {
+        fail_send(poll, connection, EPROTO);
+        return;
+    }
+    int count = buffer_gather(connection->wire, slices, SLICES_MAX);
     ssize_t sent = count > 0 ? send_slices(connection->fd, slices, count) : 0;
     int error = sent < 0 ? errno : 0;
     bool is_passing = error == EINTR || error == ENOBUFS;
@@ -160,8 +166,8 @@ static void flush(struct poll_engine *poll, struct connection *connection) {
     size_t size = sent > 0 ? (size_t)sent : 0;
     bool is_short = size < total_bytes(slices, count) && !is_passing;
     set_sending(poll, connection, is_short);
-    buffer_consume(&connection->output, size);
-    if (!is_short && !buffer_is_empty(&connection->output)) {
+    buffer_consume(connection->wire, size);
+    if (!is_short && !connection_is_drained(connection)) {
         connection_list_push(&poll->changed, connection);
     }
     if (size == 0) return;
@@ -171,6 +177,15 @@ static void flush(struct poll_engine *poll, struct connection *connection) {
 }
 
 /* ---- Receiving ------------------------------------------------------------------------------- */
+
+static void deliver_sealed(struct poll_engine *poll, struct connection *connection,
+                           struct bytes bytes) {
+    struct bytes plain;
+    enum tls_outcome outcome = tls_receive(connection, bytes, &plain);
+    connection_list_push(&poll->changed, connection); /* it may have to answer */
+    if (plain.size > 0) poll->events->received(poll->context, connection, plain);
+    if (outcome != TLS_GOES_ON) end(poll, connection, outcome == TLS_FAILED ? EPROTO : 0);
+}
 
 /* True when there may be more to read. */
 static bool receive(struct poll_engine *poll, struct connection *connection, size_t share) {
@@ -185,7 +200,12 @@ static bool receive(struct poll_engine *poll, struct connection *connection, siz
     size_t used = ((size_t)size + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
     poll->area_used += used;
     engine_count_received(&poll->base, connection, (size_t)size);
-    poll->events->received(poll->context, connection, bytes_of(place, (size_t)size));
+    struct bytes bytes = bytes_of(place, (size_t)size);
+    if (__builtin_expect(connection->tls != NULL, 0)) {
+        deliver_sealed(poll, connection, bytes);
+    } else {
+        poll->events->received(poll->context, connection, bytes);
+    }
     return (size_t)size == share || !connection->is_receiving;
 }
 
@@ -326,6 +346,7 @@ static enum status poll_turn(struct engine *engine, int timeout_ms) {
     engine_count(&engine->statistics.turns, 1);
     poll->has_delivered = false;
     poll->area_used = 0;
+    tls_begin_turn(engine->tls_area);
     settle_changed(poll);
     bool is_busy = poll->has_delivered || poll->changed.count > 0 || poll->readable.count > 0;
     struct epoll_event ready[EVENTS_MAX];
@@ -379,6 +400,7 @@ static void poll_destroy(struct engine *engine) {
     if (poll->area != MAP_FAILED) munmap(poll->area, poll->area_bytes);
     if (poll->wake_fd >= 0) close(poll->wake_fd);
     if (poll->epoll_fd >= 0) close(poll->epoll_fd);
+    tls_area_destroy(engine->tls_area);
     memory_free(poll);
 }
 
@@ -418,6 +440,8 @@ struct engine *poll_create(const struct engine_options *options, char *text) {
     poll->context = options->context;
     poll->area_bytes = (size_t)count * options->receive_buffer_bytes;
     poll->buffer_count = count;
+    poll->base.receives_max = count;
+    poll->base.receive_bytes_max = poll->area_bytes;
     connection_list_init(&poll->changed, LINK_CHANGED);
     connection_list_init(&poll->readable, LINK_STARVED);
     if (!open_all(poll)) {

@@ -70,6 +70,7 @@ struct engine *ring_create(const struct engine_options *options, char *text) {
 
 #include "shards/base/check.h"
 #include "shards/base/memory.h"
+#include "tls.h"
 #include "uring.h"
 
 enum {
@@ -159,10 +160,19 @@ static void end(struct ring_engine *ring, struct connection *connection, int err
 }
 
 static void release(struct ring_engine *ring, struct connection *connection) {
+    tls_release(connection);
     buffer_release(&connection->output);
     close(connection->fd);
     ring->has_delivered = true;
     ring->events->released(ring->context, connection);
+}
+
+/* The rest can't be sent any more. It is dropped, so that an owner who waits for it to drain sees that it did. */
+static void fail_send(struct ring_engine *ring, struct connection *connection, int error) {
+    connection_drop_output(connection);
+    end(ring, connection, error);
+    ring->has_delivered = true;
+    if (!connection->is_closing) ring->events->sent(ring->context, connection);
 }
 
 /* ---- Settling: from wishes to submissions. Each returns false when there was no room for its submission.  */
@@ -199,7 +209,7 @@ static bool begin_send(struct ring_engine *ring, struct connection *connection) 
     struct io_uring_sqe *sqe = ring->message_count < MESSAGES_MAX ? next_submission(ring) : NULL;
     if (sqe == NULL) return false;
     struct message *message = &ring->messages[ring->message_count];
-    int count = buffer_gather(&connection->output, message->slices, SLICES_MAX);
+    int count = buffer_gather(connection->wire, message->slices, SLICES_MAX);
     if (count == 1) {
         io_uring_prep_send(sqe, connection->fd, message->slices[0].iov_base,
                            message->slices[0].iov_len, MSG_NOSIGNAL);
@@ -228,8 +238,12 @@ static bool settle_receive(struct ring_engine *ring, struct connection *connecti
 }
 
 static bool settle_send(struct ring_engine *ring, struct connection *connection) {
-    if (connection->is_sending || buffer_is_empty(&connection->output)) return true;
-    return begin_send(ring, connection);
+    if (connection->is_sending) return true;
+    if (!tls_prepare_send(connection)) {
+        fail_send(ring, connection, EPROTO);
+        return true;
+    }
+    return buffer_is_empty(connection->wire) || begin_send(ring, connection);
 }
 
 static bool settle(struct ring_engine *ring, struct connection *connection) {
@@ -250,13 +264,27 @@ static void settle_changed(struct ring_engine *ring) {
 
 /* ---- Completions of a connection ------------------------------------------------------------- */
 
+static void deliver_sealed(struct ring_engine *ring, struct connection *connection,
+                           struct bytes bytes) {
+    struct bytes plain;
+    if (connection->has_ended) return;
+    enum tls_outcome outcome = tls_receive(connection, bytes, &plain);
+    connection_list_push(&ring->changed, connection); /* it may have to answer */
+    if (plain.size > 0) ring->events->received(ring->context, connection, plain);
+    if (outcome != TLS_GOES_ON) end(ring, connection, outcome == TLS_FAILED ? EPROTO : 0);
+}
+
 static void deliver(struct ring_engine *ring, struct connection *connection,
                     const struct io_uring_cqe *cqe) {
     uint32_t id = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
     if (cqe->res <= 0 || connection->is_closing) return;
     engine_count_received(&ring->base, connection, (size_t)cqe->res);
-    ring->events->received(ring->context, connection,
-                           bytes_of(uring_buffer(&ring->uring, id), (size_t)cqe->res));
+    struct bytes bytes = bytes_of(uring_buffer(&ring->uring, id), (size_t)cqe->res);
+    if (__builtin_expect(connection->tls != NULL, 0)) {
+        deliver_sealed(ring, connection, bytes);
+    } else {
+        ring->events->received(ring->context, connection, bytes);
+    }
 }
 
 /* A receive that is over: why, and does it begin again? */
@@ -284,12 +312,6 @@ static void on_receive(struct ring_engine *ring, struct connection *connection,
     on_receive_over(ring, connection, cqe->res);
 }
 
-/* The rest can't be sent any more. It is dropped, so that an owner who waits for it to drain sees that it did. */
-static void fail_send(struct ring_engine *ring, struct connection *connection, int error) {
-    buffer_consume(&connection->output, buffer_waiting(&connection->output));
-    end(ring, connection, error);
-}
-
 static void on_send(struct ring_engine *ring, struct connection *connection, int result) {
     connection->operations--;
     connection->is_sending = false;
@@ -297,11 +319,11 @@ static void on_send(struct ring_engine *ring, struct connection *connection, int
     if (connection->is_closing || result == -EINTR || result == -EAGAIN) return;
     if (result < 0) {
         fail_send(ring, connection, -result);
-    } else {
-        buffer_consume(&connection->output, (size_t)result);
-        engine_count_sent(&ring->base, connection, (size_t)result);
+        return;
     }
-    if (!connection->is_closing) ring->events->sent(ring->context, connection);
+    buffer_consume(connection->wire, (size_t)result);
+    engine_count_sent(&ring->base, connection, (size_t)result);
+    ring->events->sent(ring->context, connection);
 }
 
 static void on_receive_cancelled(struct ring_engine *ring, struct connection *connection) {
@@ -476,6 +498,7 @@ static enum status ring_turn(struct engine *engine, int timeout_ms) {
     struct ring_engine *ring = ring_of(engine);
     engine_count(&engine->statistics.turns, 1);
     ring->has_delivered = false;
+    tls_begin_turn(engine->tls_area);
     uring_return_buffers(&ring->uring);
     settle_changed(ring);
     arm_wake(ring);
@@ -544,6 +567,7 @@ static void ring_destroy(struct engine *engine) {
     struct ring_engine *ring = ring_of(engine);
     quiesce(ring);
     uring_release(&ring->uring);
+    tls_area_destroy(engine->tls_area);
     close(ring->wake_fd);
     memory_free(ring);
 }
@@ -580,6 +604,9 @@ struct engine *ring_create(const struct engine_options *options, char *text) {
         return NULL;
     }
     ring->base.operations = &operations;
+    ring->base.receives_max = options->receive_buffer_count;
+    ring->base.receive_bytes_max =
+        (size_t)options->receive_buffer_count * options->receive_buffer_bytes;
     ring->events = options->events;
     ring->context = options->context;
     connection_list_init(&ring->changed, LINK_CHANGED);

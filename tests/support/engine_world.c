@@ -133,6 +133,9 @@ struct pair *world_add_pair(struct world *world, int fd, int peer, uint64_t size
                           .read_max = PIECE_BYTES,
                           .to_write = size};
     connection_init(&pair->connection, fd, &world->pool, 0);
+    if (world->tls != NULL) {
+        assert_int_equal(tls_begin(&pair->connection, world->engine, world->tls), STATUS_OK);
+    }
     assert_int_equal(engine_attach(world->engine, &pair->connection), STATUS_OK);
     return pair;
 }

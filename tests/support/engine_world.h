@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 
 #include "net/engine.h"
+#include "net/tls.h"
 
 enum {
     PAIRS_MAX = 128,
@@ -52,6 +53,7 @@ struct world {
     enum engine_kind kind;
     struct engine *engine;
     struct buffer_pool pool;
+    struct tls_context *tls; /* what its connections speak; NULL: plain */
     char text[ENGINE_TEXT_MAX];
     struct pair pairs[PAIRS_MAX];
     int pair_count;
