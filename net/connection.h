@@ -49,7 +49,8 @@ void connection_init(struct connection *connection, int fd, struct buffer_pool *
 
 /* Does nothing wait to be sent any more, in plain or encrypted? */
 static inline bool connection_is_drained(const struct connection *connection) {
-    return buffer_is_empty(&connection->output) && buffer_is_empty(connection->wire);
+    return buffer_is_empty(&connection->output) &&
+           (connection->tls == NULL || buffer_is_empty(connection->wire));
 }
 /* Forget what waits: it can't be sent. Not while the kernel sends from it. */
 void connection_drop_output(struct connection *connection);

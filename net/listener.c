@@ -2,7 +2,7 @@
  *
  * The reader of an error here is somebody whose server didn't start. So each says what could not be done,
  * where, the system's reason, and what to do about it: "Could not listen on 127.0.0.1:6379: Address
- * already in use (is another server running? try --port)".
+ * already in use (is another server running? try another port)".
  *
  * A Unix socket's file outlives a server that was killed, and `bind` refuses a path that exists. Removing
  * whatever is there (as Redis does) takes the path from a server that runs, or deletes a file somebody
@@ -31,10 +31,10 @@ static const char *advice(int error, bool is_unix) {
     switch (error) {
     case EADDRINUSE:
         return is_unix ? " (is another server running? try --unixsocket)"
-                       : " (is another server running? try --port)";
+                       : " (is another server running? try another port)";
     case EACCES:
         return is_unix ? " (may this user write to the directory?)"
-                       : " (ports below 1024 need a privilege; try --port)";
+                       : " (ports below 1024 need a privilege; try another port)";
     case EADDRNOTAVAIL:
         return " (no interface of this machine has the address; try --bind)";
     case EAFNOSUPPORT:

@@ -1,6 +1,7 @@
 /* A listening socket, TCP or Unix. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -12,6 +13,7 @@ enum { LISTENER_PATH_MAX = 108, LISTENER_ERROR_MAX = 256 };
 struct listener {
     int fd;                       /* -1 when not open */
     char path[LISTENER_PATH_MAX]; /* of a Unix socket; empty for TCP */
+    bool is_tls;                  /* the owner's to set and read */
     char text[ADDRESS_TEXT_MAX];  /* where it listens, for the log; never port 0, but the one got */
 };
 

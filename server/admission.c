@@ -20,10 +20,11 @@ enum {
     WANT_WARNING_MS = 10000,
 };
 
+/* One place is left for the Unix socket. */
 static enum status add_tcp(struct server *server, const char *host, uint16_t port, bool is_optional,
                            char *error) {
-    if (server->listener_count == SERVER_LISTENERS_MAX) {
-        snprintf(error, LISTENER_ERROR_MAX, "bind: more than %d addresses",
+    if (server->listener_count == SERVER_LISTENERS_MAX - 1) {
+        snprintf(error, LISTENER_ERROR_MAX, "bind: more than %d addresses and ports",
                  SERVER_LISTENERS_MAX - 1);
         return STATUS_FULL;
     }
@@ -39,8 +40,8 @@ static enum status add_tcp(struct server *server, const char *host, uint16_t por
     return status;
 }
 
-static enum status open_tcp(struct server *server, char *error) {
-    uint16_t port = (uint16_t)config_number(&server->config->port);
+static enum status open_tcp(struct server *server, uint16_t port, bool is_tls, char *error) {
+    uint32_t first = server->listener_count;
     if (port == 0) return STATUS_OK;
     char text[CONFIG_TEXT_MAX];
     snprintf(text, sizeof(text), "%s", server->config->bind);
@@ -53,13 +54,19 @@ static enum status open_tcp(struct server *server, char *error) {
         enum status status = add_tcp(server, host + is_optional, port, is_optional, error);
         if (status != STATUS_OK) return status;
     }
-    if (server->listener_count != 0) return STATUS_OK;
+    for (uint32_t i = first; i < server->listener_count; i++) {
+        server->listeners[i].is_tls = is_tls;
+    }
+    if (server->listener_count != first) return STATUS_OK;
     snprintf(error, LISTENER_ERROR_MAX, "none of the addresses of 'bind' could be listened on");
     return STATUS_REFUSED;
 }
 
 enum status admission_open(struct server *server, char *error) {
-    enum status status = open_tcp(server, error);
+    const struct config *config = server->config;
+    enum status status = open_tcp(server, (uint16_t)config_number(&config->port), false, error);
+    if (status != STATUS_OK) return status;
+    status = open_tcp(server, (uint16_t)config_number(&config->tls_port), true, error);
     if (status != STATUS_OK) return status;
     const char *path = server->config->unixsocket;
     if (path[0] == 0) return STATUS_OK;
@@ -107,20 +114,34 @@ static const char denied[] = "-DENIED sherd is running in protected mode: no pas
                              "Set one ('requirepass'), or turn the option 'protected-mode' off if "
                              "whoever can reach this port may do everything.\r\n";
 
+static const struct listener *find_listener(const struct server *server, int listener_fd) {
+    for (uint32_t i = 0; i < server->listener_count; i++) {
+        if (server->listeners[i].fd == listener_fd) return &server->listeners[i];
+    }
+    return NULL;
+}
+
+bool admission_is_tls(const struct server *server, int listener_fd) {
+    const struct listener *listener = find_listener(server, listener_fd);
+    return listener != NULL && listener->is_tls;
+}
+
 /* One attempt: it fits the socket's empty buffer, or nobody reads it. Counted first, so that whoever was
- * told finds it counted. */
-static void refuse(struct server *server, int fd, const char *text) {
+ * told finds it counted. A TLS client would have to shake hands first to understand: it is only closed. */
+static void refuse(struct server *server, int listener_fd, int fd, const char *text) {
     atomic_fetch_add_explicit(&server->connections_rejected, 1, memory_order_relaxed);
+    if (admission_is_tls(server, listener_fd)) {
+        close(fd);
+        return;
+    }
     ssize_t sent = send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL);
     (void)sent;
     close(fd);
 }
 
 static bool is_unix(const struct server *server, int listener_fd) {
-    for (uint32_t i = 0; i < server->listener_count; i++) {
-        if (server->listeners[i].fd == listener_fd) return server->listeners[i].path[0] != 0;
-    }
-    return false;
+    const struct listener *listener = find_listener(server, listener_fd);
+    return listener != NULL && listener->path[0] != 0;
 }
 
 static bool is_forbidden(struct server *server, int listener_fd, int fd) {
@@ -149,12 +170,12 @@ static struct worker *worker_with_fewest(struct server *server) {
 struct worker *admission_accept(struct server *server, int listener_fd, int fd) {
     atomic_fetch_add_explicit(&server->connections_received, 1, memory_order_relaxed);
     if (is_forbidden(server, listener_fd, fd)) {
-        refuse(server, fd, denied);
+        refuse(server, listener_fd, fd, denied);
         return NULL;
     }
     if (atomic_load_explicit(&server->client_count, memory_order_relaxed) >=
         (uint64_t)config_number(&server->config->maxclients)) {
-        refuse(server, fd, too_many);
+        refuse(server, listener_fd, fd, too_many);
         return NULL;
     }
     listener_tune(fd, (int)config_number(&server->config->tcp_keepalive));
@@ -195,7 +216,7 @@ void admission_refuse_for_want(struct server *server, int listener_fd, int error
         int fd = accept4(listener_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) break; /* nobody waits, or even the spare's place was taken */
         atomic_fetch_add_explicit(&server->connections_received, 1, memory_order_relaxed);
-        refuse(server, fd, too_many);
+        refuse(server, listener_fd, fd, too_many);
     }
     server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }

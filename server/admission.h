@@ -17,6 +17,8 @@ void admission_close(struct server *server);
 /* A new socket: the worker with the fewest clients, counted as its client from now on; NULL when it was
  * refused, politely, and closed. */
 struct worker *admission_accept(struct server *server, int listener_fd, int fd);
+/* Do those who come by this listener speak TLS? */
+bool admission_is_tls(const struct server *server, int listener_fd);
 /* Descriptors ran out while accepting: answer one waiting client with the spare, and rest until admission_retry. */
 void admission_refuse_for_want(struct server *server, int listener_fd, int error);
 /* Accept again from listeners that rest. Called on the tick. */

@@ -209,7 +209,7 @@ static void settle(struct worker *worker, struct client *client) {
     client_note_output(client);
     if (!buffer_is_empty(output)) {
         engine_send(worker->engine, &client->connection);
-    } else if (client->is_finishing) {
+    } else if (client->is_finishing && connection_is_drained(&client->connection)) {
         worker_close_client(worker, client);
     }
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "net/address.h"
+#include "net/tls.h"
 #include "server/access/access.h"
 #include "shards/base/memory.h"
 #include "worker.h"
@@ -28,7 +29,10 @@ void client_drop_held(struct client *client) {
 void client_note_output(struct client *client) {
     const struct buffer *output = &client->connection.output;
     atomic_store_explicit(&client->output_bytes, buffer_waiting(output), memory_order_relaxed);
-    atomic_store_explicit(&client->output_memory, buffer_footprint(output), memory_order_relaxed);
+    size_t footprint = buffer_footprint(output);
+    if (__builtin_expect(client->connection.tls != NULL, 0))
+        footprint += buffer_footprint(client->connection.wire) + tls_footprint(&client->connection);
+    atomic_store_explicit(&client->output_memory, footprint, memory_order_relaxed);
 }
 
 uint64_t client_memory(const struct client *client) {

@@ -119,7 +119,7 @@ void clients_memory_evict(struct worker *worker, struct client *client) {
         (unsigned long long)client->id, (unsigned long long)client_memory(client),
         (long long)clients_memory_max(worker->server));
     counters_add(&worker->closed_evicted, 1);
-    if (buffer_is_empty(&client->connection.output)) {
+    if (client->connection.tls == NULL && buffer_is_empty(&client->connection.output)) {
         /* One attempt: it fits the socket's buffer, or nobody reads it. */
         ssize_t sent =
             send(client->connection.fd, reason, sizeof(reason) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);

@@ -418,6 +418,7 @@ static enum status call_hooks(struct config *config, const struct config_option 
 }
 
 static bool has_changed(struct config *config, const struct change *change) {
+    if ((change->option->flags & CONFIG_NAMES_FILE) != 0) return true;
     char value[CONFIG_TEXT_MAX];
     copy_value(config, change->option, value);
     return strcmp(value, change->old) != 0;
@@ -451,6 +452,15 @@ static enum status make_changes(struct config *config, struct change_list *list,
         return reply_failed(error, bytes_of_text(option->name), reason);
     }
     return STATUS_OK;
+}
+
+enum status config_apply_again(struct config *config, const char *name, char *reason) {
+    const struct config_option *option = config_option_find(bytes_of_text(name));
+    check(option != NULL);
+    pthread_mutex_lock(&config->change_lock);
+    enum status status = call_hooks(config, option, reason);
+    pthread_mutex_unlock(&config->change_lock);
+    return status;
 }
 
 enum status config_set(struct config *config, const struct bytes *pairs, size_t count,

@@ -30,6 +30,7 @@ enum config_io { IO_AUTO, IO_URING, IO_EPOLL };
 enum config_debug { DEBUG_COMMAND_NO, DEBUG_COMMAND_YES, DEBUG_COMMAND_LOCAL };
 enum config_channels { CHANNELS_NONE, CHANNELS_ALL };
 enum config_supervised { SUPERVISED_NO, SUPERVISED_AUTO, SUPERVISED_SYSTEMD };
+enum config_tls_auth { TLS_AUTH_NO, TLS_AUTH_YES, TLS_AUTH_OPTIONAL };
 enum config_clients { CLIENTS_NORMAL, CLIENTS_REPLICA, CLIENTS_PUBSUB, CLIENTS_CLASSES };
 
 /* A number, a switch (0, 1) or the index of a word. Atomic, relaxed: alone, it promises nothing about
@@ -50,6 +51,16 @@ struct config {
     config_field unixsocketperm;
     config_field tcp_backlog, tcp_keepalive;
     config_field timeout;
+    /* TLS; the texts may change: copy them */
+    config_field tls_port;
+    char tls_cert_file[CONFIG_TEXT_MAX], tls_key_file[CONFIG_TEXT_MAX];
+    char tls_key_file_pass[CONFIG_TEXT_MAX];
+    char tls_ca_cert_file[CONFIG_TEXT_MAX], tls_ca_cert_dir[CONFIG_TEXT_MAX];
+    config_field tls_auth_clients;
+    char tls_protocols[CONFIG_TEXT_MAX];
+    char tls_ciphers[CONFIG_TEXT_MAX], tls_ciphersuites[CONFIG_TEXT_MAX];
+    config_field tls_prefer_server_ciphers;
+    config_field tls_session_caching, tls_session_cache_size, tls_session_cache_timeout;
     /* Clients */
     config_field maxclients;
     char requirepass[CONFIG_TEXT_MAX]; /* may change: copy it */
@@ -152,6 +163,9 @@ size_t config_get(struct config *config, const struct bytes *patterns, size_t co
  * ("ERR ..."). Any thread. */
 must_use enum status config_set(struct config *config, const struct bytes *pairs, size_t count,
                                 char *error);
+/* Let the hook of an option see what it is about as if it had been set. STATUS_REFUSED: `reason` (CONFIG_ERROR_MAX
+ * bytes) says why, and what held goes on. Any thread. */
+must_use enum status config_apply_again(struct config *config, const char *name, char *reason);
 /* CONFIG REWRITE: write what holds now into the file that was loaded, keeping its comments and order. On failure
  * `error` is the whole reply, and the file is as it was. Any thread. */
 must_use enum status config_rewrite(struct config *config, char *error);
@@ -174,7 +188,11 @@ enum config_kind {
     CONFIG_BUFFER_LIMITS, /* class, hard, soft, seconds: any number of times */
 };
 
-enum { CONFIG_IMMUTABLE = 1 /* set at start only */ };
+enum {
+    CONFIG_IMMUTABLE = 1, /* set at start only */
+    CONFIG_NAMES_FILE =
+        2, /* a CONFIG SET to the value it has takes effect, too: the file may have changed */
+};
 
 struct config_option {
     const char *name;

@@ -19,6 +19,7 @@ static const char *const lock_modes[] = {"sharded", "global", NULL};
 static const char *const io_engines[] = {"auto", "uring", "epoll", NULL};
 static const char *const debug_modes[] = {"no", "yes", "local", NULL};
 static const char *const channels_at_first[] = {"resetchannels", "allchannels", NULL};
+static const char *const tls_auth[] = {"no", "yes", "optional", NULL};
 static const char *const supervisors[] = {"no", "auto", "systemd", NULL};
 /* As in enum eviction_policy (shards/eviction.h). */
 static const char *const eviction_policies[] = {
@@ -27,6 +28,7 @@ static const char *const eviction_policies[] = {
 };
 
 static const char network[] = "Network";
+static const char tls[] = "TLS";
 static const char clients[] = "Clients";
 static const char threads[] = "Threads and shards";
 static const char data[] = "Data";
@@ -64,6 +66,51 @@ const struct config_option config_options[] = {
     {.name = "timeout", .kind = CONFIG_INTEGER, .field = FIELD(timeout), .initial = "0",
      .max = INT_MAX, .group = network, .unit = "seconds",
      .help = "Close a client that has been idle for so long; 0: never"},
+
+    {.name = "tls-port", .kind = CONFIG_INTEGER, .field = FIELD(tls_port), .initial = "0",
+     .max = 65535, .flags = CONFIG_IMMUTABLE, .group = tls,
+     .help = "TCP port to speak TLS on; 0: none"},
+    {.name = "tls-cert-file", .kind = CONFIG_STRING, .field = FIELD(tls_cert_file), .initial = "",
+     .flags = CONFIG_NAMES_FILE, .group = tls,
+     .help = "Our certificate, and those between it and its authority (PEM)"},
+    {.name = "tls-key-file", .kind = CONFIG_STRING, .field = FIELD(tls_key_file), .initial = "",
+     .flags = CONFIG_NAMES_FILE, .group = tls,
+     .help = "Its key (PEM); empty: in the same file"},
+    {.name = "tls-key-file-pass", .kind = CONFIG_STRING, .field = FIELD(tls_key_file_pass),
+     .initial = "", .flags = CONFIG_NAMES_FILE, .group = tls,
+     .help = "The key's password"},
+    {.name = "tls-ca-cert-file", .kind = CONFIG_STRING, .field = FIELD(tls_ca_cert_file),
+     .initial = "", .flags = CONFIG_NAMES_FILE, .group = tls,
+     .help = "Authorities that may vouch for clients (PEM)"},
+    {.name = "tls-ca-cert-dir", .kind = CONFIG_STRING, .field = FIELD(tls_ca_cert_dir),
+     .initial = "", .flags = CONFIG_NAMES_FILE, .group = tls,
+     .help = "The same, a folder that openssl rehash has prepared"},
+    {.name = "tls-auth-clients", .kind = CONFIG_ENUM, .field = FIELD(tls_auth_clients),
+     .initial = "yes", .choices = tls_auth, .group = tls,
+     .help = "Whether a client must show a certificate; optional: if it has one"},
+    {.name = "tls-protocols", .kind = CONFIG_WORDS, .field = FIELD(tls_protocols), .initial = "",
+     .group = tls,
+     .help = "TLSv1.2, TLSv1.3; empty: both"},
+    {.name = "tls-ciphers", .kind = CONFIG_STRING, .field = FIELD(tls_ciphers), .initial = "",
+     .group = tls,
+     .help = "Ciphers of TLS 1.2, as OpenSSL writes them; empty: its choice"},
+    {.name = "tls-ciphersuites", .kind = CONFIG_STRING, .field = FIELD(tls_ciphersuites),
+     .initial = "", .group = tls,
+     .help = "Ciphers of TLS 1.3, the same"},
+    {.name = "tls-prefer-server-ciphers", .kind = CONFIG_BOOLEAN,
+     .field = FIELD(tls_prefer_server_ciphers), .initial = "no", .group = tls,
+     .help = "Choose a cipher by our order, not the client's"},
+    {.name = "tls-session-caching", .kind = CONFIG_BOOLEAN, .field = FIELD(tls_session_caching),
+     .initial = "yes", .group = tls,
+     .help = "Let clients resume a session, which spares the costly part of a handshake"},
+    {.name = "tls-session-cache-size", .kind = CONFIG_INTEGER,
+     .field = FIELD(tls_session_cache_size), .initial = "20480", .max = INT_MAX, .group = tls,
+     .unit = "sessions",
+     .help = "Kept for clients that can't keep theirs (TLS 1.2 without tickets); 0: no limit"},
+    {.name = "tls-session-cache-timeout", .kind = CONFIG_INTEGER,
+     .field = FIELD(tls_session_cache_timeout), .initial = "300", .max = INT_MAX, .group = tls,
+     .unit = "seconds",
+     .help = "How long a session may be resumed"},
 
     {.name = "maxclients", .kind = CONFIG_INTEGER, .field = FIELD(maxclients), .initial = "10000",
      .min = 1, .max = UINT_MAX, .group = clients,

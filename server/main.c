@@ -11,6 +11,7 @@
 #include "config.h"
 #include "log.h"
 #include "manual.h"
+#include "net/tls_context.h"
 #include "ping.h"
 #include "server.h"
 
@@ -57,7 +58,8 @@ static int check_configuration(const struct cli *cli) {
     config->errors = stderr;
     char error[CONFIG_ERROR_MAX];
     if (cli_configure(cli, config, error) != STATUS_OK ||
-        access_check(config, error) != STATUS_OK) {
+        access_check(config, error) != STATUS_OK ||
+        certificates_check(config, error) != STATUS_OK) {
         fprintf(stderr, "%s\n", error);
         config->error_count++;
     }
@@ -75,6 +77,7 @@ static int configure_and_serve(const struct cli *cli) {
     struct config *config = create_config();
     if (config == NULL) return EXIT_FAILURE;
     int exit_status = EXIT_FAILURE;
+    tls_count_memory();
     char error[CONFIG_ERROR_MAX];
     if (cli_configure(cli, config, error) != STATUS_OK) {
         fprintf(stderr, "sherd: %s\n", error);

@@ -60,6 +60,7 @@ static void gather_process(struct metrics *metrics, const struct server *server)
     const struct config *config = server->config;
     metrics->process_id = getpid();
     metrics->port = config_number(&config->port);
+    if (metrics->port == 0) metrics->port = config_number(&config->tls_port);
     metrics->hz = config_number(&config->hz);
     metrics->clients_max = config_number(&config->maxclients);
     metrics->uptime_s = (metrics->now_ms - server->started_ms) / 1000;
@@ -92,6 +93,10 @@ static void gather_engine(struct metrics *metrics, const struct engine_statistic
     metrics->starved += (int64_t)LOAD(statistics->starved);
     metrics->overflows += (int64_t)LOAD(statistics->overflows);
     metrics->rearms += (int64_t)LOAD(statistics->rearms);
+    metrics->handshakes_open += (int64_t)LOAD(statistics->handshakes_open);
+    metrics->handshakes += (int64_t)LOAD(statistics->handshakes);
+    metrics->resumptions += (int64_t)LOAD(statistics->resumptions);
+    metrics->handshake_failures += (int64_t)LOAD(statistics->handshake_failures);
 }
 
 static void gather_clients(struct metrics *metrics, struct worker *worker) {

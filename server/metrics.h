@@ -44,6 +44,7 @@ struct metrics {
     int64_t workers, shards;
     int64_t lock_waits, lock_waited_us, lock_longest_wait_us, lock_longest_hold_us;
     int64_t turns, receives, sends, starved, overflows, rearms;
+    int64_t handshakes_open, handshakes, resumptions, handshake_failures;
     int64_t jobs_done, jobs_refused, jobs_grown, jobs_shrunk, jobs_waiting, jobs_threads,
         jobs_threads_peak;
 };

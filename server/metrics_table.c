@@ -65,8 +65,8 @@ static void write_listeners(const struct metrics *metrics, struct text *out) {
         if (listener->path[0] != 0 || colon == NULL) {
             text_format(out, "listener%u:name=unix,bind=%s\r\n", i, listener->path);
         } else {
-            text_format(out, "listener%u:name=tcp,bind=%.*s,port=%s\r\n", i,
-                        (int)(colon - listener->text), listener->text, colon + 1);
+            text_format(out, "listener%u:name=%s,bind=%.*s,port=%s\r\n", i,
+                        listener->is_tls ? "tls" : "tcp", (int)(colon - listener->text), listener->text, colon + 1);
         }
     }
 }
@@ -498,6 +498,10 @@ const struct metric metrics_rows[] = {
     {METRICS_SHERD, "engine_starved", NUMBER(starved)},
     {METRICS_SHERD, "engine_overflows", NUMBER(overflows)},
     {METRICS_SHERD, "engine_rearms", NUMBER(rearms)},
+    {METRICS_SHERD, "tls_handshakes_open", NUMBER(handshakes_open)},
+    {METRICS_SHERD, "tls_handshakes", NUMBER(handshakes)},
+    {METRICS_SHERD, "tls_sessions_resumed", NUMBER(resumptions)},
+    {METRICS_SHERD, "tls_handshakes_failed", NUMBER(handshake_failures)},
     {METRICS_SHERD, "jobs_done", NUMBER(jobs_done)},
     {METRICS_SHERD, "jobs_refused", NUMBER(jobs_refused)},
     {METRICS_SHERD, "jobs_waiting", NUMBER(jobs_waiting)},

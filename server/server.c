@@ -138,7 +138,25 @@ static enum status apply_channels(void *context, struct config *config, char *er
     return STATUS_OK;
 }
 
+static enum status apply_tls(void *context, struct config *config, char *error) {
+    struct server *server = context;
+    return certificates_load(&server->certificates, config, error);
+}
+
 static const struct config_hook hooks[] = {
+    {"tls-cert-file", apply_tls},
+    {"tls-key-file", apply_tls},
+    {"tls-key-file-pass", apply_tls},
+    {"tls-ca-cert-file", apply_tls},
+    {"tls-ca-cert-dir", apply_tls},
+    {"tls-auth-clients", apply_tls},
+    {"tls-protocols", apply_tls},
+    {"tls-ciphers", apply_tls},
+    {"tls-ciphersuites", apply_tls},
+    {"tls-prefer-server-ciphers", apply_tls},
+    {"tls-session-caching", apply_tls},
+    {"tls-session-cache-size", apply_tls},
+    {"tls-session-cache-timeout", apply_tls},
     {"requirepass", apply_password},
     {"acl-pubsub-default", apply_channels},
     {"loglevel", apply_loglevel},
@@ -241,7 +259,8 @@ static void print_choices(const struct server *server) {
                    1024,
                limit);
     for (uint32_t i = 0; i < server->listener_count; i++) {
-        log_notice("Listening on %s", server->listeners[i].text);
+        log_notice("Listening on %s%s", server->listeners[i].text,
+                   server->listeners[i].is_tls ? " (TLS)" : "");
     }
     log_notice("Ready to accept connections after %lld ms",
                (long long)(clock_unix_ms() - server->started_ms));
@@ -311,6 +330,7 @@ int server_run(struct config *config) {
     signals_block(&signals);
 
     acl_log_init(&server->acl_log);
+    certificates_init(&server->certificates);
     if (!start_commands(server)) goto no_commands;
     char access_error[CONFIG_ERROR_MAX];
     if (access_open(&server->users, server->original_commands, config, access_error) != STATUS_OK) {
@@ -326,6 +346,11 @@ int server_run(struct config *config) {
                                                       .threads_max = JOBS_THREADS_MAX,
                                                       .linger_ms = JOBS_LINGER_MS});
     if (server->jobs == NULL) goto no_jobs;
+    char tls_error[CONFIG_ERROR_MAX];
+    if (certificates_load(&server->certificates, config, tls_error) != STATUS_OK) {
+        log_warning("%s", tls_error);
+        goto no_listeners;
+    }
     char error[LISTENER_ERROR_MAX];
     if (admission_open(server, error) != STATUS_OK) {
         log_warning("%s", error);
@@ -389,6 +414,7 @@ no_shards:
 no_users:
     release_commands(server);
 no_commands:
+    certificates_release(&server->certificates);
     acl_log_release(&server->acl_log);
     memory_free(server);
     return exit_status;

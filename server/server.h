@@ -7,6 +7,7 @@
 
 #include "access/acl_log.h"
 #include "access/users.h"
+#include "certificates.h"
 #include "command_table.h"
 #include "config.h"
 #include "jobs.h"
@@ -18,7 +19,7 @@
 #include "shards/shards.h"
 #include "worker.h"
 
-enum { SERVER_LISTENERS_MAX = 17, SERVER_ID_TEXT = 41 };
+enum { SERVER_LISTENERS_MAX = ENGINE_LISTENERS_MAX, SERVER_ID_TEXT = 41 };
 
 /* Which version of Redis we answer for: see redis-compat.md. */
 #define SERVER_REDIS_VERSION "7.4.0"
@@ -30,6 +31,7 @@ struct server {
         *original_commands; /* under their own names; mostly the same. Immutable after start */
     struct users users;
     struct acl_log acl_log;
+    struct certificates certificates;
     struct shards shards;
     struct curve curve; /* of the shards; off until it is asked for */
     struct jobs *jobs;
@@ -56,6 +58,8 @@ struct server {
     _Atomic int64_t pause_until_ms; /* 0: not paused */
     _Atomic bool pause_writes_only;
     _Atomic bool is_stopping;
+    _Atomic int64_t tls_said_ms;         /* when the log was last told of a failed handshake, */
+    _Atomic uint64_t tls_unsaid;         /* and how many it wasn't told of since (worker.c) */
     _Atomic int64_t attack_said_ms;      /* when the log was last told of one (dispatch.c) */
     _Atomic bool saves_at_end;           /* decided by who asked to stop */
     _Atomic uint32_t gates;              /* enum gate */

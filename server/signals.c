@@ -58,6 +58,13 @@ static void look(struct watch *watch, const struct server *server) {
 
 /* ---- Waiting --------------------------------------------------------------------------------- */
 
+/* Their files have changed, perhaps. */
+static void reload_certificates(struct server *server) {
+    char error[CONFIG_ERROR_MAX];
+    if (config_apply_again(server->config, "tls-cert-file", error) == STATUS_OK) return;
+    log_warning("SIGHUP: the certificate stays as it was: %s", error);
+}
+
 static void reload(struct server *server, bool is_supervised) {
     char state[64];
     snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%" PRId64,
@@ -69,6 +76,7 @@ static void reload(struct server *server, bool is_supervised) {
     } else if (log_open(path) == STATUS_OK) {
         log_notice("Received SIGHUP: this is the log file now");
     }
+    reload_certificates(server);
     if (is_supervised) supervisor_notify("READY=1");
 }
 

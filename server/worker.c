@@ -23,6 +23,7 @@
 #include "gate.h"
 #include "limit.h"
 #include "log.h"
+#include "net/tls.h"
 #include "server.h"
 #include "shards/base/check.h"
 #include "shards/base/memory.h"
@@ -33,6 +34,9 @@ enum {
     UPKEEP_STEPS = 256, /* of one shard, between two turns: a hold of some tens of microseconds */
     STOP_MS = 5000,     /* a stopping worker gives its clients so long to take their replies */
     BUFFERS_KEPT = 64,  /* chunks at rest a worker keeps: 1 MiB */
+    HANDSHAKE_MS =
+        10 * 1000, /* a TLS client has so long for its handshake; or `timeout`, if less */
+    TLS_SAID_EACH_MS = 1000,
 };
 
 /* ---- Clients --------------------------------------------------------------------------------- */
@@ -64,8 +68,17 @@ static void free_client(struct client *client) {
     memory_free(client);
 }
 
+/* True at once without TLS. False: there is no memory for it. */
+static bool begin_tls(struct worker *worker, struct client *client, bool is_tls) {
+    if (!is_tls) return true;
+    struct tls_context *context = certificates_take(&worker->server->certificates);
+    enum status status = tls_begin(&client->connection, worker->engine, context);
+    tls_context_drop(context);
+    return status == STATUS_OK;
+}
+
 /* A new client for a connected socket, which is closed if it can't be had. */
-static void adopt(struct worker *worker, int fd) {
+static void adopt(struct worker *worker, int fd, bool is_tls) {
     struct server *server = worker->server;
     struct client *client = memory_allocate_zeroed(sizeof(*client));
     if (client == NULL) {
@@ -84,8 +97,10 @@ static void adopt(struct worker *worker, int fd) {
     client->reply.buffer = &client->connection.output;
     client_reset(client);
     atomic_store_explicit(&client->active_ms, worker->now_ms, memory_order_relaxed);
-    if (engine_attach(worker->engine, &client->connection) != STATUS_OK) {
+    if (!begin_tls(worker, client, is_tls) ||
+        engine_attach(worker->engine, &client->connection) != STATUS_OK) {
         log_warning_limited("Refusing a connection: the engine has no room for it");
+        tls_release(&client->connection);
         close(fd);
         free_client(client);
         admission_leave(server, worker);
@@ -106,7 +121,7 @@ static void finish_client(struct worker *worker, struct client *client) {
     client->is_finishing = true;
     blocking_cancel(client);
     if (client->is_touched) return; /* settling decides */
-    if (buffer_is_empty(&client->connection.output)) worker_close_client(worker, client);
+    if (connection_is_drained(&client->connection)) worker_close_client(worker, client);
 }
 
 struct client *worker_find_client(struct worker *worker, uint64_t id) {
@@ -129,9 +144,10 @@ static void on_accepted(void *context, int listener_fd, int fd) {
     struct worker *worker = context;
     freshen(worker);
     struct worker *chosen = admission_accept(worker->server, listener_fd, fd);
+    bool is_tls = admission_is_tls(worker->server, listener_fd);
     if (chosen == worker) {
-        adopt(worker, fd);
-    } else if (chosen != NULL && !worker_adopt(chosen, fd)) {
+        adopt(worker, fd, is_tls);
+    } else if (chosen != NULL && !worker_adopt(chosen, fd, is_tls)) {
         log_warning_limited("Refusing a connection: worker %u has too many waiting already",
                             chosen->index);
         close(fd);
@@ -152,6 +168,26 @@ static void on_received(void *context, struct connection *connection, struct byt
     batch_receive(worker, (struct client *)connection, bytes);
 }
 
+/* Why TLS failed: once a second at most, for anybody who reaches the port can cause it. */
+static void tell_of_tls(struct worker *worker, struct client *client) {
+    struct server *server = worker->server;
+    const char *complaint = tls_complaint(&client->connection);
+    if (complaint == NULL) return;
+    int64_t said_ms = atomic_load_explicit(&server->tls_said_ms, memory_order_relaxed);
+    if (worker->now_ms - said_ms < TLS_SAID_EACH_MS ||
+        !atomic_compare_exchange_strong_explicit(&server->tls_said_ms, &said_ms, worker->now_ms,
+                                                 memory_order_relaxed, memory_order_relaxed)) {
+        atomic_fetch_add_explicit(&server->tls_unsaid, 1, memory_order_relaxed);
+        return;
+    }
+    char peer[ADDRESS_TEXT_MAX];
+    address_of_peer(client->connection.fd, peer);
+    log_warning(
+        "Closing client %llu (%s): TLS failed: %s; %llu more such since the last message",
+        (unsigned long long)client->id, peer, complaint,
+        (unsigned long long)atomic_exchange_explicit(&server->tls_unsaid, 0, memory_order_relaxed));
+}
+
 static void on_ended(void *context, struct connection *connection, int error) {
     struct worker *worker = context;
     struct client *client = (struct client *)connection;
@@ -159,6 +195,7 @@ static void on_ended(void *context, struct connection *connection, int error) {
     if (client->batched != 0) batch_run(worker);
     if (connection->is_closing) return;
     if (error != 0) {
+        tell_of_tls(worker, client);
         worker_close_client(worker, client);
         return;
     }
@@ -178,7 +215,7 @@ static void on_sent(void *context, struct connection *connection) {
         if (!client->is_finishing) engine_resume_receive(worker->engine, connection);
         batch_resume(worker, client);
     }
-    if (client->is_finishing && !connection->is_closing && buffer_is_empty(&connection->output)) {
+    if (client->is_finishing && !connection->is_closing && connection_is_drained(connection)) {
         worker_close_client(worker, client);
     }
 }
@@ -213,7 +250,7 @@ static const struct engine_events events = {
 
 struct worker_letter {
     struct letter letter; /* first */
-    uint64_t number;      /* a descriptor or a client's id */
+    uint64_t number;      /* a client's id; or a descriptor, shifted, and whether it speaks TLS */
 };
 
 static bool post(struct worker *worker, void (*open)(void *, struct letter *), uint64_t number) {
@@ -233,9 +270,10 @@ static uint64_t take_number(struct letter *letter) {
 
 static void open_adopt(void *context, struct letter *letter) {
     struct worker *worker = context;
-    int fd = (int)take_number(letter);
+    uint64_t number = take_number(letter);
+    int fd = (int)(number >> 1);
     if (!worker->is_stopping) {
-        adopt(worker, fd);
+        adopt(worker, fd, (number & 1) != 0);
         return;
     }
     close(fd);
@@ -301,8 +339,8 @@ static void open_stop(void *context, struct letter *letter) {
     worker->stop_deadline_ms = worker->now_ms + STOP_MS;
 }
 
-bool worker_adopt(struct worker *worker, int fd) {
-    return post(worker, open_adopt, (uint64_t)fd);
+bool worker_adopt(struct worker *worker, int fd, bool is_tls) {
+    return post(worker, open_adopt, (uint64_t)fd << 1 | is_tls);
 }
 bool worker_kill(struct worker *worker, uint64_t client_id) {
     return post(worker, open_kill, client_id);
@@ -335,6 +373,25 @@ static void close_idle_clients(struct worker *worker) {
             timeout_ms)
             continue;
         log_verbose_limited("Closing idle client %llu", (unsigned long long)client->id);
+        counters_add(&worker->closed_idle, 1);
+        worker_close_client(worker, client);
+    }
+}
+
+/* Who doesn't get through the handshake costs memory and says nothing. */
+static void close_stalled_handshakes(struct worker *worker) {
+    int64_t timeout_ms = config_number(&worker->server->config->timeout) * 1000;
+    if (timeout_ms == 0 || timeout_ms > HANDSHAKE_MS) timeout_ms = HANDSHAKE_MS;
+    if (atomic_load_explicit(&worker->engine->statistics.handshakes_open, memory_order_relaxed) ==
+        0)
+        return;
+    for (struct client *client = worker->clients, *next; client != NULL; client = next) {
+        next = client->next;
+        if (tls_is_established(&client->connection) ||
+            worker->now_ms - client->created_ms <= timeout_ms)
+            continue;
+        log_verbose("Closing client %llu: its TLS handshake takes longer than %lld ms",
+                    (unsigned long long)client->id, (long long)timeout_ms);
         counters_add(&worker->closed_idle, 1);
         worker_close_client(worker, client);
     }
@@ -380,6 +437,7 @@ static void tick(struct worker *worker) {
     worker->clients_grew = true;
     keep_up(worker);
     close_idle_clients(worker);
+    close_stalled_handshakes(worker);
     if (worker->index != 0) return;
     gate_end_pause(worker->server, worker->now_ms);
     admission_retry(worker->server);

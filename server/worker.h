@@ -137,7 +137,7 @@ void worker_join(struct worker *worker);
 void worker_release(struct worker *worker);
 
 /* Any thread: a connected socket for this worker, owned from now on. False when the mailbox is full. */
-must_use bool worker_adopt(struct worker *worker, int fd);
+must_use bool worker_adopt(struct worker *worker, int fd, bool is_tls);
 /* Any thread: close the client with this id; answers through the mailbox. */
 bool worker_kill(struct worker *worker, uint64_t client_id);
 /* Any thread: the same, of a client that takes too much memory (clients_memory.h). */

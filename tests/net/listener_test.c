@@ -107,7 +107,7 @@ static void a_port_in_use_is_refused_with_a_way_out(void **state) {
                      STATUS_REFUSED);
     snprintf(expected, sizeof expected,
              "Could not listen on 127.0.0.1:%u: Address already in use (is another server running? "
-             "try --port)",
+             "try another port)",
              port_of(&first));
     assert_string_equal(error, expected);
     assert_int_equal(second.fd, -1);

@@ -9,6 +9,8 @@
 #include <ctype.h>
 #include <errno.h>
 #include <netdb.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -31,6 +33,7 @@ enum {
 
 struct wire {
     int fd;
+    SSL *tls;          /* NULL: plain */
     size_t start, end; /* what is received and not yet read */
     char buffer[BUFFER_BYTES];
 };
@@ -43,6 +46,7 @@ static struct wire *wire_create(int fd) {
     struct wire *wire = malloc(sizeof *wire);
     assert_non_null(wire);
     wire->fd = fd;
+    wire->tls = NULL;
     wire->start = wire->end = 0;
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
@@ -64,6 +68,25 @@ struct wire *wire_try_connect(const char *host, int port) {
     return NULL;
 }
 
+struct wire *wire_try_connect_tls(int port, SSL_CTX *context, SSL_SESSION *session) {
+    struct wire *wire = wire_try_connect("127.0.0.1", port);
+    assert_non_null(wire);
+    wire->tls = SSL_new(context);
+    assert_non_null(wire->tls);
+    assert_int_equal(SSL_set_fd(wire->tls, wire->fd), 1);
+    if (session != NULL) assert_int_equal(SSL_set_session(wire->tls, session), 1);
+    ERR_clear_error();
+    if (SSL_connect(wire->tls) == 1) return wire;
+    SSL_free(wire->tls);
+    wire->tls = NULL;
+    wire_close(wire);
+    return NULL;
+}
+
+SSL *wire_tls(const struct wire *wire) {
+    return wire->tls;
+}
+
 struct wire *wire_connect(const struct test_server *server) {
     struct wire *wire = wire_try_connect("127.0.0.1", server->port);
     assert_non_null(wire);
@@ -81,6 +104,9 @@ struct wire *wire_connect_unix(const struct test_server *server) {
 
 void wire_close(struct wire *wire) {
     if (wire == NULL) return;
+    if (wire->tls != NULL) SSL_shutdown(wire->tls);
+    SSL_free(wire->tls);
+    ERR_clear_error();
     close(wire->fd);
     free(wire);
 }
@@ -91,10 +117,28 @@ int wire_fd(const struct wire *wire) {
 
 /* ---- Sending ---------------------------------------------------------------------------------------------------- */
 
+/* Both: below zero, with errno, when it fails; receiving 0 is the end. */
+static ssize_t send_some(struct wire *wire, const char *data, size_t size) {
+    if (wire->tls == NULL) return send(wire->fd, data, size, MSG_NOSIGNAL);
+    int sent = SSL_write(wire->tls, data, size < INT32_MAX ? (int)size : INT32_MAX);
+    if (sent <= 0) errno = ECONNRESET;
+    return sent > 0 ? sent : -1;
+}
+
+static ssize_t receive_some(struct wire *wire, char *data, size_t size) {
+    if (wire->tls == NULL) return recv(wire->fd, data, size, 0);
+    ERR_clear_error();
+    int received = SSL_read(wire->tls, data, (int)size);
+    if (received > 0) return received;
+    bool has_ended = SSL_get_error(wire->tls, received) != SSL_ERROR_WANT_READ;
+    if (!has_ended) errno = EAGAIN;
+    return has_ended ? 0 : -1;
+}
+
 bool wire_try_send(struct wire *wire, const void *data, size_t size) {
     const char *next = data;
     while (size > 0) {
-        ssize_t sent = send(wire->fd, next, size, MSG_NOSIGNAL);
+        ssize_t sent = send_some(wire, next, size);
         if (sent < 0 && (errno == ECONNRESET || errno == EPIPE)) return false;
         if (sent < 0) fail_msg("can't send: %s", strerror(errno));
         next += sent;
@@ -153,7 +197,7 @@ static bool wire_fill(struct wire *wire) {
     if (wire->start < wire->end) return true;
     ssize_t received;
     do {
-        received = recv(wire->fd, wire->buffer, sizeof wire->buffer, 0);
+        received = receive_some(wire, wire->buffer, sizeof wire->buffer);
     } while (received < 0 && errno == EINTR); /* the end of a probed io_uring interrupts, once */
     if (received < 0 && errno == ECONNRESET) received = 0;
     if (received < 0) {

@@ -15,9 +15,18 @@
 enum { WIRE_WAIT_MS = 10000 };
 
 struct wire;
+struct ssl_st;         /* OpenSSL: SSL, */
+struct ssl_ctx_st;     /* SSL_CTX, */
+struct ssl_session_st; /* SSL_SESSION */
 
 struct wire *wire_connect(const struct test_server *server); /* over TCP */
 struct wire *wire_connect_unix(const struct test_server *server);
+/* Over TLS on this port of 127.0.0.1, by a context that stays the caller's; `session` is
+ * offered again, if it isn't NULL. NULL when the handshake fails, or the server hangs up on it. */
+struct wire *wire_try_connect_tls(int port, struct ssl_ctx_st *context,
+                                  struct ssl_session_st *session);
+/* OpenSSL's SSL of such a connection. */
+struct ssl_st *wire_tls(const struct wire *wire);
 /* NULL when it is refused. */
 struct wire *wire_try_connect(const char *host, int port);
 void wire_close(struct wire *wire);
