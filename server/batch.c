@@ -153,6 +153,8 @@ static inline void run_range(struct worker *worker, uint32_t first, uint32_t end
 static void execute(struct worker *worker) {
     uint32_t count = worker->batch_count, first = 0;
     access_keep_up(worker);
+    if (count == 0) return;
+    uint64_t begun_ticks = timing_begin_batch(worker);
     dispatch_prefetch(worker->batch, count);
     while (worker->sampler.until_next <= count - first) {
         uint32_t sampled = first + worker->sampler.until_next - 1;
@@ -165,9 +167,10 @@ static void execute(struct worker *worker) {
     }
     worker->sampler.until_next -= count - first;
     run_range(worker, first, count);
+    timing_end_batch(worker, begun_ticks);
     worker->batch_count = 0;
     worker->arguments.count = 0;
-    counters_add(&worker->batches, count != 0);
+    counters_add(&worker->batches, 1);
 }
 
 /* Keep what was not executed, forget the view. */

@@ -29,7 +29,8 @@ struct call {
     int64_t now_ms;       /* Unix time; the same for the whole turn */
     struct key first_key; /* of a keyed command: hashed when the request was read */
     struct shard *first_shard;
-    bool is_refused; /* at the memory limit: it wasn't run */
+    uint64_t begun_ticks; /* when it began, once it is timed; 0: it isn't so far (timing.h) */
+    bool is_refused;      /* at the memory limit: it wasn't run */
 };
 
 /* The entry of the key in argument `index` for reading; NULL when absent. Counts a read and a hit or a miss. */

@@ -70,4 +70,5 @@ struct command_group_rows {
 extern const struct command_group_rows commands_strings, commands_keys, commands_expire,
     commands_object, commands_scan, commands_connection, commands_client, commands_server,
     commands_info, commands_config, commands_command, commands_debug, commands_persistence,
-    commands_leases, commands_cache, commands_hotkeys, commands_acl;
+    commands_leases, commands_cache, commands_hotkeys, commands_acl,
+    commands_slowlog, commands_latency;

@@ -101,6 +101,8 @@ struct config {
     config_field latency_tracking;
     char latency_tracking_info_percentiles[CONFIG_TEXT_MAX]; /* words; may change: copy it */
     config_field request_sampling;
+    config_field slowlog_log_slower_than; /* microseconds; below zero: never */
+    config_field slowlog_max_len, latency_monitor_threshold;
     config_field enable_debug_command;
 
     /* config.c's own. Lock order: change_lock, then text_lock. */

@@ -55,11 +55,12 @@ static enum status set_in_range(const struct config_option *option, int64_t numb
         set_number(option, config, number);
         return STATUS_OK;
     }
-    unsigned long long min = (unsigned long long)option->min, max = (unsigned long long)option->max;
     if (option->kind == CONFIG_OCTAL) {
-        return refuse(error, "argument must be between %llo and %llo inclusive", min, max);
+        return refuse(error, "argument must be between %llo and %llo inclusive",
+                      (unsigned long long)option->min, (unsigned long long)option->max);
     }
-    return refuse(error, "argument must be between %llu and %llu inclusive", min, max);
+    return refuse(error, "argument must be between %lld and %lld inclusive",
+                  (long long)option->min, (long long)option->max);
 }
 
 static enum status read_integer(const struct config_option *option, struct bytes text,

@@ -13,7 +13,8 @@
  * straight into the client's output.
  *
  * Time is taken around slow commands always, around fast ones (COMMAND_FAST) one call in COMMAND_SAMPLE,
- * weighted: two reads of the cycle counter a call would be a tenth of a pipelined GET. */
+ * weighted: two reads of the cycle counter a call would be a tenth of a pipelined GET. Where a fast one is held up, the
+ * timing begins there (timing.c). */
 #include "dispatch.h"
 
 #include <stdio.h>
@@ -170,16 +171,53 @@ static bool is_allowed(struct call *call, const struct request *request) {
 
 /* ---- Running under locks --------------------------------------------------------------------- */
 
+/* It is held up, so it is timed. */
+static void begin_timing(struct call *call) {
+    if (call->begun_ticks == 0) call->begun_ticks = clock_ticks();
+}
+
+__attribute__((noinline, cold)) static void wait_for_lock(struct call *call, struct rwlock *lock,
+                                                          bool for_writing) {
+    begin_timing(call);
+    uint64_t before_ns = rwlock_waited_ns();
+    if (for_writing) {
+        rwlock_write_lock_slow(lock);
+    } else {
+        rwlock_read_lock_slow(lock);
+    }
+    timing_note_wait(call, rwlock_waited_ns() - before_ns);
+}
+
+static inline void lock_for_reading(struct call *call, struct rwlock *lock) {
+    if (!rwlock_read_lock_begin(lock)) wait_for_lock(call, lock, false);
+}
+
+static inline void lock_for_writing(struct call *call, struct rwlock *lock) {
+    if (!rwlock_write_lock_begin(lock)) wait_for_lock(call, lock, true);
+}
+
+__attribute__((noinline, cold)) static bool make_room(struct call *call, struct shard *shard) {
+    struct server *server = call->server;
+    uint64_t begun_ticks = clock_ticks();
+    if (call->begun_ticks == 0) call->begun_ticks = begun_ticks;
+    bool has_room = room_make(shard, call->now_ms, LIMIT_VICTIMS, &server->shards.reclaimer);
+    timing_note_event(server, LATENCY_EVICTION_CYCLE, begun_ticks);
+    return has_room;
+}
+
 /* With the shard locked for writing, before the command runs: is there memory for it? Makes room where it can. */
-static inline bool is_admitted(const struct call *call, struct shard *shard) {
+static inline bool is_admitted(struct call *call, struct shard *shard) {
     const struct shards *shards = &call->server->shards;
     int64_t limit = atomic_load_explicit(&shards->eviction.limit_bytes, memory_order_relaxed);
     if (__builtin_expect(limit == 0, 1) || !(call->command->flags & COMMAND_DENY_OOM)) return true;
+    if (__builtin_expect(room_is_short(&shards->eviction), 0)) return make_room(call, shard);
     return room_make(shard, call->now_ms, LIMIT_VICTIMS, &shards->reclaimer);
 }
 
 /* At the memory limit a shard had nobody to evict: perhaps others have. */
-static void run_relieved(struct call *call, const uint32_t *indexes, uint32_t count) {
+__attribute__((noinline)) static void run_relieved(struct call *call, const uint32_t *indexes,
+                                                   uint32_t count) {
+    begin_timing(call);
     if (!limit_relieve(call, indexes[0])) return;
     struct shards *shards = &call->server->shards;
     shards_lock(shards, indexes, count, true);
@@ -189,31 +227,34 @@ static void run_relieved(struct call *call, const uint32_t *indexes, uint32_t co
 
 static bool try_reading(struct call *call, const struct command *row) {
     struct rwlock *lock = &call->first_shard->lock;
-    rwlock_read_lock(lock);
+    lock_for_reading(call, lock);
     bool is_done = row->run_reading(call);
     rwlock_read_unlock(lock);
     return is_done;
 }
 
-static inline void run_single(struct call *call, const struct command *row) {
+__attribute__((always_inline)) static inline void run_single(struct call *call,
+                                                             const struct command *row) {
     struct rwlock *lock = &call->first_shard->lock;
     if (row->flags & COMMAND_WRITE) {
         if (__builtin_expect(row->run_reading != NULL, 0) && try_reading(call, row)) return;
-        rwlock_write_lock(lock);
+        lock_for_writing(call, lock);
         bool has_room = is_admitted(call, call->first_shard);
         if (__builtin_expect(has_room, 1)) row->run(call);
         rwlock_write_unlock(lock);
         if (__builtin_expect(!has_room, 0)) run_relieved(call, &call->first_shard->index, 1);
     } else {
-        rwlock_read_lock(lock);
+        lock_for_reading(call, lock);
         row->run(call);
         rwlock_read_unlock(lock);
     }
 }
 
-static void run_several(struct call *call, const struct command *row, uint32_t last) {
+__attribute__((noinline)) static void run_several(struct call *call, const struct command *row,
+                                                  uint32_t last) {
     struct worker *worker = call->worker;
     struct shards *shards = &call->server->shards;
+    begin_timing(call);
     uint32_t needed = (last - (uint32_t)row->keys.first) / (uint32_t)row->keys.step + 1;
     if (needed > worker->lock_capacity) {
         uint32_t *grown = memory_resize(worker->lock_indexes, needed * sizeof(*grown));
@@ -230,7 +271,9 @@ static void run_several(struct call *call, const struct command *row, uint32_t l
     }
     count = shards_sort(worker->lock_indexes, count);
     bool for_writing = (row->flags & COMMAND_WRITE) != 0;
+    uint64_t before_ns = rwlock_waited_ns();
     shards_lock(shards, worker->lock_indexes, count, for_writing);
+    if (rwlock_waited_ns() != before_ns) timing_note_wait(call, rwlock_waited_ns() - before_ns);
     bool has_room = true;
     for (uint32_t i = 0; for_writing && i < count && has_room; i++) {
         has_room = is_admitted(call, &shards->shards[worker->lock_indexes[i]]);
@@ -240,7 +283,8 @@ static void run_several(struct call *call, const struct command *row, uint32_t l
     if (!has_room) run_relieved(call, worker->lock_indexes, count);
 }
 
-static inline void run_locked(struct call *call, const struct command *row, uint32_t last_key) {
+__attribute__((always_inline)) static inline void
+run_locked(struct call *call, const struct command *row, uint32_t last_key) {
     if (call->first_shard == NULL) {
         row->run(call);
     } else if (last_key == (uint32_t)row->keys.first) {
@@ -263,6 +307,30 @@ static void account_time(struct command_statistics *statistics, uint64_t ticks, 
         memory_order_relaxed);
 }
 
+/* A fast command that was timed for another reason than its count is not one of the sample. */
+__attribute__((noinline)) static void account_fast(const struct call *call,
+                                                   const struct request *request, uint64_t ticks,
+                                                   uint64_t calls) {
+    struct worker *worker = call->worker;
+    if (calls % COMMAND_SAMPLE == 0)
+        account_time(&worker->commands[request->id], ticks, COMMAND_SAMPLE);
+    worker->timing.timed |= UINT32_C(1) << (request - worker->batch);
+}
+
+static inline void end_timing(struct call *call, const struct request *request,
+                              struct command_statistics *statistics, uint64_t calls) {
+    struct timing *timing = &call->worker->timing;
+    uint64_t ticks = clock_ticks() - call->begun_ticks;
+    if (request->row->flags & COMMAND_FAST) {
+        account_fast(call, request, ticks, calls);
+    } else {
+        account_time(statistics, ticks, 1);
+    }
+    timing->timed_ticks += ticks;
+    if (__builtin_expect(ticks >= timing->notable_ticks, 0)) timing_note(call, ticks);
+    timing->waited_ns = 0;
+}
+
 __attribute__((always_inline)) static inline void run_accounted(struct call *call,
                                                                 const struct request *request) {
     const struct command *row = request->row;
@@ -271,10 +339,10 @@ __attribute__((always_inline)) static inline void run_accounted(struct call *cal
     atomic_store_explicit(&statistics->calls, calls + 1, memory_order_relaxed);
     uint32_t errors = call->reply->error_count;
     bool is_fast = (row->flags & COMMAND_FAST) != 0;
-    bool is_timed = !is_fast || calls % COMMAND_SAMPLE == 0;
-    uint64_t begun = is_timed ? clock_ticks() : 0;
+    bool is_timed = !is_fast || (calls & call->worker->timing.sample_mask) == 0;
+    if (is_timed) call->begun_ticks = clock_ticks();
     run_locked(call, row, request->last_key);
-    if (is_timed) account_time(statistics, clock_ticks() - begun, is_fast ? COMMAND_SAMPLE : 1);
+    if (call->begun_ticks != 0) end_timing(call, request, statistics, calls);
     if (__builtin_expect(call->reply->error_count != errors, 0)) {
         counters_add(call->is_refused ? &statistics->rejected : &statistics->failed, 1);
         if (call->is_refused)
@@ -330,12 +398,16 @@ void dispatch_again(struct call *call) {
         errors_add(&call->worker->errors, call->reply->error_code);
         return;
     }
+    call->begun_ticks = clock_ticks();
     /* Not by run_single: with a second caller it would no longer be expanded in the path of every request. */
     if (row->run_reading == NULL || !try_reading(call, row)) {
         rwlock_write_lock(&call->first_shard->lock);
         row->run(call);
         rwlock_write_unlock(&call->first_shard->lock);
     }
+    uint64_t ticks = clock_ticks() - call->begun_ticks;
+    if (ticks >= call->worker->timing.notable_ticks) timing_note(call, ticks);
+    call->worker->timing.waited_ns = 0;
     if (call->reply->error_count != errors) {
         errors_add(&call->worker->errors, call->reply->error_code);
     }

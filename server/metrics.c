@@ -322,6 +322,7 @@ void metrics_reset(struct server *server, int64_t now_ms) {
         clear(&server->shards.shards[i].room.moved);
         clear(&server->shards.shards[i].gathering.moved);
     }
+    timing_reset_holds(server);
     clear(&server->connections_received);
     clear(&server->connections_rejected);
     atomic_store_explicit(&server->statistics_since_ms, now_ms, memory_order_relaxed);

@@ -169,6 +169,9 @@ static const struct config_hook hooks[] = {
     {"lfu-decay-time", limit_apply},
     {"save", apply_saving},
     {"stop-writes-on-bgsave-error", apply_saving},
+    {"slowlog-log-slower-than", timing_apply},
+    {"slowlog-max-len", timing_apply},
+    {"latency-monitor-threshold", timing_apply},
 };
 
 /* For CONFIG REWRITE, which holds the configuration's lock. Users who live in a file of their own are not the
@@ -331,6 +334,8 @@ int server_run(struct config *config) {
 
     acl_log_init(&server->acl_log);
     certificates_init(&server->certificates);
+    slowlog_init(&server->slowlog);
+    latency_init(&server->latency);
     if (!start_commands(server)) goto no_commands;
     char access_error[CONFIG_ERROR_MAX];
     if (access_open(&server->users, server->original_commands, config, access_error) != STATUS_OK) {
@@ -341,6 +346,10 @@ int server_run(struct config *config) {
     if (start_shards(server) != STATUS_OK) {
         log_warning("No memory or address space for the shards (is RLIMIT_AS, ulimit -v, set?)");
         goto no_shards;
+    }
+    if (timing_start(server) != STATUS_OK) {
+        log_warning("No memory for the lock profile");
+        goto no_timing;
     }
     server->jobs = jobs_create(&(struct jobs_options){.queue_max = JOBS_WAITING_MAX,
                                                       .threads_max = JOBS_THREADS_MAX,
@@ -404,6 +413,8 @@ no_listeners:
     admission_close(server);
     jobs_destroy(server->jobs);
 no_jobs:
+    timing_stop(server);
+no_timing:
     server->shards.reclaimer =
         (struct reclaimer){NULL, NULL}; /* nothing runs in the background any more */
     curve_release(&server->curve);
@@ -414,6 +425,8 @@ no_shards:
 no_users:
     release_commands(server);
 no_commands:
+    latency_release(&server->latency);
+    slowlog_release(&server->slowlog);
     certificates_release(&server->certificates);
     acl_log_release(&server->acl_log);
     memory_free(server);

@@ -17,6 +17,8 @@
 #include "persistence/saver.h"
 #include "shards/curve.h"
 #include "shards/shards.h"
+#include "slowlog.h"
+#include "timing.h"
 #include "worker.h"
 
 enum { SERVER_LISTENERS_MAX = ENGINE_LISTENERS_MAX, SERVER_ID_TEXT = 41 };
@@ -32,6 +34,9 @@ struct server {
     struct users users;
     struct acl_log acl_log;
     struct certificates certificates;
+    struct slowlog slowlog;
+    struct latency latency;
+    struct timing_limits timing;
     struct shards shards;
     struct curve curve; /* of the shards; off until it is asked for */
     struct jobs *jobs;

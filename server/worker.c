@@ -410,6 +410,7 @@ static void keep_up(struct worker *worker) {
     int64_t due_ms = worker->now_ms - config_number(&server->config->lease_stale_ms);
     worker->upkeep_is_due = false;
     if (gate_holds_writers(server)) return; /* expiry is a writer, too */
+    uint64_t begun_ticks = clock_ticks();
     for (uint32_t i = worker->index; i < server->shards.count; i += server->worker_count) {
         if (shards_ease(&server->shards, i, worker->now_ms, LIMIT_VICTIMS_UPKEEP))
             worker->upkeep_is_due = true;
@@ -417,6 +418,7 @@ static void keep_up(struct worker *worker) {
         if (!shard_needs_upkeep(server, &server->shards.shards[i])) continue;
         if (shards_upkeep(&server->shards, i, due_ms, UPKEEP_STEPS)) worker->upkeep_is_due = true;
     }
+    timing_note_event(server, LATENCY_EXPIRE_CYCLE, begun_ticks);
 }
 
 static void take_rate(struct rate *rate, const _Atomic uint64_t *counter, int64_t now_ms) {

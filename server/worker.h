@@ -21,6 +21,7 @@
 #include "rate.h"
 #include "sampler.h"
 #include "shards/shards.h"
+#include "timing.h"
 
 struct server;
 struct waiting;
@@ -118,6 +119,7 @@ struct worker {
     struct command_statistics *commands; /* by command id */
     struct errors errors;                /* by code */
     struct sampler sampler;              /* what it fills has locks of its own */
+    struct timing timing;
     _Atomic uint64_t command_count, batches;
     struct rate command_rate, received_rate, sent_rate; /* taken at each tick */
     _Atomic uint64_t closed_output_limit, closed_query_limit, closed_idle, closed_evicted;

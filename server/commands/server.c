@@ -1,6 +1,4 @@
-/* The server as a whole: time, memory, latency, shards, and its end. */
-#include <string.h>
-
+/* The server as a whole: time, memory, shards, and its end. */
 #include "server/call.h"
 #include "server/client.h"
 #include "server/clock.h"
@@ -88,7 +86,10 @@ static void reply_shard(struct call *call, uint32_t index) {
     struct counters_sum sum = counters_sum_shard(&shards->counters, index);
     struct rwlock_profile profile = rwlock_profile(&shard->lock);
     struct reply *reply = call->reply;
-    reply_map(reply, 11);
+    struct timing_hold hold = timing_longest_hold(call->server, index);
+    uint64_t longest_us = profile.longest_hold_ns / 1000;
+    bool is_command = hold.command != NULL && hold.held_us >= longest_us;
+    reply_map(reply, 12);
     reply_field(reply, "shard", index);
     reply_field(reply, "keys", keys);
     reply_field(reply, "bytes", bytes);
@@ -99,7 +100,9 @@ static void reply_shard(struct call *call, uint32_t index) {
     reply_field(reply, "lock_waits", profile.waits);
     reply_field(reply, "lock_waited_usec", profile.waited_ns / 1000);
     reply_field(reply, "lock_longest_wait_usec", profile.longest_wait_ns / 1000);
-    reply_field(reply, "lock_longest_hold_usec", profile.longest_hold_ns / 1000);
+    reply_field(reply, "lock_longest_hold_usec", is_command ? hold.held_us : longest_us);
+    reply_bulk_text(reply, "lock_longest_hold_by");
+    reply_bulk_text(reply, is_command ? hold.command->name : longest_us != 0 ? "upkeep" : "");
 }
 
 static void shards_each(struct call *call) {
@@ -214,106 +217,11 @@ static void memory_help(struct call *call) {
     call_reply_help(call, lines);
 }
 
-/* ---- LATENCY --------------------------------------------------------------------------------- */
-
-/* Which commands are asked for, by id: those named, a container's with their subcommands; without names all. */
-static void choose_commands(const struct call *call, bool *chosen) {
-    const struct command_table *commands = call->server->commands;
-    for (uint32_t id = 0; call->arg_count == 2 && id < command_table_count_all(commands); id++) {
-        chosen[id] = true;
-    }
-    for (uint32_t i = 2; i < call->arg_count; i++) {
-        struct command_found found = command_table_find_full(commands, call->args[i]);
-        if (found.row == NULL) continue;
-        chosen[found.id] = true;
-        for (uint32_t s = 0; s < found.row->subcommand_count; s++) {
-            chosen[command_table_first_sub(commands, found.id) + s] = true;
-        }
-    }
-}
-
-/* The number of calls that took at most a power of two of microseconds, for each power that adds some. The timed
- * calls' distribution is scaled to all calls (see metrics.c). */
-static void reply_histogram(struct reply *reply, const struct command_sum *sum) {
-    uint64_t counts[COMMAND_HISTOGRAM], timed = 0, pairs = 0, before = 0;
-    for (size_t i = 0; i < COMMAND_HISTOGRAM; i++) {
-        timed += sum->histogram[i];
-        counts[i] = (uint64_t)((double)timed / (double)sum->timed * (double)sum->calls + 0.5);
-        pairs += counts[i] != before;
-        before = counts[i];
-    }
-    reply_map(reply, 2);
-    reply_field(reply, "calls", sum->calls);
-    reply_bulk_text(reply, "histogram_usec");
-    reply_map(reply, pairs);
-    before = 0;
-    for (size_t i = 0; i < COMMAND_HISTOGRAM; i++) {
-        if (counts[i] == before) continue;
-        before = counts[i];
-        reply_integer(reply, (int64_t)1 << i);
-        reply_integer(reply, (int64_t)counts[i]);
-    }
-}
-
-static void latency_histogram(struct call *call) {
-    const struct command_table *commands = call->server->commands;
-    uint32_t count = command_table_count_all(commands), shown = 0;
-    bool *chosen = call_scratch(call, count * sizeof(*chosen));
-    struct command_sum *sums = chosen != NULL ? call_scratch(call, count * sizeof(*sums)) : NULL;
-    if (sums == NULL) return;
-    memset(chosen, 0, count * sizeof(*chosen));
-    choose_commands(call, chosen);
-    for (uint32_t id = 0; id < count; id++) {
-        if (!chosen[id]) continue;
-        sums[id] = metrics_command(call->server, id);
-        chosen[id] = sums[id].timed != 0 && sums[id].calls != 0;
-        shown += chosen[id];
-    }
-    reply_map(call->reply, shown);
-    for (uint32_t id = 0; id < count; id++) {
-        if (!chosen[id]) continue;
-        reply_bulk_text(call->reply, command_table_row(commands, id)->name);
-        reply_histogram(call->reply, &sums[id]);
-    }
-}
-
-static void latency_help(struct call *call) {
-    static const char *const lines[] = {
-        "HISTOGRAM [COMMAND ...]",
-        "    Return a cumulative distribution of latencies in the format of a histogram for the "
-        "specified command names.",
-        "    If no commands are specified then all histograms are replied.",
-        NULL,
-    };
-    call_reply_help(call, lines);
-}
-
 /* ---- Rows ------------------------------------------------------------------------------------ */
 
 enum {
     ALWAYS = COMMAND_LOADING | COMMAND_STALE,
     OPERATOR = ALWAYS | COMMAND_ADMIN | COMMAND_NO_SCRIPT
-};
-
-static const struct command latency_rows[] = {
-    {.name = "latency|help",
-     .run = latency_help,
-     .arity = 2,
-     .flags = ALWAYS,
-     .group = GROUP_SERVER,
-     .since = "2.8.13",
-     .complexity = "O(1)",
-     .summary = "Explains LATENCY.",
-     .syntax = ""},
-    {.name = "latency|histogram",
-     .run = latency_histogram,
-     .arity = -2,
-     .flags = OPERATOR,
-     .group = GROUP_SERVER,
-     .since = "7.0.0",
-     .complexity = "O(n) in the commands a worker",
-     .summary = "Returns how the times of commands' calls are distributed.",
-     .syntax = "[command [command ...]]"},
 };
 
 static const struct command memory_rows[] = {
@@ -355,15 +263,6 @@ static const struct command memory_rows[] = {
 };
 
 static const struct command rows[] = {
-    {.name = "latency",
-     .arity = -2,
-     .group = GROUP_SERVER,
-     .since = "2.8.13",
-     .complexity = "by subcommand",
-     .summary = "Looks at how long commands take.",
-     .syntax = "",
-     .subcommands = latency_rows,
-     .subcommand_count = sizeof(latency_rows) / sizeof(latency_rows[0])},
     {.name = "lolwut",
      .run = lolwut,
      .arity = -1,

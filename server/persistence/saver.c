@@ -141,7 +141,9 @@ static enum status write_snapshot(struct saver *saver, struct rdb_file *file) {
     };
     if (rdb_writer_init(&saving.writer, &options) != STATUS_OK) return STATUS_NO_MEMORY;
     gate_close(server, GATE_SAVING);
+    uint64_t begun_ticks = clock_ticks();
     enum status status = snapshot_begin(&saver->snapshot, &server->shards, clock_unix_ms());
+    timing_note_event(server, LATENCY_SNAPSHOT, begun_ticks);
     if (status == STATUS_OK) {
         STORE(saver->keys_total, sum_of(saver->snapshot.keys, server->shards.database_count));
         status = write_all(&saving);

@@ -163,8 +163,11 @@ static void raise_to(_Atomic uint64_t *highest, uint64_t value) {
     }
 }
 
+static _Thread_local uint64_t thread_waited_ns; /* a statistic */
+
 static void account_wait(struct rwlock *lock, uint64_t started_ns) {
     uint64_t waited_ns = rwlock_stopwatch_ns() - started_ns;
+    thread_waited_ns += waited_ns;
     atomic_fetch_add_explicit(&lock->waits, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&lock->waited_ns, waited_ns, memory_order_relaxed);
     raise_to(&lock->longest_wait_ns, waited_ns);
@@ -437,6 +440,10 @@ uint64_t rwlock_stopwatch_ns(void) {
 
 void rwlock_time_hold(struct rwlock *lock, uint64_t started_ns) {
     raise_to(&lock->longest_hold_ns, rwlock_stopwatch_ns() - started_ns);
+}
+
+uint64_t rwlock_waited_ns(void) {
+    return thread_waited_ns;
 }
 
 struct rwlock_profile rwlock_profile(const struct rwlock *lock) {

@@ -52,6 +52,8 @@ uint64_t rwlock_stopwatch_ns(void);
 /* The holder reports that it held since `started_ns`; keeps the longest. Call it just before the unlock. */
 void rwlock_time_hold(struct rwlock *lock, uint64_t started_ns);
 
+/* How long this thread has waited for locks of this kind, ever. */
+uint64_t rwlock_waited_ns(void);
 struct rwlock_profile rwlock_profile(const struct rwlock *lock);
 void rwlock_profile_reset(struct rwlock *lock);
 
@@ -89,13 +91,17 @@ void rwlock_note_take(const struct rwlock *lock, bool writing);
 void rwlock_note_drop(const struct rwlock *lock, bool writing);
 #endif
 
-static inline void rwlock_read_lock(struct rwlock *lock) {
+/* The take in two steps, for whoever wants to know that he waits: true, and it is taken; false, and the taker must go on with
+ * rwlock_read_lock_slow, or rwlock_write_lock_slow. */
+static inline bool rwlock_read_lock_begin(struct rwlock *lock) {
     rwlock_note_take(lock, false);
     /* Acquire; pairs with the release of the last writer's drop. */
     uint64_t old = atomic_fetch_add_explicit(&lock->word, RWLOCK_READER, memory_order_acquire);
-    if (__builtin_expect((old & (RWLOCK_WRITER | RWLOCK_WRITERS_WAIT)) != 0, 0)) {
-        rwlock_read_lock_slow(lock);
-    }
+    return __builtin_expect((old & (RWLOCK_WRITER | RWLOCK_WRITERS_WAIT)) == 0, 1);
+}
+
+static inline void rwlock_read_lock(struct rwlock *lock) {
+    if (!rwlock_read_lock_begin(lock)) rwlock_read_lock_slow(lock);
 }
 
 static inline void rwlock_read_unlock(struct rwlock *lock) {
@@ -107,16 +113,18 @@ static inline void rwlock_read_unlock(struct rwlock *lock) {
         rwlock_read_unlock_slow(lock);
 }
 
-static inline void rwlock_write_lock(struct rwlock *lock) {
+static inline bool rwlock_write_lock_begin(struct rwlock *lock) {
     rwlock_note_take(lock, true);
     uint64_t free = atomic_load_explicit(&lock->word, memory_order_relaxed) & RWLOCK_PHASE;
     /* Acquire; pairs with the release of every reader's drop and of the last writer's. */
-    if (__builtin_expect(
-            !atomic_compare_exchange_strong_explicit(&lock->word, &free, free | RWLOCK_WRITER,
-                                                     memory_order_acquire, memory_order_relaxed),
-            0)) {
-        rwlock_write_lock_slow(lock);
-    }
+    return __builtin_expect(
+        atomic_compare_exchange_strong_explicit(&lock->word, &free, free | RWLOCK_WRITER,
+                                                memory_order_acquire, memory_order_relaxed),
+        1);
+}
+
+static inline void rwlock_write_lock(struct rwlock *lock) {
+    if (!rwlock_write_lock_begin(lock)) rwlock_write_lock_slow(lock);
 }
 
 static inline void rwlock_write_unlock(struct rwlock *lock) {

@@ -32,6 +32,7 @@ static int start(void **state) {
                                      .worker_count = WORKERS,
                                      .reserve_bytes = 1 << 24};
     assert_int_equal(shards_init(&server->shards, &options), STATUS_OK);
+    assert_int_equal(timing_start(server), STATUS_OK);
     saver_init(&server->saver, server);
     for (uint32_t i = 0; i < WORKERS; i++) {
         assert_int_equal(worker_init(&server->workers[i], server, i), STATUS_OK);
@@ -48,6 +49,7 @@ static int stop(void **state) {
     free(server->workers);
     saver_release(&server->saver);
     jobs_destroy(server->jobs);
+    timing_stop(server);
     shards_release(&server->shards);
     command_table_destroy(server->commands);
     config_destroy(server->config);
