@@ -30,6 +30,11 @@
 struct config *config_create(void) {
     struct config *config = memory_allocate_zeroed(sizeof *config);
     if (config == NULL) return NULL;
+    config->origins = memory_allocate_zeroed(config_option_count * sizeof(*config->origins));
+    if (config->origins == NULL) {
+        memory_free(config);
+        return NULL;
+    }
     check(pthread_mutex_init(&config->change_lock, NULL) == 0);
     check(pthread_mutex_init(&config->text_lock, NULL) == 0);
     for (size_t i = 0; i < config_option_count; i++) {
@@ -47,6 +52,7 @@ void config_destroy(struct config *config) {
     config_lines_release(&config->rename_lines);
     pthread_mutex_destroy(&config->text_lock);
     pthread_mutex_destroy(&config->change_lock);
+    memory_free(config->origins);
     memory_free(config);
 }
 
@@ -98,6 +104,23 @@ size_t config_get(struct config *config, const struct bytes *patterns, size_t co
         each(context, name, bytes_of(value, size));
     }
     return found;
+}
+
+/* ---- Origins --------------------------------------------------------------------------------- */
+
+static void note_origin(struct config *config, const struct config_option *option,
+                        struct config_origin origin, const char *place) {
+    snprintf(origin.place, sizeof origin.place, "%s", place);
+    pthread_mutex_lock(&config->text_lock);
+    config->origins[option - config_options] = origin;
+    pthread_mutex_unlock(&config->text_lock);
+}
+
+struct config_origin config_origin(struct config *config, const struct config_option *option) {
+    pthread_mutex_lock(&config->text_lock);
+    struct config_origin origin = config->origins[option - config_options];
+    pthread_mutex_unlock(&config->text_lock);
+    return origin;
 }
 
 /* ---- Loading --------------------------------------------------------------------------------- */
@@ -180,6 +203,9 @@ static enum status load_setting(struct config *config, const struct config_setti
     if (config_value_read(option, value, config, reason) != STATUS_OK) {
         return refuse(origin, "%s: %s", option->name, reason);
     }
+    enum config_source source = origin->line > 0 ? CONFIG_FROM_FILE : CONFIG_FROM_FLAG;
+    note_origin(config, option, (struct config_origin){.source = source, .line = origin->line},
+                origin->place);
     return STATUS_OK;
 }
 
@@ -463,17 +489,26 @@ enum status config_apply_again(struct config *config, const char *name, char *re
     return status;
 }
 
-enum status config_set(struct config *config, const struct bytes *pairs, size_t count,
-                       char *error) {
+static void note_changes(struct config *config, const struct change_list *list,
+                         const struct config_request *request) {
+    struct config_origin origin = {.source = CONFIG_FROM_CLIENT, .time_ms = request->now_ms};
+    for (size_t i = 0; i < list->count; i++) {
+        note_origin(config, list->changes[i].option, origin, request->author);
+    }
+}
+
+enum status config_set(struct config *config, const struct config_request *request, char *error) {
+    size_t count = request->count;
     if (count == 0 || count % 2 != 0) return reply(error, "ERR syntax error");
     struct change_list list = {.changes =
                                    memory_allocate(config_option_count * sizeof(struct change))};
     if (list.changes == NULL) return reply(error, "OOM command not allowed: out of memory");
-    enum status status = list_changes(&list, pairs, count, error);
+    enum status status = list_changes(&list, request->pairs, count, error);
     if (status == STATUS_OK) status = check_changes(&list, error);
     if (status == STATUS_OK) {
         pthread_mutex_lock(&config->change_lock);
         status = make_changes(config, &list, error);
+        if (status == STATUS_OK) note_changes(config, &list, request);
         pthread_mutex_unlock(&config->change_lock);
     }
     memory_free(list.changes);

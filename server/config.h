@@ -22,6 +22,7 @@ enum {
     CONFIG_FILE_MAX = 1024 * 1024,
     CONFIG_INCLUDE_DEPTH_MAX = 16,
     CONFIG_SAVE_POINTS_MAX = 16,
+    CONFIG_PLACE_MAX = 256, /* bytes of an origin's place, with its NUL */
 };
 
 /* What enumerated options hold; the words are in config_table.c, in this order. */
@@ -39,6 +40,15 @@ typedef _Atomic int64_t config_field;
 
 struct config_buffer_limit {
     config_field hard_bytes, soft_bytes, soft_seconds; /* 0: none */
+};
+
+/* Where a value comes from: what CONFIG WHY tells. */
+enum config_source { CONFIG_FROM_DEFAULT, CONFIG_FROM_FILE, CONFIG_FROM_FLAG, CONFIG_FROM_CLIENT };
+struct config_origin {
+    enum config_source source;
+    int line;                     /* of the file */
+    int64_t time_ms;              /* Unix, of a CONFIG SET */
+    char place[CONFIG_PLACE_MAX]; /* the file's path, the flag, the client; as much as fits */
 };
 
 /* Fields bear the names of their options, and their units are told by the rows. */
@@ -106,7 +116,8 @@ struct config {
     config_field enable_debug_command;
 
     /* config.c's own. Lock order: change_lock, then text_lock. */
-    bool has_save_points; /* some were loaded: further ones add up. At start */
+    struct config_origin *origins; /* text_lock; as many as there are options */
+    bool has_save_points;          /* some were loaded: further ones add up. At start */
     char file
         [CONFIG_TEXT_MAX]; /* the file that was loaded, absolute; "": none. Immutable after start */
     FILE *
@@ -132,6 +143,7 @@ void config_copy_text(struct config *config, const char *field, char out[CONFIG_
 /* Makes a change of an option take effect; on failure it explains why in `error` (CONFIG_ERROR_MAX bytes), and the
  * old value is put back and applied again. Called by the thread that changes the option, with the new value in
  * place. */
+struct config_option;
 struct config_hook {
     const char *option;
     enum status (*apply)(void *context, struct config *config, char *error);
@@ -163,11 +175,19 @@ size_t config_get(struct config *config, const struct bytes *patterns, size_t co
                   void *context);
 /* CONFIG SET: `count` arguments, name and value by turns; all are set or none. On failure `error` is the whole reply
  * ("ERR ..."). Any thread. */
-must_use enum status config_set(struct config *config, const struct bytes *pairs, size_t count,
+struct config_request {
+    const struct bytes *pairs;
+    size_t count;
+    const char *author; /* who asks, for config_origin */
+    int64_t now_ms;
+};
+must_use enum status config_set(struct config *config, const struct config_request *request,
                                 char *error);
 /* Let the hook of an option see what it is about as if it had been set. STATUS_REFUSED: `reason` (CONFIG_ERROR_MAX
  * bytes) says why, and what held goes on. Any thread. */
 must_use enum status config_apply_again(struct config *config, const char *name, char *reason);
+/* Where the value of an option (one of config_options) comes from. Any thread. */
+struct config_origin config_origin(struct config *config, const struct config_option *option);
 /* CONFIG REWRITE: write what holds now into the file that was loaded, keeping its comments and order. On failure
  * `error` is the whole reply, and the file is as it was. Any thread. */
 must_use enum status config_rewrite(struct config *config, char *error);

@@ -1,13 +1,26 @@
 /* CONFIG: thin over config.h, which makes the errors too. */
 #include "server/config.h"
 
+#include <stdio.h>
+#include <string.h>
+
+#include "net/address.h"
+#include "server/access/user.h"
 #include "server/call.h"
+#include "server/config_value.h"
+#include "server/limit.h"
 #include "server/metrics.h"
 #include "server/server.h"
 
 static void reply_option(void *context, struct bytes name, struct bytes value) {
     struct call *call = context;
     reply_bulk(call->reply, name);
+    reply_bulk(call->reply, value);
+}
+
+static void reply_value(void *context, struct bytes name, struct bytes value) {
+    struct call *call = context;
+    (void)name;
     reply_bulk(call->reply, value);
 }
 
@@ -19,16 +32,105 @@ static void config_command_get(struct call *call) {
     config_get(config, patterns, count, reply_option, call);
 }
 
+/* Who sets an option, for CONFIG WHY. */
+static void describe_client(const struct client *client, char author[CONFIG_PLACE_MAX]) {
+    char peer[ADDRESS_TEXT_MAX];
+    address_of_peer(client->connection.fd, peer);
+    snprintf(author, CONFIG_PLACE_MAX, "%s, user %.64s", peer, client->user->name);
+}
+
 static void config_command_set(struct call *call) {
     char error[CONFIG_ERROR_MAX];
+    char author[CONFIG_PLACE_MAX];
+    struct config_request request = {&call->args[2], call->arg_count - 2, author, call->now_ms};
+    describe_client(call->client, author);
     if (call->arg_count % 2 != 0) {
         reply_error(call->reply, "ERR wrong number of arguments for 'config|set' command");
-    } else if (config_set(call->server->config, &call->args[2], call->arg_count - 2, error) !=
-               STATUS_OK) {
+    } else if (config_set(call->server->config, &request, error) != STATUS_OK) {
         reply_error(call->reply, error);
     } else {
         reply_simple(call->reply, "OK");
     }
+}
+
+/* ---- WHY ------------------------------------------------------------------------------------- */
+
+/* "default", "/etc/sherd.conf:12", "--port", "CONFIG SET by 127.0.0.1:4711, user default". */
+static void reply_origin(struct reply *reply, const struct config_origin *origin) {
+    reply_bulk_text(reply, "from");
+    switch (origin->source) {
+    case CONFIG_FROM_DEFAULT:
+        reply_bulk_text(reply, "default");
+        break;
+    case CONFIG_FROM_FILE:
+        reply_bulk_format(reply, "%s:%d", origin->place, origin->line);
+        break;
+    case CONFIG_FROM_FLAG:
+        reply_bulk_text(reply, origin->place);
+        break;
+    case CONFIG_FROM_CLIENT:
+        reply_bulk_format(reply, "CONFIG SET by %s", origin->place);
+        break;
+    }
+    reply_bulk_text(reply, "at");
+    if (origin->source == CONFIG_FROM_CLIENT) {
+        reply_integer(reply, origin->time_ms / 1000);
+    } else {
+        reply_null(reply);
+    }
+}
+
+/* What was made of a value that leaves something to us; "" of any other. */
+static void describe_effect(struct server *server, const char *name, char *out, size_t size) {
+    out[0] = 0;
+    if (strcmp(name, "workers") == 0) {
+        bool is_ours = config_number(&server->config->workers) == 0;
+        snprintf(out, size, "%u%s", server->worker_count,
+                 is_ours ? ": the CPUs we may use, by the affinity mask and the cgroup's quota"
+                         : "");
+    } else if (strcmp(name, "shards") == 0) {
+        bool is_one = config_number(&server->config->lock_mode) == LOCK_MODE_GLOBAL;
+        bool is_ours = config_number(&server->config->shards) == 0;
+        snprintf(out, size, "%u%s", server->shards.count,
+                 is_one    ? ": lock-mode is global"
+                 : is_ours ? ": 16 a worker, rounded up to a power of two"
+                           : ": rounded up to a power of two");
+    } else if (strcmp(name, "maxmemory") == 0) {
+        limit_describe(server, out, size);
+    } else if (strcmp(name, "maxmemory-clients") == 0) {
+        snprintf(
+            out, size, "%lld bytes; 0: no limit",
+            (long long)atomic_load_explicit(&server->clients_memory_max, memory_order_relaxed));
+    } else if (strcmp(name, "io") == 0) {
+        snprintf(out, size, "%s", server->engine_text);
+    }
+}
+
+static void config_command_why(struct call *call) {
+    enum { QUOTED_MAX = 128 };
+    const struct config_option *option = config_option_find(call->args[2]);
+    if (option == NULL) {
+        size_t shown = call->args[2].size < QUOTED_MAX ? call->args[2].size : QUOTED_MAX;
+        reply_error_format(call->reply, "ERR Unknown option '%.*s'", (int)shown,
+                           call->args[2].data);
+        return;
+    }
+    struct server *server = call->server;
+    struct bytes name = bytes_of_text(option->name);
+    struct config_origin origin = config_origin(server->config, option);
+    char effect[CONFIG_ERROR_MAX];
+    describe_effect(server, option->name, effect, sizeof(effect));
+    reply_map(call->reply, effect[0] != 0 ? 6 : 5);
+    reply_bulk_text(call->reply, "name");
+    reply_bulk(call->reply, name);
+    reply_bulk_text(call->reply, "value");
+    config_get(server->config, &name, 1, reply_value, call);
+    reply_origin(call->reply, &origin);
+    reply_bulk_text(call->reply, "default");
+    reply_bulk_text(call->reply, option->initial);
+    if (effect[0] == 0) return;
+    reply_bulk_text(call->reply, "effect");
+    reply_bulk_text(call->reply, effect);
 }
 
 static void config_command_reset_statistics(struct call *call) {
@@ -55,6 +157,8 @@ static void config_command_help(struct call *call) {
         "    Reset statistics reported by the INFO command.",
         "REWRITE",
         "    Rewrite the configuration file.",
+        "WHY <parameter>",
+        "    Return where the parameter's value comes from, and what was made of it.",
         NULL,
     };
     call_reply_help(call, lines);
@@ -113,6 +217,15 @@ static const struct command config_rows[] = {
      .complexity = "O(n) in the given options",
      .summary = "Sets options, all or none of them.",
      .syntax = "parameter value [parameter value ...]"},
+    {.name = "config|why",
+     .run = config_command_why,
+     .arity = 3,
+     .flags = OPERATOR,
+     .group = GROUP_SERVER,
+     .since = "7.4.0",
+     .complexity = "O(n) in the options",
+     .summary = "Returns where the value of an option comes from.",
+     .syntax = "parameter"},
 };
 
 static const struct command rows[] = {

@@ -72,7 +72,8 @@ static enum status set(struct fixture *fixture, const char *const *arguments) {
         assert_true(count < ARGUMENTS_MAX);
         pairs[count] = bytes_of_text(arguments[count]);
     }
-    return config_set(fixture->config, pairs, count, fixture->error);
+    return config_set(fixture->config, &(struct config_request){pairs, count, "tests", 1000},
+                      fixture->error);
 }
 #define SET(fixture, ...) set(fixture, (const char *const[]){__VA_ARGS__, NULL})
 
@@ -412,7 +413,8 @@ static void set_refuses_in_the_words_of_redis(void **state) {
 static void set_refuses_text_with_a_nul(void **state) {
     struct fixture *fixture = *state;
     struct bytes pair[] = {BYTES("requirepass"), BYTES("a\0b")};
-    assert_int_equal(config_set(fixture->config, pair, 2, fixture->error), STATUS_REFUSED);
+    struct config_request request = {pair, 2, "tests", 1000};
+    assert_int_equal(config_set(fixture->config, &request, fixture->error), STATUS_REFUSED);
     assert_option(fixture->config, "requirepass", "");
 }
 
