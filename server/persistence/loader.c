@@ -393,20 +393,25 @@ static bool is_told_to_stop(void) {
            sigismember(&pending, SIGUSR2) == 1;
 }
 
+static bool is_known(int version) {
+    return (version >= 1 && version <= RDB_VERSION_READ_MAX) || version == RDB_VERSION_VALKEY;
+}
+
 static bool read_head(struct scanner *scanner, const struct block *block) {
     enum rdb_outcome outcome = rdb_read_head(bytes_of(block->data, block->size), &scanner->version);
-    if (outcome == RDB_WHOLE && scanner->version >= 1 && scanner->version <= RDB_VERSION_READ_MAX) {
+    if (outcome == RDB_WHOLE && is_known(scanner->version)) {
         scanner->checksum =
             crc64_update(&scanner->crc64, 0, bytes_of(block->data, RDB_MAGIC_BYTES));
         return true;
     }
     if (outcome == RDB_WHOLE) {
-        fail(scanner->loading, "has the RDB version %d, sherd reads those up to %d",
-             scanner->version, RDB_VERSION_READ_MAX);
+        fail(scanner->loading, "has the RDB version %d, sherd reads those up to %d, and %d",
+             scanner->version, RDB_VERSION_READ_MAX, RDB_VERSION_VALKEY);
     } else if (outcome == RDB_INCOMPLETE) {
         fail(scanner->loading, "is torn: it has only %zu bytes", block->size);
     } else {
-        fail(scanner->loading, "is no RDB file: it does not begin with REDIS and a version");
+        fail(scanner->loading,
+             "is no RDB file: it does not begin with REDIS or VALKEY and a version");
     }
     return false;
 }

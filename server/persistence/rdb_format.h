@@ -1,6 +1,6 @@
 /* What both sides of an RDB file agree on: the numbers of Redis's format.
  *
- *      "REDIS" "0009"                                  magic, version in four digits
+ *      "REDIS" "0009"                                  magic, version in four digits; or "VALKEY" "080"
  *      250 name value                                  facts about the file: any number
  *      254 number   251 keys deadlines                 the keys that follow are this database's; how many, as a hint
  *      [252 8 bytes]  type  key  value                 a key, with a deadline in Unix milliseconds if it has one
@@ -17,6 +17,7 @@ enum {
     /* What we write: the oldest that has all we need, so that every Redis since 5 and every Valkey loads it. */
     RDB_VERSION_WRITTEN = 9,
     RDB_VERSION_READ_MAX = 12, /* Redis 7.4 and 8.0; Valkey 8 writes 11 */
+    RDB_VERSION_VALKEY = 80,   /* of Valkey 9, which leaves what is between to Redis */
     RDB_VERSION_CHECKSUM = 5,  /* the first that ends with a checksum */
     RDB_CHECKSUM_BYTES = 8,
 };

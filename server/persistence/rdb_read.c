@@ -374,18 +374,23 @@ enum rdb_outcome rdb_read_item(struct bytes input, struct rdb_item *item, const 
     return cursor.outcome;
 }
 
-enum rdb_outcome rdb_read_head(struct bytes input, int *version) {
-    static const char magic[] = "REDIS";
-    enum { MAGIC = sizeof(magic) - 1 };
-    size_t seen = input.size < MAGIC ? input.size : MAGIC;
+/* `magic` and digits. */
+static enum rdb_outcome read_head_of(struct bytes input, const char *magic, int *version) {
+    size_t size = strlen(magic);
+    size_t seen = input.size < size ? input.size : size;
     if (seen != 0 && memcmp(input.data, magic, seen) != 0) return RDB_INVALID;
     if (input.size < RDB_MAGIC_BYTES) return RDB_INCOMPLETE;
     *version = 0;
-    for (size_t i = MAGIC; i < RDB_MAGIC_BYTES; i++) {
+    for (size_t i = size; i < RDB_MAGIC_BYTES; i++) {
         if (input.data[i] < '0' || input.data[i] > '9') return RDB_INVALID;
         *version = *version * 10 + (input.data[i] - '0');
     }
     return RDB_WHOLE;
+}
+
+enum rdb_outcome rdb_read_head(struct bytes input, int *version) {
+    enum rdb_outcome outcome = read_head_of(input, "REDIS", version);
+    return outcome != RDB_INVALID ? outcome : read_head_of(input, "VALKEY", version);
 }
 
 uint64_t rdb_read_checksum(const char *data) {

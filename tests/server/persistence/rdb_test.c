@@ -301,6 +301,10 @@ static void what_is_no_rdb_file_is_told(void **state) {
     int version;
     assert_int_equal(rdb_read_head(guarded(*state, "REDIS00x9", 9), &version), RDB_INVALID);
     assert_int_equal(rdb_read_head(guarded(*state, "RADIS0009", 9), &version), RDB_INVALID);
+    assert_int_equal(rdb_read_head(guarded(*state, "VALKEY08x", 9), &version), RDB_INVALID);
+    assert_int_equal(rdb_read_head(guarded(*state, "VALKEY08", 8), &version), RDB_INCOMPLETE);
+    assert_int_equal(rdb_read_head(guarded(*state, "VALKEY080", 9), &version), RDB_WHOLE);
+    assert_int_equal(version, 80);
     assert_int_equal(rdb_read_head(guarded(*state, "X", 1), &version), RDB_INVALID);
 }
 
