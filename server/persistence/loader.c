@@ -10,7 +10,7 @@
  * Nothing is half loaded: the checksum comes at the file's end, so what was put before it is only served once it fits;
  * until then the gate is closed, and a server that finds the file torn or damaged says where, and ends.
  *
- * Memory: the store, and BLOCKS_WAITING blocks a thread of BLOCK_BYTES, or as long as the longest value. */
+ * Memory: the store (within its limit, if the policy evicts), and BLOCKS_WAITING blocks a thread of BLOCK_BYTES, or as long as the longest value. */
 #include "loader.h"
 
 #include <errno.h>
@@ -29,6 +29,7 @@
 #include "server/clock.h"
 #include "server/cpus.h"
 #include "server/gate.h"
+#include "server/limit.h"
 #include "server/log.h"
 #include "server/server.h"
 #include "shards/base/check.h"
@@ -161,13 +162,25 @@ static bool decode_name(struct inserter *inserter, const struct rdb_string *stri
     return rdb_string_decode(string, inserter->name);
 }
 
+/* A file may hold more than the limit: who the policy wants goes on the way. Where it wants nobody, all is loaded. */
+static void lock_with_room(struct shards *shards, struct shard *shard, int64_t now_ms) {
+    rwlock_write_lock(&shard->lock);
+    uint32_t policy = atomic_load_explicit(&shards->eviction.policy, memory_order_relaxed);
+    if (!eviction_policy_evicts(policy) ||
+        room_make(shard, now_ms, LIMIT_VICTIMS, &shards->reclaimer))
+        return;
+    rwlock_write_unlock(&shard->lock);
+    (void)shards_relieve(shards, shard->index, now_ms, LIMIT_VICTIMS);
+    rwlock_write_lock(&shard->lock);
+}
+
 static enum status put_decoded(struct shards *shards, uint32_t database, struct bytes name,
                                const struct entry_content *content, int64_t deadline_ms,
                                int64_t now_ms) {
     struct shard *shard = shards_of(shards, name);
     struct place place = {
         .reclaimer = &shards->reclaimer, .key = shards_key(shards, name), .now_ms = now_ms};
-    rwlock_write_lock(&shard->lock);
+    lock_with_room(shards, shard, now_ms);
     place.database = shard_database(shard, database);
     place.entry = database_find(place.database, &place.key, now_ms); /* nobody watches yet */
     enum status status = STATUS_REFUSED;                             /* it is there already */

@@ -407,6 +407,36 @@ static void save_filled(const char *folder) {
     test_server_stop(server);
 }
 
+/* 48 MiB of values for a limit of 12: what doesn't fit goes while the file is read, not afterwards. */
+static void a_file_larger_than_the_limit_is_loaded_within_it(void **state) {
+    enum { MIB = 1024 * 1024, LIMIT = 12 * MIB, KEYS = 48 * 1024, VALUE = 1024 };
+    static char value[VALUE];
+    memset(value, 'v', sizeof value);
+    struct test_server *server = start_in(*state, NULL, NULL);
+    redisContext *context = hiredis_expect_open(server);
+    for (int i = 0; i < KEYS; i++) {
+        redisAppendCommand(context, "SET key:%d %b", i, value, sizeof value);
+        if (i % 256 != 255) continue;
+        for (int j = 0; j < 256; j++) {
+            assert_true(hiredis_take_any(context));
+        }
+    }
+    hiredis_expect_status(context, "OK", "SAVE");
+    redisFree(context);
+    test_server_stop(server);
+    const char *const options[] = {
+        "--dir", *state, "--maxmemory", "12mb", "--maxmemory-policy", "allkeys-lru", NULL};
+    server = test_server_start(options);
+    struct wire *wire = wire_connect(server);
+    await_loaded(wire);
+    long long keys = wire_ask_integer(wire, "DBSIZE");
+    assert_in_range(keys, LIMIT / 2 / VALUE, LIMIT / VALUE);
+    assert_int_equal(wire_ask_field(wire, "INFO stats", "evicted_keys"), KEYS - keys);
+    assert_in_range(wire_ask_field(wire, "INFO memory", "used_memory_peak"), 1, 2 * LIMIT);
+    wire_close(wire);
+    test_server_stop(server);
+}
+
 static void a_torn_file_is_refused(void **state) {
     save_filled(*state);
     struct content whole = read_dump(*state);
@@ -529,6 +559,7 @@ int main(void) {
         TEST(a_save_point_saves_by_itself),
         TEST(a_snapshot_under_writers_is_of_one_instant),
         TEST(a_client_is_told_while_the_file_is_read),
+        TEST(a_file_larger_than_the_limit_is_loaded_within_it),
         TEST(a_torn_file_is_refused),
         TEST(a_damaged_file_is_refused),
         TEST(a_type_that_we_lack_is_named_or_passed_over),
