@@ -1,11 +1,11 @@
-/* TLS between a connection and its engine. Above net/ it can't be seen: the engines' `received` event delivers plain
- * bytes, and replies are appended to `output` in plain.
+/* TLS between a connection and its engine. Above net/ it can't be seen: the engines' `received` event delivers
+ * plain bytes, and replies are appended to `output` in plain.
  *
  *      socket ─▶ engine's receive buffer ─▶ tls_receive ─▶ plain area ─▶ `received`
  *      socket ◀─ connection.wire ◀──────── tls_seal ◀──── connection.output ◀─ replies, references to values
  *
- * A connection without TLS sends from its output itself: its `wire` is the output, `tls` is NULL, and that one look is
- * all it pays.
+ * A connection without TLS sends from its output itself: its `wire` is the output, `tls` is NULL, and that one
+ * look is all it pays.
  *
  *      tls_begin ──first bytes──▶ handshake ──▶ established ──▶ ended (close_notify) ──▶ tls_release
  *                                     └───────────┴──▶ failed: `ended` with EPROTO; tls_complaint says why
@@ -27,8 +27,9 @@
  * STATUS_NO_MEMORY: it is as before. */
 must_use enum status tls_begin(struct connection *connection, struct engine *engine,
                                struct tls_context *context);
-/* Let go of all that TLS holds of the connection, after a farewell to the peer if the socket takes it at once. The
- * engines do so before they close the socket; another only when engine_attach refused. Without TLS nothing happens. */
+/* Let go of all that TLS holds of the connection, after a farewell to the peer if the socket takes it at once.
+ * The engines do so before they close the socket; another only when engine_attach refused. Without TLS nothing
+ * happens. */
 void tls_release(struct connection *connection);
 
 /* Heap bytes that one connection's TLS takes besides what `wire` holds; 0 without. O(1). */
@@ -41,8 +42,9 @@ const char *tls_complaint(const struct connection *connection);
 /* ---- For the engines ------------------------------------------------------------------------- */
 
 enum tls_outcome { TLS_GOES_ON, TLS_ENDED, TLS_FAILED };
-/* `received` came: what it says goes to `plain`, which is valid until the next tls_begin_turn and may be empty. Something
- * to send may lie in `wire` after it. At most as often between two tls_begin_turn as the engine has receive buffers. */
+/* `received` came: what it says goes to `plain`, which is valid until the next tls_begin_turn and may be empty.
+ * Something to send may lie in `wire` after it. At most as often between two tls_begin_turn as the engine has
+ * receive buffers. */
 enum tls_outcome tls_receive(struct connection *connection, struct bytes received,
                              struct bytes *plain);
 /* Encrypt what the next sends take, from `output` to `wire`. False: it can't be, and the connection has failed. */

@@ -1,11 +1,12 @@
 /* The context of all connections, from options to OpenSSL, and the transport that its sessions use.
  *
- * Who reads an error here has a server that didn't start, or a certificate that wasn't taken: so each names the file, and
- * OpenSSL's first reason, which is the cause; those behind it are consequences.
+ * Who reads an error here has a server that didn't start, or a certificate that wasn't taken: so each names the
+ * file, and OpenSSL's first reason, which is the cause; those behind it are consequences.
  *
- * Sessions: with tickets (TLS 1.3, and 1.2 where the client can) the client keeps the session, encrypted for us; their key
- * is made with the context and never stored, so a changed certificate, or another authority for clients, makes every client
- * prove itself anew. Without tickets we keep sessions, up to a maximum, under a lock of OpenSSL's that a handshake takes.
+ * Sessions: with tickets (TLS 1.3, and 1.2 where the client can) the client keeps the session, encrypted for us;
+ * their key is made with the context and never stored, so a changed certificate, or another authority for clients,
+ * makes every client prove itself anew. Without tickets we keep sessions, up to a maximum, under a lock of
+ * OpenSSL's that a handshake takes.
  *
  * Renegotiation is off: TLS 1.3 has none, and in 1.2 it is a way to make a server work for nothing. */
 #include "tls_context.h"
@@ -198,6 +199,7 @@ static void describe(struct tls_context *context) {
     X509_NAME_print_ex(text, X509_get_subject_name(certificate), 0, XN_FLAG_ONELINE);
     BIO_puts(text, ", valid until ");
     ASN1_TIME_print(text, X509_get0_notAfter(certificate));
+    if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0) BIO_puts(text, " (expired)");
     int size = BIO_read(text, context->description, sizeof(context->description) - 1);
     context->description[size > 0 ? size : 0] = '\0';
     BIO_free(text);

@@ -1,4 +1,5 @@
-/* What all TLS connections of a server share: its certificate and key, whom it trusts, protocols, ciphers, sessions.
+/* What all TLS connections of a server share: its certificate and key, whom it trusts, protocols, ciphers,
+ * sessions.
  *
  * Immutable once made, and counted by reference: every connection holds the one that it began with. So a changed
  * certificate is another context, put in the place of the old one, and nobody who is connected notices.
@@ -24,7 +25,8 @@ enum tls_client_certificates {
     TLS_CERTIFICATES_OPTIONAL
 };
 
-/* As the options of Redis that bear these names say it; texts are never NULL, "" is unset. Borrowed for the call. */
+/* As the options of Redis that bear these names say it; texts are never NULL, "" is unset. Borrowed for the
+ * call. */
 struct tls_options {
     const char *certificate_file; /* PEM: ours, then those between it and the authority */
     const char *key_file;         /* PEM; "": in the certificate's file */
@@ -48,11 +50,12 @@ struct tls_context {
     char description[TLS_DESCRIPTION_MAX]; /* the certificate's subject, and until when it holds */
 };
 
-/* Let OpenSSL allocate through shards/base/memory.h, so that what it takes is counted. Before the process has used it
- * at all, or it refuses (false), and its memory is merely not counted. */
+/* Let OpenSSL allocate through shards/base/memory.h, so that what it takes is counted. Before the process has
+ * used it at all, or it refuses (false), and its memory is merely not counted. */
 bool tls_count_memory(void);
 
-/* NULL when something is amiss: `error` (TLS_ERROR_MAX bytes) says what, in which file, and OpenSSL's reason. Held once. */
+/* NULL when something is amiss: `error` (TLS_ERROR_MAX bytes) says what, in which file, and OpenSSL's reason.
+ * Held once. */
 struct tls_context *tls_context_create(const struct tls_options *options, char *error);
 void tls_context_hold(struct tls_context *context);
 /* Whoever lets go last frees it. NULL is allowed. */

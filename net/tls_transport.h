@@ -1,5 +1,5 @@
-/* Where OpenSSL's bytes come from and go to: a BIO that reads from received bytes where they lie, and writes to a buffer.
- * No socket, no copy but the one into OpenSSL's own record. One worker only. */
+/* Where OpenSSL's bytes come from and go to: a BIO that reads from received bytes where they lie, and writes to
+ * a buffer. No socket, no copy but the one into OpenSSL's own record. One worker only. */
 #pragma once
 
 #include "buffer.h"

@@ -1,5 +1,6 @@
-/* TLS as clients and operators meet it: who gets in, what is refused and said, certificates that change under load, sessions that
- * are resumed, large values, clients that stall or don't read. Certificates are made in a folder of the test's own. */
+/* TLS as clients and operators meet it: who gets in, what is refused and said, certificates that change under
+ * load, sessions that are resumed, large values, clients that stall or don't read. Certificates are made in a
+ * folder of the test's own. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -26,7 +27,8 @@
 
 enum { LARGE = 1024 * 1024, ATTEMPTS = 2000, ATTEMPT_MS = 5, OPTIONS_MAX = 32 };
 
-/* ---- Certificates and servers ----------------------------------------------------------------------------------- */
+/* ---- Certificates and servers
+ * ----------------------------------------------------------------------------------- */
 
 static char folder[64];
 static char tls_port[16];
@@ -110,7 +112,8 @@ static void await_output(const struct test_server *server, const char *text) {
     fail_msg("the server never says \"%s\":\n%s", text, output);
 }
 
-/* ---- Who gets in ------------------------------------------------------------------------------------------------ */
+/* ---- Who gets in
+ * ------------------------------------------------------------------------------------------------ */
 
 static void both_protocols_serve_as_tcp_does(void **state) {
     (void)state;
@@ -217,7 +220,8 @@ static void acl_and_passwords_hold_over_tls(void **state) {
     test_server_stop(server);
 }
 
-/* ---- What travels ------------------------------------------------------------------------------------------------ */
+/* ---- What travels
+ * ------------------------------------------------------------------------------------------------ */
 
 static char *make_value(size_t size) {
     char *value = malloc(size);
@@ -289,7 +293,34 @@ static void a_client_that_does_not_read_stops_itself_alone(void **state) {
     test_server_stop(server);
 }
 
-/* ---- Who misbehaves ---------------------------------------------------------------------------------------------- */
+/* Run a tool as it comes, over TLS; what it prints must be `expected`. */
+static void expect_tool(const char *tool, const char *arguments, const char *expected) {
+    char command[1024], output[256];
+    snprintf(command, sizeof command,
+             "timeout 60 %s -p %s --tls --cacert %s --cert %s --key %s %s 2>&1 </dev/null", tool,
+             tls_port, in_folder("ca.crt"), in_folder("client.crt"), in_folder("client.key"),
+             arguments);
+    FILE *pipe = popen(command, "re");
+    assert_non_null(pipe);
+    size_t size = fread(output, 1, sizeof output - 1, pipe);
+    output[size] = '\0';
+    assert_int_equal(pclose(pipe), 0);
+    if (strstr(output, expected) == NULL) fail_msg("%s %s: %s", tool, arguments, output);
+}
+
+static void redis_cli_and_redis_benchmark_speak_tls(void **state) {
+    (void)state;
+    struct test_server *server = start(NULL);
+    expect_tool("redis-cli", "SET key value", "OK");
+    expect_tool("redis-cli", "GET key", "value");
+    expect_tool("redis-benchmark", "-t set -n 2000 -P 16 -d 500 -q | tr '\\r' '\\n' | tail -n 2",
+                "requests per second");
+    expect_tool("redis-cli", "STRLEN key:__rand_int__", "500");
+    test_server_stop(server);
+}
+
+/* ---- Who misbehaves
+ * ---------------------------------------------------------------------------------------------- */
 
 static void a_stalled_handshake_is_closed(void **state) {
     (void)state;
@@ -358,7 +389,8 @@ static void refused_clients_are_closed_before_the_handshake(void **state) {
     test_server_stop(server);
 }
 
-/* ---- Sessions ---------------------------------------------------------------------------------------------------- */
+/* ---- Sessions
+ * ---------------------------------------------------------------------------------------------------- */
 
 static SSL_SESSION *session_of(struct wire *wire) {
     wire_expect(wire, "PING", "+PONG"); /* in TLS 1.3 the ticket has come with it */
@@ -407,7 +439,8 @@ static void sessions_are_resumed_unless_the_option_says_no(void **state) {
     test_server_stop(server);
 }
 
-/* ---- Certificates that change ------------------------------------------------------------------------------------- */
+/* ---- Certificates that change
+ * ------------------------------------------------------------------------------------- */
 
 static void copy_file(const char *from, const char *to) {
     char bytes[8192];
@@ -538,13 +571,13 @@ static void a_wrong_certificate_leaves_the_old_one(void **state) {
     test_server_stop(server);
 }
 
-/* ---- Starts that fail ---------------------------------------------------------------------------------------------- */
+/* ---- Starts that fail
+ * ---------------------------------------------------------------------------------------------- */
 
-/* Run sherd with these options: it ends with status 1, having said `text`. */
-static void expect_no_start(const char *options, const char *text) {
+/* Run sherd with these arguments: it ends with status 1, having said `text`. */
+static void expect_refusal(const char *options, const char *text) {
     char command[1024], output[4096];
-    snprintf(command, sizeof command, SHERD_BINARY " --port 0 --save '' --tls-port %s %s 2>&1",
-             tls_port, options);
+    snprintf(command, sizeof command, SHERD_BINARY " %s 2>&1", options);
     FILE *process = popen(command, "r");
     assert_non_null(process);
     size_t size = fread(output, 1, sizeof output - 1, process);
@@ -553,6 +586,24 @@ static void expect_no_start(const char *options, const char *text) {
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 1);
     if (strstr(output, text) == NULL) fail_msg("%s: %s", options, output);
+}
+
+static void expect_no_start(const char *options, const char *text) {
+    char arguments[1024];
+    snprintf(arguments, sizeof arguments, "--port 0 --save '' --tls-port %s %s", tls_port, options);
+    expect_refusal(arguments, text);
+}
+
+static void a_checked_configuration_has_a_certificate_that_will_do(void **state) {
+    (void)state;
+    char arguments[CERTIFICATE_PATH_MAX + 32];
+    FILE *file = fopen(in_folder("sherd.conf"), "w");
+    assert_non_null(file);
+    fprintf(file, "tls-port 6380\ntls-auth-clients no\ntls-cert-file %s\n",
+            in_folder("server.crt"));
+    assert_int_equal(fclose(file), 0);
+    snprintf(arguments, sizeof arguments, "--check-config %s", in_folder("sherd.conf"));
+    expect_refusal(arguments, "tls-key-file: can't load the key from");
 }
 
 static void what_cannot_work_is_said_at_the_start(void **state) {
@@ -582,7 +633,8 @@ static void what_cannot_work_is_said_at_the_start(void **state) {
     test_server_stop(server);
 }
 
-/* ---- Running ------------------------------------------------------------------------------------------------------- */
+/* ---- Running
+ * ------------------------------------------------------------------------------------------------------- */
 
 static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *place) {
     (void)info, (void)kind, (void)place;
@@ -619,12 +671,14 @@ int main(void) {
         cmocka_unit_test(acl_and_passwords_hold_over_tls),
         cmocka_unit_test(large_values_and_pipelines_come_back),
         cmocka_unit_test(a_client_that_does_not_read_stops_itself_alone),
+        cmocka_unit_test(redis_cli_and_redis_benchmark_speak_tls),
         cmocka_unit_test(a_stalled_handshake_is_closed),
         cmocka_unit_test(who_speaks_no_tls_is_dropped_and_told_of_now_and_then),
         cmocka_unit_test(refused_clients_are_closed_before_the_handshake),
         cmocka_unit_test(sessions_are_resumed_unless_the_option_says_no),
         cmocka_unit_test(certificates_change_and_nobody_is_dropped),
         cmocka_unit_test(a_wrong_certificate_leaves_the_old_one),
+        cmocka_unit_test(a_checked_configuration_has_a_certificate_that_will_do),
         cmocka_unit_test(what_cannot_work_is_said_at_the_start),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
