@@ -73,13 +73,27 @@ static inline void engine_count(_Atomic uint64_t *statistic, uint64_t amount) {
 
 struct engine_operations;
 struct tls_area;
+/* For who wants to know where a turn's time goes: what the engine did is told as times of `now`, whatever that counts. */
+struct engine_stopwatch {
+    uint64_t (*now)(void); /* NULL: this turn isn't measured */
+    uint64_t sent;         /* when all that was to be sent had been handed to the kernel */
+    uint64_t woke;         /* when the wait was over */
+};
 struct engine {
     const struct engine_operations *operations;
     struct engine_statistics statistics;
-    struct tls_area *tls_area; /* tls.h; NULL until a connection speaks TLS */
-    uint32_t receives_max;     /* `received` events of a turn, and the bytes they may */
-    size_t receive_bytes_max;  /* have together; immutable */
+    struct engine_stopwatch stopwatch; /* set between turns; the engine's thread */
+    struct tls_area *tls_area;         /* tls.h; NULL until a connection speaks TLS */
+    uint32_t receives_max;             /* `received` events of a turn, and the bytes they may */
+    size_t receive_bytes_max;          /* have together; immutable */
 };
+/* For the implementations. */
+static inline void engine_note_sent(struct engine *engine) {
+    if (engine->stopwatch.now != NULL) engine->stopwatch.sent = engine->stopwatch.now();
+}
+static inline void engine_note_woke(struct engine *engine) {
+    if (engine->stopwatch.now != NULL) engine->stopwatch.woke = engine->stopwatch.now();
+}
 
 /* For the implementations: so many bytes came, or went. */
 void engine_count_received(struct engine *engine, struct connection *connection, size_t size);

@@ -350,7 +350,9 @@ static enum status poll_turn(struct engine *engine, int timeout_ms) {
     settle_changed(poll);
     bool is_busy = poll->has_delivered || poll->changed.count > 0 || poll->readable.count > 0;
     struct epoll_event ready[EVENTS_MAX];
+    engine_note_sent(engine);
     int count = epoll_wait(poll->epoll_fd, ready, EVENTS_MAX, is_busy ? 0 : timeout_ms);
+    engine_note_woke(engine);
     if (count < 0 && errno != EINTR) return STATUS_FAILED;
     for (int i = 0; i < count; i++) {
         deliver(poll, &ready[i]);

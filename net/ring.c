@@ -503,7 +503,11 @@ static enum status ring_turn(struct engine *engine, int timeout_ms) {
     settle_changed(ring);
     arm_wake(ring);
     bool is_busy = ring->has_delivered || ring->changed.count > 0;
+    /* What this call can't do, the next one tries again, and tells. */
+    if (engine->stopwatch.now != NULL) io_uring_submit(&ring->uring.ring);
+    engine_note_sent(engine);
     int result = submit_and_wait(ring, is_busy ? 0 : timeout_ms);
+    engine_note_woke(engine);
     if (!is_ordinary(result)) return STATUS_FAILED;
     if (io_uring_sq_ready(&ring->uring.ring) == 0) ring->message_count = 0;
     reap(ring);

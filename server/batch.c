@@ -20,6 +20,7 @@
 #include "follow.h"
 #include "gate.h"
 #include "log.h"
+#include "monitor.h"
 #include "server.h"
 #include "shards/base/memory.h"
 
@@ -149,25 +150,51 @@ static inline void run_range(struct worker *worker, uint32_t first, uint32_t end
     }
 }
 
+static uint64_t calls_of(const struct worker *worker, const struct request *request) {
+    return atomic_load_explicit(&worker->commands[request->id].calls, memory_order_relaxed);
+}
+
+/* While somebody monitors: each request by itself. One that was refused has not counted as a call. */
+__attribute__((noinline, cold)) static void run_monitored(struct worker *worker, uint32_t first,
+                                                          uint32_t end) {
+    for (uint32_t i = first; i < end; i++) {
+        const struct request *request = &worker->batch[i];
+        uint64_t calls = request->is_sound ? calls_of(worker, request) : 0;
+        run_range(worker, i, i + 1);
+        if (request->is_sound && calls_of(worker, request) != calls) monitor_note(worker, request);
+    }
+}
+
+static inline void run_part(struct worker *worker, uint32_t first, uint32_t end,
+                            bool is_monitored) {
+    if (__builtin_expect(is_monitored, 0)) {
+        run_monitored(worker, first, end);
+    } else {
+        run_range(worker, first, end);
+    }
+}
+
 /* Sampled requests part the batch, so that the others pay nothing (sampler.c). */
 static void execute(struct worker *worker) {
     uint32_t count = worker->batch_count, first = 0;
     access_keep_up(worker);
     if (count == 0) return;
+    bool is_monitored = monitor_is_wanted(worker->server);
     uint64_t begun_ticks = timing_begin_batch(worker);
     dispatch_prefetch(worker->batch, count);
     while (worker->sampler.until_next <= count - first) {
         uint32_t sampled = first + worker->sampler.until_next - 1;
         const struct request *request = &worker->batch[sampled];
-        run_range(worker, first, sampled);
+        run_part(worker, first, sampled, is_monitored);
         struct sampler_mark before = sampler_mark(worker, request);
-        run_range(worker, sampled, sampled + 1);
+        run_part(worker, sampled, sampled + 1, is_monitored);
         sampler_note(worker, request, &before);
         first = sampled + 1;
     }
     worker->sampler.until_next -= count - first;
-    run_range(worker, first, count);
+    run_part(worker, first, count, is_monitored);
     timing_end_batch(worker, begun_ticks);
+    if (__builtin_expect(is_monitored, 0)) monitor_publish(worker);
     worker->batch_count = 0;
     worker->arguments.count = 0;
     counters_add(&worker->batches, 1);
@@ -335,6 +362,11 @@ void batch_resume(struct worker *worker, struct client *client) {
     client->view = client->held;
     client->view_size = client->held_size;
     parse(worker, client);
+}
+
+void batch_told(struct worker *worker, struct client *client) {
+    touch(worker, client);
+    check_output(worker, client);
 }
 
 void batch_answered(struct worker *worker, struct client *client) {

@@ -14,5 +14,7 @@ void batch_receive(struct worker *worker, struct client *client, struct bytes by
 void batch_resume(struct worker *worker, struct client *client);
 /* Something was replied to a client outside of the batch, and it may go on. */
 void batch_answered(struct worker *worker, struct client *client);
+/* Something was written to a client that did not ask for it just now. It may be closed by this, for its output. */
+void batch_told(struct worker *worker, struct client *client);
 /* Run every request that is ready, then settle the clients. Must come before the engine's next turn. */
 void batch_run(struct worker *worker);

@@ -66,6 +66,7 @@ static size_t write_flags(const struct client *client, char *out) {
     if (atomic_load_explicit(&client->is_waiting, memory_order_relaxed)) out[size++] = 'b';
     if (atomic_load_explicit(&client->is_killed, memory_order_relaxed)) out[size++] = 'A';
     if (atomic_load_explicit(&client->no_evict, memory_order_relaxed)) out[size++] = 'e';
+    if (atomic_load_explicit(&client->is_monitor, memory_order_relaxed)) out[size++] = 'O';
     if (size == 0) out[size++] = 'N';
     out[size] = 0;
     return size;

@@ -63,8 +63,9 @@ struct client {
     bool is_finishing; /* close when the replies are sent; run nothing more */
     bool is_touched;   /* in the worker's list of clients to settle, by: */
     struct client *next_touched;
-    bool no_touch;           /* CLIENT NO-TOUCH */
-    struct waiting *waiting; /* its command waits (blocking.h); else NULL */
+    bool no_touch;               /* CLIENT NO-TOUCH */
+    struct waiting *waiting;     /* its command waits (blocking.h); else NULL */
+    struct client *next_monitor; /* the worker's list of those that monitor (monitor.h) */
 
     /* Seen by other workers. */
     struct client *previous, *next;         /* registry */
@@ -73,7 +74,8 @@ struct client {
     _Atomic uint32_t database;              /* atomic, relaxed, as are these: */
     _Atomic bool no_evict;
     _Atomic bool is_killed;
-    _Atomic bool is_waiting;   /* as `waiting` */
+    _Atomic bool is_waiting; /* as `waiting` */
+    _Atomic bool is_monitor;
     _Atomic uint8_t protocol;  /* as reply.protocol */
     _Atomic int64_t active_ms; /* of the last request */
     _Atomic uint64_t command_count;

@@ -71,4 +71,5 @@ extern const struct command_group_rows commands_strings, commands_keys, commands
     commands_object, commands_scan, commands_connection, commands_client, commands_server,
     commands_info, commands_config, commands_command, commands_debug, commands_persistence,
     commands_leases, commands_cache, commands_hotkeys, commands_acl,
-    commands_slowlog, commands_latency;
+    commands_slowlog, commands_latency, commands_workers,
+    commands_monitor;

@@ -11,7 +11,7 @@
 #include "shards/base/check.h"
 #include "shards/base/memory.h"
 
-enum { SLOTS = 1024, GROUPS = 19 };
+enum { SLOTS = 1024, GROUPS = 21 };
 
 struct slot {
     uint64_t head;             /* first eight bytes of the name */
@@ -34,7 +34,8 @@ static const struct command_group_rows *const groups[GROUPS] = {
     &commands_scan,        &commands_connection, &commands_client,  &commands_server,
     &commands_info,        &commands_config,     &commands_command, &commands_debug,
     &commands_persistence, &commands_leases,     &commands_cache,   &commands_hotkeys,
-    &commands_acl,         &commands_slowlog,    &commands_latency,
+    &commands_acl,         &commands_slowlog,    &commands_latency, &commands_workers,
+    &commands_monitor,
 };
 
 /* The first eight bytes, padded and folded. Names of four bytes and more take two loads that overlap instead

@@ -59,8 +59,8 @@ static enum status set_in_range(const struct config_option *option, int64_t numb
         return refuse(error, "argument must be between %llo and %llo inclusive",
                       (unsigned long long)option->min, (unsigned long long)option->max);
     }
-    return refuse(error, "argument must be between %lld and %lld inclusive",
-                  (long long)option->min, (long long)option->max);
+    return refuse(error, "argument must be between %lld and %lld inclusive", (long long)option->min,
+                  (long long)option->max);
 }
 
 static enum status read_integer(const struct config_option *option, struct bytes text,

@@ -69,6 +69,9 @@ static void gather_process(struct metrics *metrics, const struct server *server)
     metrics->clients = LOAD(server->client_count);
     metrics->connections_received = (int64_t)LOAD(server->connections_received);
     metrics->connections_rejected = (int64_t)LOAD(server->connections_rejected);
+    metrics->denied_logins = (int64_t)LOAD(server->acl_log.denials[ACL_LOG_AUTH]);
+    metrics->denied_commands = (int64_t)LOAD(server->acl_log.denials[ACL_LOG_COMMAND]);
+    metrics->denied_keys = (int64_t)LOAD(server->acl_log.denials[ACL_LOG_KEY]);
     metrics->workers = server->worker_count;
     metrics->shards = server->shards.count;
 }
@@ -129,6 +132,8 @@ static void gather_workers(struct metrics *metrics, struct server *server) {
         metrics->received_per_s += (int64_t)rate_per_second(&worker->received_rate);
         metrics->sent_per_s += (int64_t)rate_per_second(&worker->sent_rate);
         gather_clients(metrics, worker);
+        metrics->monitors += LOAD(worker->monitors.count);
+        metrics->monitor_lost += (int64_t)LOAD(worker->monitors.lost);
         metrics->query_limit_closed += (int64_t)LOAD(worker->closed_query_limit);
         metrics->output_limit_closed += (int64_t)LOAD(worker->closed_output_limit);
         metrics->clients_evicted += (int64_t)LOAD(worker->closed_evicted);
@@ -321,6 +326,9 @@ void metrics_reset(struct server *server, int64_t now_ms) {
         clear(&server->shards.shards[i].eviction.evicted);
         clear(&server->shards.shards[i].room.moved);
         clear(&server->shards.shards[i].gathering.moved);
+    }
+    for (int reason = 0; reason < ACL_LOG_REASONS; reason++) {
+        clear(&server->acl_log.denials[reason]);
     }
     timing_reset_holds(server);
     clear(&server->connections_received);

@@ -43,6 +43,8 @@ struct metrics {
         late_all_ms; /* expired keys were removed, at most so late */
     int64_t workers, shards;
     int64_t lock_waits, lock_waited_us, lock_longest_wait_us, lock_longest_hold_us;
+    int64_t monitors, monitor_lost;
+    int64_t denied_logins, denied_commands, denied_keys;
     int64_t turns, receives, sends, starved, overflows, rearms;
     int64_t handshakes_open, handshakes, resumptions, handshake_failures;
     int64_t jobs_done, jobs_refused, jobs_grown, jobs_shrunk, jobs_waiting, jobs_threads,

@@ -439,6 +439,10 @@ const struct metric metrics_rows[] = {
     {METRICS_STATS, "total_error_replies", NUMBER(errors)},
     {METRICS_STATS, "total_reads_processed", NUMBER(receives)},
     {METRICS_STATS, "total_writes_processed", NUMBER(sends)},
+    {METRICS_STATS, "acl_access_denied_auth", NUMBER(denied_logins)},
+    {METRICS_STATS, "acl_access_denied_cmd", NUMBER(denied_commands)},
+    {METRICS_STATS, "acl_access_denied_key", NUMBER(denied_keys)},
+    {METRICS_STATS, "acl_access_denied_channel", .fixed = "0"},
     {METRICS_STATS, "client_query_buffer_limit_disconnections", NUMBER(query_limit_closed)},
     {METRICS_STATS, "client_output_buffer_limit_disconnections", NUMBER(output_limit_closed)},
 
@@ -509,6 +513,8 @@ const struct metric metrics_rows[] = {
     {METRICS_SHERD, "jobs_threads_peak", NUMBER(jobs_threads_peak)},
     {METRICS_SHERD, "jobs_grown", NUMBER(jobs_grown)},
     {METRICS_SHERD, "jobs_shrunk", NUMBER(jobs_shrunk)},
+    {METRICS_SHERD, "monitors", NUMBER(monitors)},
+    {METRICS_SHERD, "monitor_lines_lost", NUMBER(monitor_lost)},
     {METRICS_SHERD, .lines = write_workers},
 };
 /* clang-format on */

@@ -58,7 +58,8 @@ struct server {
     int64_t want_warned_ms; /* when the log was last told of that; worker 0 */
 
     _Atomic uint64_t next_client_id;
-    _Atomic uint32_t client_count; /* connected now, over all workers */
+    _Atomic uint32_t client_count;  /* connected now, over all workers */
+    _Atomic uint32_t monitor_count; /* of these: how many monitor */
     _Atomic uint64_t connections_received, connections_rejected;
     _Atomic int64_t pause_until_ms; /* 0: not paused */
     _Atomic bool pause_writes_only;

@@ -112,6 +112,7 @@ static void adopt(struct worker *worker, int fd, bool is_tls) {
 void worker_close_client(struct worker *worker, struct client *client) {
     if (client->connection.is_closing) return;
     blocking_cancel(client);
+    monitor_leave(client);
     registry_remove(worker, client);
     engine_close(worker->engine, &client->connection);
 }
@@ -477,14 +478,17 @@ static int turn_timeout_ms(const struct worker *worker) {
 static void turn(struct worker *worker, int timeout_ms) {
     worker->now_is_stale = true;
     worker->has_received = false;
+    profile_begin(worker);
     if (engine_turn(worker->engine, timeout_ms) != STATUS_OK) {
         log_warning("Worker %u: the %s engine failed; stopping", worker->index,
                     engine_name(worker->engine));
         server_stop(worker->server);
         worker->is_stopping = true;
     }
+    bool was_idle = worker->now_is_stale;
     freshen(worker);
     batch_run(worker);
+    profile_note_ran(worker, was_idle);
     limit_turn(worker);
     clients_memory_turn(worker);
     if (worker->now_ms >= worker->next_look_ms) {
@@ -497,6 +501,7 @@ static void turn(struct worker *worker, int timeout_ms) {
         batch_run(worker); /* now, not after the next wait */
     }
     if (worker->now_ms >= worker->next_tick_ms) tick(worker);
+    profile_end(worker);
 }
 
 /* ---- Stopping -------------------------------------------------------------------------------- */
@@ -625,6 +630,7 @@ void worker_release(struct worker *worker) {
     memory_free(worker->scratch);
     memory_free(worker->commands);
     sampler_release(&worker->sampler);
+    monitors_release(&worker->monitors);
     sem_destroy(&worker->has_started);
     pthread_mutex_destroy(&worker->registry);
 }

@@ -17,7 +17,9 @@
 #include "command_table.h"
 #include "errors.h"
 #include "net/engine.h"
+#include "monitor.h"
 #include "net/mailbox.h"
+#include "profile.h"
 #include "rate.h"
 #include "sampler.h"
 #include "shards/shards.h"
@@ -120,6 +122,8 @@ struct worker {
     struct errors errors;                /* by code */
     struct sampler sampler;              /* what it fills has locks of its own */
     struct timing timing;
+    struct monitors monitors;
+    struct profile profile;
     _Atomic uint64_t command_count, batches;
     struct rate command_rate, received_rate, sent_rate; /* taken at each tick */
     _Atomic uint64_t closed_output_limit, closed_query_limit, closed_idle, closed_evicted;

@@ -93,6 +93,7 @@ static void cut(struct acl_log *log, uint64_t length_max) {
 
 void acl_log_add(struct acl_log *log, const struct acl_denial *denial, int64_t now_ms,
                  uint64_t length_max) {
+    atomic_fetch_add_explicit(&log->denials[denial->reason], 1, memory_order_relaxed);
     pthread_mutex_lock(&log->lock);
     struct acl_log_entry *entry = take_like(log, denial, now_ms);
     if (entry == NULL) entry = create(log, denial, now_ms);

@@ -6,13 +6,14 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "shards/base/bytes.h"
 
 enum { ACL_LOG_TEXT_MAX = 256, ACL_LOG_CLIENT_MAX = 1024, ACL_LOG_MERGE_MS = 60000 };
 
-enum acl_log_reason { ACL_LOG_COMMAND, ACL_LOG_KEY, ACL_LOG_AUTH };
+enum acl_log_reason { ACL_LOG_COMMAND, ACL_LOG_KEY, ACL_LOG_AUTH, ACL_LOG_REASONS };
 
 struct acl_log_entry {
     enum acl_log_reason reason;
@@ -28,8 +29,9 @@ struct acl_log_entry {
 
 struct acl_log {
     pthread_mutex_t lock;
-    struct acl_log_entry *newest; /* lock; a list */
-    uint64_t count, next_id;      /* lock */
+    struct acl_log_entry *newest;              /* lock; a list */
+    uint64_t count, next_id;                   /* lock */
+    _Atomic uint64_t denials[ACL_LOG_REASONS]; /* atomic, relaxed: ever; a statistic */
 };
 
 void acl_log_init(struct acl_log *log);

@@ -4,6 +4,7 @@
 #include "server/client.h"
 #include "server/commands/names.h"
 #include "server/config.h"
+#include "server/monitor.h"
 #include "server/server.h"
 #include "shards/base/number.h"
 
@@ -40,6 +41,7 @@ static void quit(struct call *call) {
 /* Like a new connection; its reply is heard even where replies were off. */
 static void reset(struct call *call) {
     struct client *client = call->client;
+    monitor_leave(client);
     client_reset(client);
     enum status status = client_set_text(client, &client->name, BYTES(""));
     (void)status; /* taking a name away needs no memory */

@@ -101,6 +101,17 @@ static void redis_cli_finds_big_keys(void **state) {
     expect_in_output(*state, "$limit $cli --memkeys", "Biggest string found '\"biggest\"' has");
 }
 
+static void redis_cli_finds_hot_keys(void **state) {
+    struct wire *wire = wire_connect(*state);
+    wire_expect(wire, "CONFIG SET maxmemory-policy allkeys-lfu", "+OK");
+    wire_expect(wire, "SET hot 1", "+OK");
+    for (int i = 0; i < 100; i++) {
+        wire_expect(wire, "GET hot", "\"1\"");
+    }
+    wire_close(wire);
+    expect_in_output(*state, "$limit $cli --hotkeys", "keyname: \"hot\"");
+}
+
 static void redis_cli_watches_the_server(void **state) {
     expect_in_output(*state, "$limit stdbuf -oL $cli -i 0.05 --stat | head -n 4", "requests");
     expect_in_output(
@@ -108,6 +119,10 @@ static void redis_cli_watches_the_server(void **state) {
         "$limit $cli --raw --latency -i 1 | awk 'NF == 4 && $4 > 10 { print \"measured\" }'",
         "measured");
     expect_in_output(*state, "$limit $cli INFO server", "redis_version:");
+    expect_in_output(*state,
+                     "$limit stdbuf -oL $cli MONITOR | head -n 2 & "
+                     "while kill -0 $! && $cli ECHO hello; do :; done; wait",
+                     "\"ECHO\" \"hello\"");
 }
 
 /* ---- redis-benchmark -------------------------------------------------------------------------------------------- */
@@ -160,6 +175,7 @@ int main(void) {
         TEST_WITH_SERVER(redis_cli_reports_errors, NULL),
         TEST_WITH_SERVER(redis_cli_loads_by_pipe_and_scans, NULL),
         TEST_WITH_SERVER(redis_cli_finds_big_keys, NULL),
+        TEST_WITH_SERVER(redis_cli_finds_hot_keys, NULL),
         TEST_WITH_SERVER(redis_cli_watches_the_server, NULL),
         TEST_WITH_SERVER(redis_benchmark_runs_its_tests, NULL),
         TEST_WITH_SERVER(redis_benchmark_runs_with_threads_and_resp3, NULL),

@@ -1,0 +1,160 @@
+/* CONFIG WHY and WORKERS: where values come from, and where time goes. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/support/client.h"
+
+/* The value of a field of a map as RESP2 shows it; NULL when there is none. */
+static const redisReply *field_of(const redisReply *map, const char *name) {
+    for (size_t i = 0; i + 1 < map->elements; i += 2) {
+        if (strcmp(map->element[i]->str, name) == 0) return map->element[i + 1];
+    }
+    return NULL;
+}
+
+static void expect_field(redisContext *client, const char *option, const char *field,
+                         const char *beginning) {
+    redisReply *reply = redisCommand(client, "CONFIG WHY %s", option);
+    assert_non_null(reply);
+    assert_int_equal(reply->type, REDIS_REPLY_ARRAY);
+    const redisReply *value = field_of(reply, field);
+    assert_non_null(value);
+    if (beginning == NULL) {
+        assert_int_equal(value->type, REDIS_REPLY_NIL);
+    } else if (strncmp(value->str, beginning, strlen(beginning)) != 0) {
+        fail_msg("%s of %s is %s, not %s", field, option, value->str, beginning);
+    }
+    freeReplyObject(reply);
+}
+
+static void a_value_tells_where_it_comes_from(void **state) {
+    (void)state;
+    char path[] = "/tmp/sherd-why-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    const char text[] = "# a comment\ntimeout 100\nmaxclients 50\n";
+    assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
+    close(fd);
+    char from[64];
+    snprintf(from, sizeof(from), "%s:2", path);
+    const char *const options[] = {path, "--maxclients", "60", "--workers", "1", NULL};
+    struct test_server *server = test_server_start(options);
+    redisContext *client = hiredis_expect_open(server);
+    expect_field(client, "timeout", "from", from);
+    expect_field(client, "timeout", "value", "100");
+    expect_field(client, "timeout", "default", "0");
+    expect_field(client, "timeout", "at", NULL);
+    expect_field(client, "MaxClients", "from", "--maxclients"); /* the later setting won */
+    expect_field(client, "hz", "from", "default");
+    expect_field(client, "hz", "value", "10");
+    expect_field(client, "workers", "effect", "1");
+    expect_field(client, "shards", "effect", "1");
+    expect_field(client, "maxmemory", "effect", "no limit");
+    hiredis_expect_status(client, "OK", "CONFIG SET hz 20 timeout 5");
+    expect_field(client, "hz", "from", "CONFIG SET by 127.0.0.1:");
+    expect_field(client, "timeout", "from", "CONFIG SET by 127.0.0.1:");
+    redisReply *reply = redisCommand(client, "CONFIG WHY hz");
+    assert_non_null(reply);
+    assert_int_equal(field_of(reply, "at")->type, REDIS_REPLY_INTEGER);
+    assert_true(field_of(reply, "at")->integer > 1700000000);
+    assert_non_null(strstr(field_of(reply, "from")->str, ", user default"));
+    freeReplyObject(reply);
+    reply = redisCommand(client, "CONFIG SET hz 30 timeout x"); /* all or none: nothing is noted */
+    assert_int_equal(reply->type, REDIS_REPLY_ERROR);
+    freeReplyObject(reply);
+    expect_field(client, "hz", "value", "20");
+    redisFree(client);
+    test_server_stop(server);
+    unlink(path);
+}
+
+static void wrong_words_are_refused(void **state) {
+    redisContext *client = hiredis_expect_open(*state);
+    redisReply *reply = redisCommand(client, "CONFIG WHY nothing");
+    assert_string_equal(reply->str, "ERR Unknown option 'nothing'");
+    freeReplyObject(reply);
+    reply = redisCommand(client, "CONFIG WHY");
+    assert_string_equal(reply->str, "ERR wrong number of arguments for 'config|why' command");
+    freeReplyObject(reply);
+    reply = redisCommand(client, "WORKERS now");
+    assert_string_equal(reply->str, "ERR wrong number of arguments for 'workers' command");
+    freeReplyObject(reply);
+    redisFree(client);
+}
+
+/* ---- WORKERS --------------------------------------------------------------------------------- */
+
+static const char *const TWO_WORKERS[] = {"--workers", "2", NULL};
+
+static long long sum_of(const redisReply *workers, const char *field) {
+    long long sum = 0;
+    for (size_t i = 0; i < workers->elements; i++) {
+        const redisReply *value = field_of(workers->element[i], field);
+        assert_non_null(value);
+        sum += value->integer;
+    }
+    return sum;
+}
+
+static double percent_of(const redisReply *worker) {
+    const redisReply *parts = field_of(worker, "time_percent");
+    assert_non_null(parts);
+    assert_int_equal(parts->elements, 12);
+    double sum = 0;
+    for (size_t i = 1; i < parts->elements; i += 2) {
+        double percent = atof(parts->element[i]->str);
+        assert_true(percent >= 0);
+        sum += percent;
+    }
+    return sum;
+}
+
+static void workers_tell_what_they_did(void **state) {
+    enum { REQUESTS = 1000 };
+    redisContext *clients[2];
+    for (int c = 0; c < 2; c++) {
+        clients[c] = hiredis_expect_open(*state);
+    }
+    for (int i = 0; i < REQUESTS; i++) {
+        for (int c = 0; c < 2; c++) {
+            hiredis_expect_status(clients[c], "OK", "SET key value");
+        }
+    }
+    redisReply *reply = redisCommand(clients[0], "WORKERS");
+    assert_non_null(reply);
+    assert_int_equal(reply->elements, 2);
+    assert_true(sum_of(reply, "clients") >= 2);
+    assert_true(sum_of(reply, "commands") >= 2 * REQUESTS);
+    assert_true(sum_of(reply, "batches") >= 2 * REQUESTS);
+    assert_true(sum_of(reply, "turns") >= 2 * REQUESTS);
+    assert_true(sum_of(reply, "received_bytes") >= 2 * REQUESTS * 33);
+    assert_true(sum_of(reply, "sent_bytes") >= 2 * REQUESTS * 5 - 5);
+    assert_int_equal(sum_of(reply, "worker"), 1);
+    for (size_t i = 0; i < reply->elements; i++) {
+        double sum = percent_of(reply->element[i]);
+        assert_true(sum > 99 && sum < 101); /* both have turned often enough to be measured */
+        assert_true(atof(field_of(reply->element[i], "commands_per_batch")->str) >= 0.9);
+    }
+    freeReplyObject(reply);
+    for (int c = 0; c < 2; c++) {
+        redisFree(clients[c]);
+    }
+}
+
+int main(void) {
+    test_server_require();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_value_tells_where_it_comes_from),
+        TEST_WITH_SERVER(wrong_words_are_refused, NULL),
+        TEST_WITH_SERVER(workers_tell_what_they_did, TWO_WORKERS),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
