@@ -5,8 +5,8 @@
  * Turns after an idle one are all measured: they stand for themselves, the others for PROFILE_GAP each. So a
  * worker that turns twice a second is seen as soon as one that turns fifty thousand times.
  *
- * Idling is not measured but what is left of the time that passed. Waits were measured at first, and one of half a second that
- * happened to stand for PROFILE_GAP turns outweighed everything else: a worker under full load showed 98 % idle. */
+ * Idling is not measured but what is left of the time that passed: one wait of half a second that by chance stood for
+ * PROFILE_GAP turns would outweigh everything else for a while. */
 #include "server/profile.h"
 
 #include "server/clock.h"
