@@ -297,7 +297,7 @@ static void a_client_that_does_not_read_stops_itself_alone(void **state) {
 static void expect_tool(const char *tool, const char *arguments, const char *expected) {
     char command[1024], output[256];
     snprintf(command, sizeof command,
-             "timeout 60 %s -p %s --tls --cacert %s --cert %s --key %s %s 2>&1 </dev/null", tool,
+             "(timeout 60 %s -p %s --tls --cacert %s --cert %s --key %s %s) 2>&1 </dev/null", tool,
              tls_port, in_folder("ca.crt"), in_folder("client.crt"), in_folder("client.key"),
              arguments);
     FILE *pipe = popen(command, "re");
