@@ -113,6 +113,8 @@ struct config {
     config_field request_sampling;
     config_field slowlog_log_slower_than; /* microseconds; below zero: never */
     config_field slowlog_max_len, latency_monitor_threshold;
+    config_field metrics_port;
+    char metrics_bind[CONFIG_TEXT_MAX];
     config_field enable_debug_command;
 
     /* config.c's own. Lock order: change_lock, then text_lock. */

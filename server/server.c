@@ -1,6 +1,6 @@
 /* Start in order, stop in reverse.
  *
- *      configuration ─▶ commands ─▶ shards ─▶ jobs ─▶ listeners ─▶ workers ─▶ file ─▶ (wait for a signal)
+ *      configuration ─▶ commands ─▶ shards ─▶ jobs ─▶ listeners ─▶ workers ─▶ metrics ─▶ file ─▶ (wait for a signal)
  *
  * The main thread does nothing but wait (signals.h). */
 #include "server.h"
@@ -19,6 +19,7 @@
 #include "clock.h"
 #include "cpus.h"
 #include "gate.h"
+#include "http/http.h"
 #include "limit.h"
 #include "log.h"
 #include "renames.h"
@@ -378,16 +379,23 @@ int server_run(struct config *config) {
         stop_workers_from(server, 0);
         goto no_file;
     }
+    struct http *http;
+    char http_error[HTTP_ERROR_MAX];
+    if (http_start(server, &http, http_error) != STATUS_OK) {
+        log_warning("%s", http_error);
+        stop_workers_from(server, 0);
+        goto no_file;
+    }
     /* Nobody is served before: what a client sets is not what we start with. */
     char listen_error[ENGINE_TEXT_MAX];
     if (worker_listen(&server->workers[0], listen_error) != STATUS_OK) {
         log_warning("Can't listen: %s", listen_error);
         stop_workers_from(server, 0);
-        goto no_file;
+        goto no_service;
     }
     if (!load(server)) {
         stop_workers_from(server, 0);
-        goto no_file;
+        goto no_service;
     }
 
     print_choices(server);
@@ -398,6 +406,8 @@ int server_run(struct config *config) {
     if (save_the_rest(server) == STATUS_OK) exit_status = EXIT_SUCCESS;
     log_notice("Stopped: every reply was sent; bye");
 
+no_service:
+    http_stop(http);
 no_file:
     jobs_drain(server->jobs); /* some look at workers */
     saver_release(&server->saver);

@@ -1,0 +1,244 @@
+/* libmicrohttpd does what HTTP is; here are the routes, and the rules for all of them.
+ *
+ * The library is worth its place: parsing requests of strangers, keeping connections, timeouts and limits is what it has
+ * done for long, and nothing here is fast or special enough to do it again. It polls in one thread of its own, handles its
+ * CONNECTIONS_MAX connections there, and each answer is made and copied out whole, so a reader who is slow holds nothing
+ * but the answer's text.
+ *
+ * On a loopback address a request must name the server by a number or as localhost: a page of some other site that has
+ * its own name point here (DNS rebinding) would else read along in the browser of whoever sits at this machine. */
+#include "http.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#ifdef SHERD_METRICS
+
+#include <arpa/inet.h>
+#include <microhttpd.h>
+#include <strings.h>
+
+#include "prometheus.h"
+#include "server/clock.h"
+#include "server/gate.h"
+#include "server/log.h"
+#include "server/metrics.h"
+#include "shards/base/memory.h"
+
+enum {
+    BACKLOG = 16,
+    CONNECTIONS_MAX = 16, /* further ones wait to be accepted */
+    IDLE_S_MAX = 10,
+    REQUEST_BYTES_MAX = 16 * 1024, /* a connection's: the head of a request; bodies are not read */
+};
+
+struct http {
+    struct server *server;
+    struct MHD_Daemon *daemon;
+    bool is_loopback;
+    char text[ADDRESS_TEXT_MAX]; /* where it listens */
+};
+
+/* ---- Routes ---------------------------------------------------------------------------------- */
+
+/* Each writes a body and returns the status. */
+
+static unsigned show_metrics(struct server *server, struct text *out) {
+    struct metrics metrics;
+    metrics_gather(&metrics, server, clock_unix_ms());
+    prometheus_write(&metrics, out);
+    return MHD_HTTP_OK;
+}
+
+static unsigned show_health(struct server *server, struct text *out) {
+    (void)server;
+    text_add(out, BYTES("ok\n"));
+    return MHD_HTTP_OK;
+}
+
+static unsigned show_readiness(struct server *server, struct text *out) {
+    uint32_t gates = atomic_load_explicit(&server->gates, memory_order_relaxed);
+    if ((gates & GATE_STOPPING) ||
+        atomic_load_explicit(&server->is_stopping, memory_order_relaxed)) {
+        text_add(out, BYTES("stopping\n"));
+    } else if (gates & GATE_LOADING) {
+        text_add(out, BYTES("loading\n"));
+    } else {
+        text_add(out, BYTES("ready\n"));
+        return MHD_HTTP_OK;
+    }
+    return MHD_HTTP_SERVICE_UNAVAILABLE;
+}
+
+static const char plain[] = "text/plain; charset=utf-8";
+
+static const struct route {
+    const char *path, *content_type;
+    unsigned (*show)(struct server *server, struct text *out);
+} routes[] = {
+    {"/metrics", PROMETHEUS_CONTENT_TYPE, show_metrics},
+    {"/healthz", plain, show_health},
+    {"/readyz", plain, show_readiness},
+};
+
+static const struct route *find_route(const char *path) {
+    for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
+        if (strcmp(path, routes[i].path) == 0) return &routes[i];
+    }
+    return NULL;
+}
+
+/* ---- Requests -------------------------------------------------------------------------------- */
+
+static bool is_number_or_localhost(const char *host) {
+    if (host[0] == '[') return true; /* an IPv6 address: names have no brackets */
+    char name[INET_ADDRSTRLEN];
+    size_t size = strcspn(host, ":");
+    if (size >= sizeof(name)) return false;
+    memcpy(name, host, size);
+    name[size] = '\0';
+    struct in_addr address;
+    return strcasecmp(name, "localhost") == 0 || inet_pton(AF_INET, name, &address) == 1;
+}
+
+static bool is_named_rightly(const struct http *http, struct MHD_Connection *connection) {
+    if (!http->is_loopback) return true;
+    const char *host =
+        MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
+    return host == NULL || is_number_or_localhost(host);
+}
+
+static bool add_header(struct MHD_Response *response, const char *name, const char *value) {
+    return MHD_add_response_header(response, name, value) == MHD_YES;
+}
+
+/* Takes the text. MHD_NO, for want of memory, closes the connection. */
+static enum MHD_Result reply(struct MHD_Connection *connection, unsigned status,
+                             const char *content_type, struct text *body) {
+    struct MHD_Response *response = NULL;
+    if (!body->has_failed) {
+        response =
+            MHD_create_response_from_buffer_with_free_callback(body->size, body->data, memory_free);
+    }
+    if (response == NULL) {
+        text_release(body);
+        return MHD_NO;
+    }
+    bool has_headers = add_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type) &&
+                       add_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store") &&
+                       add_header(response, "X-Content-Type-Options", "nosniff");
+    if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
+        has_headers = has_headers && add_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+    enum MHD_Result result =
+        has_headers ? MHD_queue_response(connection, status, response) : MHD_NO;
+    MHD_destroy_response(response);
+    return result;
+}
+
+static enum MHD_Result refuse(struct MHD_Connection *connection, unsigned status, const char *why) {
+    struct text body = {0};
+    text_add(&body, bytes_of_text(why));
+    return reply(connection, status, plain, &body);
+}
+
+/* A request's head is here. It is called again for one that is let pass then, with `*state` as it left it; what is
+ * refused at once is refused without its body. */
+static enum MHD_Result on_request(void *context, struct MHD_Connection *connection,
+                                  const char *path, const char *method, const char *version,
+                                  const char *upload, size_t *upload_size, void **state) {
+    (void)version, (void)upload;
+    struct http *http = context;
+    if (*state == NULL) {
+        if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
+            return refuse(connection, MHD_HTTP_METHOD_NOT_ALLOWED,
+                          "Only GET and HEAD are served\n");
+        if (!is_named_rightly(http, connection))
+            return refuse(connection, MHD_HTTP_FORBIDDEN,
+                          "Ask for this by its address, or as localhost\n");
+        *state = http;
+        return MHD_YES;
+    }
+    if (*upload_size != 0) return MHD_NO; /* nothing we serve takes a body */
+    const struct route *route = find_route(path);
+    if (route == NULL) return refuse(connection, MHD_HTTP_NOT_FOUND, "There is no such page\n");
+    struct text body = {0};
+    unsigned status = route->show(http->server, &body);
+    return reply(connection, status, route->content_type, &body);
+}
+
+/* ---- Start and stop -------------------------------------------------------------------------- */
+
+/* A listener's advice is about the clients' port: it goes. */
+static enum status listen_for(struct http *http, struct listener *listener, char *error) {
+    const struct config *config = http->server->config;
+    char why[LISTENER_ERROR_MAX];
+    enum status status =
+        listener_open_tcp(listener, config->metrics_bind,
+                          (uint16_t)config_number(&config->metrics_port), BACKLOG, why);
+    if (status != STATUS_OK) {
+        why[strcspn(why, "(")] = '\0';
+        snprintf(error, HTTP_ERROR_MAX,
+                 "HTTP for metrics: %s(try --metrics-port or --metrics-bind)", why);
+        return status;
+    }
+    memcpy(http->text, listener->text, sizeof(http->text));
+    http->is_loopback =
+        strncmp(http->text, "127.", 4) == 0 || strncmp(http->text, "[::1]:", 6) == 0;
+    return STATUS_OK;
+}
+
+enum status http_start(struct server *server, struct http **out, char *error) {
+    *out = NULL;
+    if (config_number(&server->config->metrics_port) == 0) return STATUS_OK;
+    struct http *http = memory_allocate_zeroed(sizeof(*http));
+    if (http == NULL) {
+        snprintf(error, HTTP_ERROR_MAX, "HTTP for metrics: out of memory");
+        return STATUS_NO_MEMORY;
+    }
+    http->server = server;
+    struct listener listener;
+    enum status status = listen_for(http, &listener, error);
+    if (status != STATUS_OK) goto no_listener;
+    /* From here on the socket is the library's, which closes it. */
+    http->daemon = MHD_start_daemon(
+        MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO, 0, NULL, NULL, on_request, http,
+        MHD_OPTION_LISTEN_SOCKET, listener.fd, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S_MAX,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)REQUEST_BYTES_MAX, MHD_OPTION_END);
+    if (http->daemon == NULL) {
+        snprintf(error, HTTP_ERROR_MAX, "HTTP for metrics: no thread or descriptors for %s",
+                 http->text);
+        status = STATUS_REFUSED;
+        goto no_listener;
+    }
+    log_notice("HTTP for metrics: http://%s/metrics", http->text);
+    *out = http;
+    return STATUS_OK;
+
+no_listener:
+    memory_free(http);
+    return status;
+}
+
+void http_stop(struct http *http) {
+    if (http == NULL) return;
+    MHD_stop_daemon(http->daemon);
+    memory_free(http);
+}
+
+#else
+
+enum status http_start(struct server *server, struct http **out, char *error) {
+    *out = NULL;
+    if (config_number(&server->config->metrics_port) == 0) return STATUS_OK;
+    snprintf(error, HTTP_ERROR_MAX,
+             "HTTP for metrics: this sherd was built without libmicrohttpd (SHERD_METRICS); "
+             "metrics-port must be 0");
+    return STATUS_UNSUPPORTED;
+}
+
+void http_stop(struct http *http) {
+    (void)http;
+}
+
+#endif

@@ -1,0 +1,21 @@
+/* The HTTP port of monitoring: for Prometheus, for whoever asks whether we live, for people.
+ *
+ *      /metrics       what INFO tells, in Prometheus's text format
+ *      /healthz       200 while the process serves
+ *      /readyz        200 when clients are served; 503 while it loads or stops
+ *
+ * One thread of its own answers one request after the other, so whoever asks too much slows nobody but those who ask. */
+#pragma once
+
+#include "server/server.h"
+#include "shards/base/status.h"
+
+enum { HTTP_ERROR_MAX = 512 };
+
+struct http;
+
+/* Listen as the configuration says and serve; `*http` is NULL when it says not to (metrics-port 0). The workers run
+ * already, and are released after http_stop only. On failure `error` (HTTP_ERROR_MAX bytes) says why. */
+must_use enum status http_start(struct server *server, struct http **http, char *error);
+/* Ends its thread; nobody is answered any more. NULL is allowed. */
+void http_stop(struct http *http);

@@ -1,0 +1,114 @@
+/* The HTTP port of a running server, beside its clients. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "tests/support/client.h"
+#include "tests/support/crowd.h"
+#include "tests/support/web.h"
+#include "tests/support/wire.h"
+
+/* Whether this sherd has one: see SHERD_METRICS. */
+static bool is_built_in(void) {
+    return system(SHERD_BINARY " --port 0 --metrics-port 1 --metrics-bind 192.0.2.1 2>&1"
+                               " | grep -q 'built without'") != 0;
+}
+
+static struct test_server *start(int *port) {
+    char text[16];
+    *port = test_server_free_port();
+    snprintf(text, sizeof text, "%d", *port);
+    const char *const options[] = {"--metrics-port", text, "--workers", "2", NULL};
+    return test_server_start(options);
+}
+
+static bool load(void *server, size_t index) {
+    redisContext *client = hiredis_open(server);
+    if (client == NULL) return false;
+    bool is_right = true;
+    for (int i = 0; i < 2000 && is_right; i++) {
+        is_right = hiredis_ask_status(client, "OK", "SET key:%d:%d x", (int)index, i);
+    }
+    redisFree(client);
+    return is_right;
+}
+
+static long long number_of(const char *body, const char *series) {
+    const char *at = strstr(body, series);
+    assert_non_null(at);
+    return atoll(at + strlen(series));
+}
+
+static void metrics_tell_what_clients_did(void **state) {
+    (void)state;
+    int port;
+    struct test_server *server = start(&port);
+    struct wire *wire = wire_connect(server);
+    wire_expect(wire, "SET a 1", "+OK");
+    wire_expect(wire, "GET a", "\"1\"");
+    wire_expect(wire, "GET b", "$-1");
+    wire_expect(wire, "INCR", "-ERR wrong number of arguments for 'incr' command");
+    struct web_answer answer = web_get(port, "/metrics");
+    assert_int_equal(number_of(answer.body, "\nsherd_database_keys{db=\"0\"} "), 1);
+    assert_int_equal(number_of(answer.body, "\nsherd_hits_total "), 1);
+    assert_int_equal(number_of(answer.body, "\nsherd_misses_total{reason=\"unknown\"} "), 1);
+    assert_int_equal(number_of(answer.body, "\nsherd_command_calls_total{command=\"get\"} "), 2);
+    assert_int_equal(
+        number_of(answer.body, "\nsherd_command_errors_total{command=\"incr\",kind=\"rejected\"} "),
+        1);
+    web_answer_release(&answer);
+    wire_close(wire);
+    test_server_stop(server);
+}
+
+/* The scraper is the main thread; a crowd writes meanwhile. */
+static void scrapes_and_clients_do_not_disturb_each_other(void **state) {
+    (void)state;
+    int port;
+    struct test_server *server = start(&port);
+    struct crowd *crowd = crowd_start(4, load, server);
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(web_status(port, "/metrics"), 200);
+    }
+    assert_true(crowd_finish(crowd));
+    struct web_answer answer = web_get(port, "/metrics");
+    assert_int_equal(number_of(answer.body, "\nsherd_command_calls_total{command=\"set\"} "), 8000);
+    web_answer_release(&answer);
+    test_server_stop(server);
+}
+
+static void a_port_in_use_ends_the_start_with_1(void **state) {
+    (void)state;
+    int port;
+    struct test_server *server = start(&port);
+    char command[256], said[1024];
+    snprintf(command, sizeof command,
+             SHERD_BINARY " --port 0 --unixsocket %s.2 --metrics-port %d 2>&1", server->unix_socket,
+             port);
+    FILE *pipe = popen(command, "r");
+    assert_non_null(pipe);
+    size_t size = fread(said, 1, sizeof said - 1, pipe);
+    said[size] = '\0';
+    int status = pclose(pipe);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+    assert_non_null(strstr(said, "Address already in use (try --metrics-port"));
+    test_server_stop(server);
+}
+
+int main(void) {
+    test_server_require();
+    if (!is_built_in()) return TEST_SKIPPED;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(metrics_tell_what_clients_did),
+        cmocka_unit_test(scrapes_and_clients_do_not_disturb_each_other),
+        cmocka_unit_test(a_port_in_use_ends_the_start_with_1),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,9 @@
+/* A server in the test's own process that runs nothing: what is to be told of it is put in by the test. */
+#pragma once
+
+#include "server/server.h"
+
+enum { IDLE_WORKERS = 2, IDLE_SHARDS = 4, IDLE_DATABASES = 2 };
+
+struct server *idle_server_create(void);
+void idle_server_destroy(struct server *server);
