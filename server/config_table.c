@@ -289,7 +289,7 @@ const struct config_option config_options[] = {
      .help = "What takes so long is an event of LATENCY; 0: nothing is"},
     {.name = "metrics-port", .kind = CONFIG_INTEGER, .field = FIELD(metrics_port), .initial = "0",
      .max = 65535, .flags = CONFIG_IMMUTABLE, .group = insight,
-     .help = "HTTP port of /metrics, /healthz and /readyz; 0: none"},
+     .help = "HTTP port of the console, /metrics, /healthz and /readyz; 0: none"},
     {.name = "metrics-bind", .kind = CONFIG_STRING, .field = FIELD(metrics_bind),
      .initial = "127.0.0.1", .flags = CONFIG_IMMUTABLE, .group = insight,
      .help = "Address it listens on; whoever reaches it sees everything there, asked for no password"},

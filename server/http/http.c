@@ -18,6 +18,7 @@
 #include <microhttpd.h>
 #include <strings.h>
 
+#include "console.h"
 #include "prometheus.h"
 #include "server/clock.h"
 #include "server/gate.h"
@@ -36,6 +37,7 @@ struct http {
     struct server *server;
     struct MHD_Daemon *daemon;
     bool is_loopback;
+    char policy[CONSOLE_POLICY_MAX];
     char text[ADDRESS_TEXT_MAX]; /* where it listens */
 };
 
@@ -47,6 +49,19 @@ static unsigned show_metrics(struct server *server, struct text *out) {
     struct metrics metrics;
     metrics_gather(&metrics, server, clock_unix_ms());
     prometheus_write(&metrics, out);
+    return MHD_HTTP_OK;
+}
+
+static unsigned show_console(struct server *server, struct text *out) {
+    (void)server;
+    text_add(out, console_page());
+    return MHD_HTTP_OK;
+}
+
+static unsigned show_console_numbers(struct server *server, struct text *out) {
+    struct metrics metrics;
+    metrics_gather(&metrics, server, clock_unix_ms());
+    console_write(&metrics, out);
     return MHD_HTTP_OK;
 }
 
@@ -76,6 +91,8 @@ static const struct route {
     const char *path, *content_type;
     unsigned (*show)(struct server *server, struct text *out);
 } routes[] = {
+    {"/", "text/html; charset=utf-8", show_console},
+    {"/console.json", "application/json", show_console_numbers},
     {"/metrics", PROMETHEUS_CONTENT_TYPE, show_metrics},
     {"/healthz", plain, show_health},
     {"/readyz", plain, show_readiness},
@@ -113,8 +130,8 @@ static bool add_header(struct MHD_Response *response, const char *name, const ch
 }
 
 /* Takes the text. MHD_NO, for want of memory, closes the connection. */
-static enum MHD_Result reply(struct MHD_Connection *connection, unsigned status,
-                             const char *content_type, struct text *body) {
+static enum MHD_Result reply(const struct http *http, struct MHD_Connection *connection,
+                             unsigned status, const char *content_type, struct text *body) {
     struct MHD_Response *response = NULL;
     if (!body->has_failed) {
         response =
@@ -126,7 +143,9 @@ static enum MHD_Result reply(struct MHD_Connection *connection, unsigned status,
     }
     bool has_headers = add_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type) &&
                        add_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store") &&
-                       add_header(response, "X-Content-Type-Options", "nosniff");
+                       add_header(response, "X-Content-Type-Options", "nosniff") &&
+                       add_header(response, "Referrer-Policy", "no-referrer") &&
+                       add_header(response, "Content-Security-Policy", http->policy);
     if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
         has_headers = has_headers && add_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
     enum MHD_Result result =
@@ -135,10 +154,11 @@ static enum MHD_Result reply(struct MHD_Connection *connection, unsigned status,
     return result;
 }
 
-static enum MHD_Result refuse(struct MHD_Connection *connection, unsigned status, const char *why) {
+static enum MHD_Result refuse(const struct http *http, struct MHD_Connection *connection,
+                              unsigned status, const char *why) {
     struct text body = {0};
     text_add(&body, bytes_of_text(why));
-    return reply(connection, status, plain, &body);
+    return reply(http, connection, status, plain, &body);
 }
 
 /* A request's head is here. It is called again for one that is let pass then, with `*state` as it left it; what is
@@ -150,20 +170,21 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     struct http *http = context;
     if (*state == NULL) {
         if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
-            return refuse(connection, MHD_HTTP_METHOD_NOT_ALLOWED,
+            return refuse(http, connection, MHD_HTTP_METHOD_NOT_ALLOWED,
                           "Only GET and HEAD are served\n");
         if (!is_named_rightly(http, connection))
-            return refuse(connection, MHD_HTTP_FORBIDDEN,
+            return refuse(http, connection, MHD_HTTP_FORBIDDEN,
                           "Ask for this by its address, or as localhost\n");
         *state = http;
         return MHD_YES;
     }
     if (*upload_size != 0) return MHD_NO; /* nothing we serve takes a body */
     const struct route *route = find_route(path);
-    if (route == NULL) return refuse(connection, MHD_HTTP_NOT_FOUND, "There is no such page\n");
+    if (route == NULL)
+        return refuse(http, connection, MHD_HTTP_NOT_FOUND, "There is no such page\n");
     struct text body = {0};
     unsigned status = route->show(http->server, &body);
-    return reply(connection, status, route->content_type, &body);
+    return reply(http, connection, status, route->content_type, &body);
 }
 
 /* ---- Start and stop -------------------------------------------------------------------------- */
@@ -196,6 +217,7 @@ enum status http_start(struct server *server, struct http **out, char *error) {
         return STATUS_NO_MEMORY;
     }
     http->server = server;
+    console_policy(http->policy);
     struct listener listener;
     enum status status = listen_for(http, &listener, error);
     if (status != STATUS_OK) goto no_listener;
@@ -211,7 +233,7 @@ enum status http_start(struct server *server, struct http **out, char *error) {
         status = STATUS_REFUSED;
         goto no_listener;
     }
-    log_notice("HTTP for metrics: http://%s/metrics", http->text);
+    log_notice("Console: http://%s/ and metrics at /metrics", http->text);
     *out = http;
     return STATUS_OK;
 

@@ -1,5 +1,6 @@
 /* The HTTP port of monitoring: for Prometheus, for whoever asks whether we live, for people.
  *
+ *      /              the console: console.h; it asks for /console.json each second
  *      /metrics       what INFO tells, in Prometheus's text format
  *      /healthz       200 while the process serves
  *      /readyz        200 when clients are served; 503 while it loads or stops

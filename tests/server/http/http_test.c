@@ -107,6 +107,22 @@ static void health_and_metrics_are_served(void **state) {
     web_answer_release(&answer);
 }
 
+static void the_console_is_served_under_a_policy(void **state) {
+    const struct fixture *fixture = *state;
+    struct web_answer answer = web_get(fixture->port, "/");
+    assert_int_equal(answer.status, 200);
+    assert_non_null(strstr(answer.head, "Content-Type: text/html; charset=utf-8\r\n"));
+    assert_non_null(
+        strstr(answer.head, "Content-Security-Policy: default-src 'none'; script-src 'sha256-"));
+    assert_int_equal(strncmp(answer.body, "<!doctype html>", 15), 0);
+    web_answer_release(&answer);
+    answer = web_get(fixture->port, "/console.json");
+    assert_int_equal(answer.status, 200);
+    assert_non_null(strstr(answer.head, "Content-Type: application/json\r\n"));
+    assert_non_null(strstr(answer.body, "\"shard_count\":4,"));
+    web_answer_release(&answer);
+}
+
 static void head_has_no_body(void **state) {
     const struct fixture *fixture = *state;
     struct web_answer answer =
@@ -198,6 +214,7 @@ int main(void) {
         TEST(a_port_in_use_is_an_error_that_names_the_option),
         TEST(an_address_that_is_not_ours_is_an_error),
         TEST(health_and_metrics_are_served),
+        TEST(the_console_is_served_under_a_policy),
         TEST(head_has_no_body),
         TEST(unknown_paths_are_not_found),
         TEST(other_methods_are_not_allowed),
