@@ -63,7 +63,8 @@ static double hit_percent(const redisReply *curve, size_t point) {
     return atof(field(field(curve, "curve")->element[point], "hit_percent")->str);
 }
 
-/* 40 MB of keys in a loop: by LRU, half the limit of 24 MB hits nothing, and twice of it all, once all were seen.
+/* 42 MB of keys in a loop: by LRU, half the limit of 24 MB hits nothing, and four times of it all, once all were seen.
+ * (Twice, less what the server takes, is within three standard deviations of the weight of those that are followed.)
  * Which keys are followed is a matter of chance, but that weighs a miss only: none is none, and where all miss,
  * the estimate is brought to what this cache really hit, but for 16 misses that are thought in addition: of 1250
  * that should be seen, give or take 250 (625 keys, twice: five standard deviations), they move it by 16 * 250 /
@@ -89,7 +90,6 @@ static void it_tells_where_the_cliff_is(void **state) {
     print_message("really: %.1f %%\n", really);
     assert_true(hit_percent(reply, 0) < 1);
     assert_true(fabs(hit_percent(reply, 2) - really) < 1);
-    assert_true(hit_percent(reply, 5) > 99);
     assert_true(hit_percent(reply, 6) > 99);
     freeReplyObject(reply);
     redisFree(context);
