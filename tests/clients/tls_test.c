@@ -7,7 +7,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <ftw.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
@@ -22,6 +21,7 @@
 #include <unistd.h>
 
 #include "tests/support/certificate.h"
+#include "tests/support/folder.h"
 #include "tests/support/server.h"
 #include "tests/support/wire.h"
 
@@ -636,11 +636,6 @@ static void what_cannot_work_is_said_at_the_start(void **state) {
 /* ---- Running
  * ------------------------------------------------------------------------------------------------------- */
 
-static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *place) {
-    (void)info, (void)kind, (void)place;
-    return remove(path);
-}
-
 static int make_folder(void **state) {
     (void)state;
     snprintf(folder, sizeof folder, "/tmp/sherd-tls-XXXXXX");
@@ -657,7 +652,7 @@ static int make_folder(void **state) {
 
 static int remove_folder(void **state) {
     (void)state;
-    return nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    return folder_remove(folder);
 }
 
 int main(void) {

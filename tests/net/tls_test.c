@@ -7,7 +7,6 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <ftw.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
@@ -20,6 +19,7 @@
 #include "shards/base/memory.h"
 #include "tests/support/certificate.h"
 #include "tests/support/engine_world.h"
+#include "tests/support/folder.h"
 
 enum {
     ALL = 1 << 30,
@@ -639,11 +639,6 @@ static bool is_available(enum engine_kind kind) {
     return engine != NULL;
 }
 
-static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *place) {
-    (void)info, (void)kind, (void)place;
-    return remove(path);
-}
-
 static int make_folder(void **state) {
     (void)state;
     snprintf(folder, sizeof folder, "/tmp/sherd-tls-XXXXXX");
@@ -657,7 +652,7 @@ static int make_folder(void **state) {
 
 static int remove_folder(void **state) {
     (void)state;
-    return nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    return folder_remove(folder);
 }
 
 int main(void) {

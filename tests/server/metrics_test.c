@@ -12,48 +12,17 @@
 #include "server/clock.h"
 #include "server/metrics.h"
 #include "server/server.h"
+#include "tests/support/idle_server.h"
 
-enum { WORKERS = 2, SHARDS = 4, DATABASES = 2, NOW_MS = 1000000 };
+enum { NOW_MS = 1000000 };
 
-/* A server that runs nothing. */
 static int start(void **state) {
-    struct server *server = calloc(1, sizeof(*server));
-    assert_non_null(server);
-    server->config = config_create();
-    server->commands = command_table_create();
-    server->jobs =
-        jobs_create(&(struct jobs_options){.queue_max = 8, .threads_max = 1, .linger_ms = 10});
-    server->worker_count = WORKERS;
-    server->workers = calloc(WORKERS, sizeof(*server->workers));
-    assert_true(server->config != NULL && server->commands != NULL && server->jobs != NULL &&
-                server->workers != NULL);
-    struct shards_options options = {.shard_count = SHARDS,
-                                     .database_count = DATABASES,
-                                     .worker_count = WORKERS,
-                                     .reserve_bytes = 1 << 24};
-    assert_int_equal(shards_init(&server->shards, &options), STATUS_OK);
-    assert_int_equal(timing_start(server), STATUS_OK);
-    saver_init(&server->saver, server);
-    for (uint32_t i = 0; i < WORKERS; i++) {
-        assert_int_equal(worker_init(&server->workers[i], server, i), STATUS_OK);
-    }
-    *state = server;
+    *state = idle_server_create();
     return 0;
 }
 
 static int stop(void **state) {
-    struct server *server = *state;
-    for (uint32_t i = 0; i < WORKERS; i++) {
-        worker_release(&server->workers[i]);
-    }
-    free(server->workers);
-    saver_release(&server->saver);
-    jobs_destroy(server->jobs);
-    timing_stop(server);
-    shards_release(&server->shards);
-    command_table_destroy(server->commands);
-    config_destroy(server->config);
-    free(server);
+    idle_server_destroy(*state);
     return 0;
 }
 
@@ -200,15 +169,15 @@ static void more_codes_than_there_is_room_for_count_in_the_total(void **state) {
     for (int i = 0; i < ERRORS_MAX + 3; i++) {
         char code[REPLY_CODE_MAX];
         snprintf(code, sizeof(code), "CODE%d", i);
-        errors_add(&server->workers[i % WORKERS].errors, code);
-        errors_add(&server->workers[i % WORKERS].errors, code);
+        errors_add(&server->workers[i % IDLE_WORKERS].errors, code);
+        errors_add(&server->workers[i % IDLE_WORKERS].errors, code);
     }
     struct metrics metrics;
     metrics_gather(&metrics, server, NOW_MS);
     assert_int_equal(metrics.errors, 2 * (ERRORS_MAX + 3));
     struct error_sum sums[ERRORS_MAX];
     uint32_t count = 0;
-    for (uint32_t i = 0; i < WORKERS; i++) {
+    for (uint32_t i = 0; i < IDLE_WORKERS; i++) {
         count = errors_collect(&server->workers[i].errors, sums, count);
     }
     assert_int_equal(count, ERRORS_MAX);

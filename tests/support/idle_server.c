@@ -24,6 +24,7 @@ struct server *idle_server_create(void) {
                                      .worker_count = IDLE_WORKERS,
                                      .reserve_bytes = 1 << 24};
     assert_int_equal(shards_init(&server->shards, &options), STATUS_OK);
+    assert_int_equal(timing_start(server), STATUS_OK);
     saver_init(&server->saver, server);
     for (uint32_t i = 0; i < IDLE_WORKERS; i++) {
         assert_int_equal(worker_init(&server->workers[i], server, i), STATUS_OK);
@@ -38,6 +39,7 @@ void idle_server_destroy(struct server *server) {
     free(server->workers);
     saver_release(&server->saver);
     jobs_destroy(server->jobs);
+    timing_stop(server);
     shards_release(&server->shards);
     command_table_destroy(server->commands);
     config_destroy(server->config);

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <linux/io_uring.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -23,6 +22,8 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "tests/support/folder.h"
 
 enum {
     ARGUMENTS_MAX = 64,
@@ -242,13 +243,8 @@ static void create_folder(struct test_server *server) {
     snprintf(server->output, sizeof server->output, "%s/output", server->folder);
 }
 
-static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *place) {
-    (void)info, (void)kind, (void)place;
-    return remove(path);
-}
-
 static void server_free(struct test_server *server) {
-    nftw(server->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    folder_remove(server->folder);
     free(server);
 }
 

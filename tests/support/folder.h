@@ -1,0 +1,5 @@
+/* Folders that tests make for themselves. */
+#pragma once
+
+/* Remove a folder and all in it; 0, or -1 as nftw says. Follows no links. */
+int folder_remove(const char *path);
