@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "server/completion.h"
 #include "server/troff.h"
 
 enum { TEXT_MAX = 1024 };
@@ -85,13 +86,7 @@ void bench_completion_print(FILE *out, const struct bench *benches, size_t count
         fputs("\" ;;\n", out);
     }
     fputs("        esac\n"
-          "    fi\n"
-          "    if [[ -n $words ]]; then\n"
-          "        COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
-          "    else\n"
-          "        COMPREPLY=($(compgen -f -- \"$current\"))\n"
-          "    fi\n"
-          "}\n"
-          "complete -o filenames -F _sherd_bench sherd-bench\n",
+          "    fi\n",
           out);
+    completion_print_end(out, "_sherd_bench", "sherd-bench");
 }

@@ -26,6 +26,18 @@ static void print_values(FILE *out) {
     fputs("    --print) words=\"config man config-man completion\" ;;\n", out);
 }
 
+void completion_print_end(FILE *out, const char *function, const char *program) {
+    fprintf(out,
+            "    if [[ -n $words ]]; then\n"
+            "        COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
+            "    else\n"
+            "        COMPREPLY=($(compgen -f -- \"$current\"))\n"
+            "    fi\n"
+            "}\n"
+            "complete -o filenames -F %s %s\n",
+            function, program);
+}
+
 void completion_print(FILE *out) {
     fputs("# bash completion for sherd; made by sherd --print completion\n"
           "_sherd() {\n"
@@ -56,13 +68,7 @@ void completion_print(FILE *out) {
     }
     fputs("\"; fi\n"
           "        fi\n"
-          "    fi\n"
-          "    if [[ -n $words ]]; then\n"
-          "        COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
-          "    else\n"
-          "        COMPREPLY=($(compgen -f -- \"$current\"))\n"
-          "    fi\n"
-          "}\n"
-          "complete -o filenames -F _sherd sherd\n",
+          "    fi\n",
           out);
+    completion_print_end(out, "_sherd", "sherd");
 }

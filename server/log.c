@@ -109,14 +109,19 @@ static bool is_dropped(enum log_level level) {
     return (int)level < atomic_load_explicit(&level_least, memory_order_relaxed);
 }
 
+static __attribute__((format(printf, 2, 0))) void emit_values(enum log_level level,
+                                                              const char *format, va_list values) {
+    char message[LOG_LINE_MAX];
+    vsnprintf(message, sizeof message, format, values);
+    emit(level, message);
+}
+
 void log_write(enum log_level level, const char *format, ...) {
     if (is_dropped(level)) return;
-    char message[LOG_LINE_MAX];
     va_list values;
     va_start(values, format);
-    vsnprintf(message, sizeof message, format, values);
+    emit_values(level, format, values);
     va_end(values);
-    emit(level, message);
 }
 
 /* ---- Limited ones ---------------------------------------------------------------------------- */
@@ -135,12 +140,10 @@ static bool is_admitted(enum log_level level, const char *format) {
 
 void log_write_limited(enum log_level level, const char *format, ...) {
     if (is_dropped(level) || !is_admitted(level, format)) return;
-    char message[LOG_LINE_MAX];
     va_list values;
     va_start(values, format);
-    vsnprintf(message, sizeof message, format, values);
+    emit_values(level, format, values);
     va_end(values);
-    emit(level, message);
 }
 
 static bool take_held_back(struct log_limit_rest *rest) {

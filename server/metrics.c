@@ -41,6 +41,14 @@ double metrics_command_us(const struct command_sum *sum) {
     return (double)sum->ticks / clock_ticks_per_us() / (double)sum->timed * (double)sum->calls;
 }
 
+uint32_t metrics_sum_errors(const struct server *server, struct error_sum *sums) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < server->worker_count; i++) {
+        count = errors_collect(&server->workers[i].errors, sums, count);
+    }
+    return count;
+}
+
 uint64_t metrics_percentile_us(const struct command_sum *sum, double percent) {
     double wanted = (double)sum->timed * percent / 100;
     uint64_t seen = 0;

@@ -10,6 +10,7 @@
 #include "text.h"
 #include "worker.h"
 
+struct error_sum;
 struct server;
 
 /* One command over all workers. */
@@ -19,6 +20,8 @@ struct command_sum {
     uint64_t histogram[COMMAND_HISTOGRAM]; /* as struct command_statistics */
 };
 struct command_sum metrics_command(const struct server *server, uint32_t id);
+/* Error replies by code over all workers, to `sums` (ERRORS_MAX of them); returns how many codes. */
+uint32_t metrics_sum_errors(const struct server *server, struct error_sum *sums);
 /* All its calls, as measured or, of a sampled command, as estimated. */
 double metrics_command_us(const struct command_sum *sum);
 /* Microseconds that so many percent of the calls took at most, to a power of two. */

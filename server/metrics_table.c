@@ -66,7 +66,8 @@ static void write_listeners(const struct metrics *metrics, struct text *out) {
             text_format(out, "listener%u:name=unix,bind=%s\r\n", i, listener->path);
         } else {
             text_format(out, "listener%u:name=%s,bind=%.*s,port=%s\r\n", i,
-                        listener->is_tls ? "tls" : "tcp", (int)(colon - listener->text), listener->text, colon + 1);
+                        listener->is_tls ? "tls" : "tcp", (int)(colon - listener->text),
+                        listener->text, colon + 1);
         }
     }
 }
@@ -228,12 +229,8 @@ static void write_command_statistics(const struct metrics *metrics, struct text 
 }
 
 static void write_error_statistics(const struct metrics *metrics, struct text *out) {
-    const struct server *server = metrics->server;
     struct error_sum sums[ERRORS_MAX];
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < server->worker_count; i++) {
-        count = errors_collect(&server->workers[i].errors, sums, count);
-    }
+    uint32_t count = metrics_sum_errors(metrics->server, sums);
     for (uint32_t i = 0; i < count; i++) {
         if (sums[i].count == 0) continue; /* since a reset */
         text_format(out, "errorstat_%s:count=%llu\r\n", sums[i].code,

@@ -391,8 +391,8 @@ static void close_stalled_handshakes(struct worker *worker) {
         if (tls_is_established(&client->connection) ||
             worker->now_ms - client->created_ms <= timeout_ms)
             continue;
-        log_verbose("Closing client %llu: its TLS handshake takes longer than %lld ms",
-                    (unsigned long long)client->id, (long long)timeout_ms);
+        log_verbose_limited("Closing client %llu: its TLS handshake takes longer than %lld ms",
+                            (unsigned long long)client->id, (long long)timeout_ms);
         counters_add(&worker->closed_idle, 1);
         worker_close_client(worker, client);
     }

@@ -74,12 +74,8 @@ static void write_durations(const struct metrics *metrics, const char *name, str
 }
 
 static void write_errors(const struct metrics *metrics, const char *name, struct text *out) {
-    const struct server *server = metrics->server;
     struct error_sum sums[ERRORS_MAX];
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < server->worker_count; i++) {
-        count = errors_collect(&server->workers[i].errors, sums, count);
-    }
+    uint32_t count = metrics_sum_errors(metrics->server, sums);
     for (uint32_t i = 0; i < count; i++) {
         text_format(out, "%s{code=\"%s\"} %llu\n", name, sums[i].code, (number)sums[i].count);
     }
