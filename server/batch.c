@@ -72,7 +72,8 @@ static void touch(struct worker *worker, struct client *client) {
 /* ---- Running --------------------------------------------------------------------------------- */
 
 static void suspend_paused(struct worker *worker, struct client *client) {
-    client->is_suspended = client->is_paused = true;
+    client->is_suspended = true;
+    atomic_store_explicit(&client->is_paused, true, memory_order_relaxed);
     worker->has_paused = true;
 }
 
@@ -355,7 +356,7 @@ void batch_receive(struct worker *worker, struct client *client, struct bytes by
 
 void batch_resume(struct worker *worker, struct client *client) {
     if (client->view != NULL) batch_run(worker);
-    client->is_suspended = client->is_throttled || client->is_paused || client->waiting != NULL;
+    client->is_suspended = client->is_throttled || client_is_blocked(client);
     if (!may_run(client)) return;
     touch(worker, client);
     if (client->held_size == 0) return;

@@ -35,6 +35,11 @@ void client_note_output(struct client *client) {
     atomic_store_explicit(&client->output_memory, footprint, memory_order_relaxed);
 }
 
+bool client_is_blocked(const struct client *client) {
+    return atomic_load_explicit(&client->is_waiting, memory_order_relaxed) ||
+           atomic_load_explicit(&client->is_paused, memory_order_relaxed);
+}
+
 uint64_t client_memory(const struct client *client) {
     return sizeof(*client) + atomic_load_explicit(&client->held_bytes, memory_order_relaxed) +
            atomic_load_explicit(&client->output_memory, memory_order_relaxed);
@@ -63,7 +68,7 @@ static const char *or_empty(const char *text) {
 /* Redis's letters; those that can be true here. */
 static size_t write_flags(const struct client *client, char *out) {
     size_t size = 0;
-    if (atomic_load_explicit(&client->is_waiting, memory_order_relaxed)) out[size++] = 'b';
+    if (client_is_blocked(client)) out[size++] = 'b';
     if (atomic_load_explicit(&client->is_killed, memory_order_relaxed)) out[size++] = 'A';
     if (atomic_load_explicit(&client->no_evict, memory_order_relaxed)) out[size++] = 'e';
     if (atomic_load_explicit(&client->is_monitor, memory_order_relaxed)) out[size++] = 'O';
@@ -95,9 +100,8 @@ size_t client_describe(const struct client *client, int64_t now_ms, char *out) {
         (unsigned long long)atomic_load_explicit(&client->output_bytes, memory_order_relaxed),
         (unsigned long long)atomic_load_explicit(&client->output_memory, memory_order_relaxed),
         (unsigned long long)client_memory(client), last != NULL ? last->name : "NULL",
-        client->user->name,
-        atomic_load_explicit(&client->protocol, memory_order_relaxed), or_empty(client->library),
-        or_empty(client->library_version),
+        client->user->name, atomic_load_explicit(&client->protocol, memory_order_relaxed),
+        or_empty(client->library), or_empty(client->library_version),
         (unsigned long long)atomic_load_explicit(&client->connection.received_bytes,
                                                  memory_order_relaxed),
         (unsigned long long)atomic_load_explicit(&client->connection.sent_bytes,

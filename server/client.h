@@ -59,7 +59,6 @@ struct client {
     bool
         is_suspended; /* replies wait to drain, clients are paused, its command waits: parse no further */
     bool is_throttled; /* ... because of its replies: reading is paused too */
-    bool is_paused;    /* ... because of CLIENT PAUSE */
     bool is_finishing; /* close when the replies are sent; run nothing more */
     bool is_touched;   /* in the worker's list of clients to settle, by: */
     struct client *next_touched;
@@ -75,6 +74,7 @@ struct client {
     _Atomic bool no_evict;
     _Atomic bool is_killed;
     _Atomic bool is_waiting; /* as `waiting` */
+    _Atomic bool is_paused;  /* a gate (gate.h) holds its next command */
     _Atomic bool is_monitor;
     _Atomic uint8_t protocol;  /* as reply.protocol */
     _Atomic int64_t active_ms; /* of the last request */
@@ -90,6 +90,8 @@ void client_reset(struct client *client);
 void client_drop_held(struct client *client);
 /* Its output changed: tell the statistics. */
 void client_note_output(struct client *client);
+/* Does its command wait, for whatever? Any thread that keeps it from being freed. */
+bool client_is_blocked(const struct client *client);
 /* The heap bytes that it takes, as it was last settled. Any thread that keeps it from being freed. */
 uint64_t client_memory(const struct client *client);
 /* Set one of the registry's texts; NULL or empty unsets. STATUS_NO_MEMORY leaves it. */

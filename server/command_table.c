@@ -11,7 +11,7 @@
 #include "shards/base/check.h"
 #include "shards/base/memory.h"
 
-enum { SLOTS = 1024, GROUPS = 21 };
+enum { SLOTS = 1024 };
 
 struct slot {
     uint64_t head;             /* first eight bytes of the name */
@@ -29,7 +29,7 @@ struct command_table {
     uint32_t count, count_all;
 };
 
-static const struct command_group_rows *const groups[GROUPS] = {
+static const struct command_group_rows *const groups[] = {
     &commands_strings,     &commands_keys,       &commands_expire,  &commands_object,
     &commands_scan,        &commands_connection, &commands_client,  &commands_server,
     &commands_info,        &commands_config,     &commands_command, &commands_debug,
@@ -37,6 +37,7 @@ static const struct command_group_rows *const groups[GROUPS] = {
     &commands_acl,         &commands_slowlog,    &commands_latency, &commands_workers,
     &commands_monitor,
 };
+enum { GROUPS = sizeof(groups) / sizeof(groups[0]) };
 
 /* The first eight bytes, padded and folded. Names of four bytes and more take two loads that overlap instead
  * of a loop. */

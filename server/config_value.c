@@ -128,9 +128,10 @@ static bool is_percentage(struct bytes text) {
 }
 
 static enum status read_percentage(struct bytes text, int64_t *percent, char *error) {
-    if (read_digits(bytes_of(text.data, text.size - 1), 10, percent) && *percent >= 1 &&
-        *percent <= 100)
-        return STATUS_OK;
+    bool is_number = read_digits(bytes_of(text.data, text.size - 1), 10, percent);
+    if (is_number && *percent > 100)
+        return refuse(error, "percentage argument must be less or equal to 100");
+    if (is_number && *percent >= 1) return STATUS_OK;
     return refuse(error, "argument must be a memory value, or a percentage from 1%% to 100%%");
 }
 
@@ -325,7 +326,13 @@ static enum status read_buffer_limits(const struct config_option *option, struct
                                       struct config *config, char *error) {
     struct buffer_limit limits[CLIENTS_CLASSES];
     bool is_named[CLIENTS_CLASSES] = {false};
-    struct bytes word;
+    struct bytes word, rest = text;
+    size_t words = 0;
+    while (take_word(&rest, &word))
+        words++;
+    if (words % 4 != 0) {
+        return refuse(error, "Wrong number of arguments in buffer limit configuration.");
+    }
     while (take_word(&text, &word)) {
         enum config_clients class;
         if (!read_class(word, &class)) {
@@ -464,8 +471,8 @@ const char *config_option_suggest(struct bytes name) {
     const char *nearest = NULL;
     size_t nearest_distance = least(DISTANCE_MAX, name.size / 2) + 1;
     for (size_t i = 0; i < config_option_count + LINE_WORD_COUNT; i++) {
-        const char *known = i < config_option_count ? config_options[i].name
-                                                    : line_words[i - config_option_count];
+        const char *known =
+            i < config_option_count ? config_options[i].name : line_words[i - config_option_count];
         size_t distance = distance_between(name, bytes_of_text(known));
         if (distance >= nearest_distance) continue;
         nearest = known;

@@ -88,6 +88,13 @@ static void trim(void *context, void *subject) {
     atomic_store_explicit(&server->limit.is_trimming, false, memory_order_relaxed);
 }
 
+void limit_trim(struct server *server) {
+    if (atomic_exchange_explicit(&server->limit.is_trimming, true, memory_order_relaxed)) return;
+    struct job job = {.run = trim, .context = server};
+    if (!jobs_try(server->jobs, job))
+        atomic_store_explicit(&server->limit.is_trimming, false, memory_order_relaxed);
+}
+
 /* Allocators keep freed pages for some seconds, in the hope of more work of the kind. Where what comes is of
  * another kind (small values, which lie in slabs), these pages are beyond the limit: have them given back, by a
  * job, since it takes a while. What a trimming leaves is pages that are in use in part: no use for other sizes.
@@ -104,11 +111,7 @@ static void trim_if_needed(struct server *server) {
     int64_t tolerated = limit / TRIM_DIVISOR + TRIM_BYTES_MIN;
     int64_t hidden = left > tolerated ? left - tolerated : 0;
     atomic_store_explicit(&server->shards.eviction.hidden_bytes, hidden, memory_order_relaxed);
-    if (beyond < left + tolerated) return;
-    if (atomic_exchange_explicit(&server->limit.is_trimming, true, memory_order_relaxed)) return;
-    struct job job = {.run = trim, .context = server};
-    if (!jobs_try(server->jobs, job))
-        atomic_store_explicit(&server->limit.is_trimming, false, memory_order_relaxed);
+    if (beyond >= left + tolerated) limit_trim(server);
 }
 
 /* Have the shards gather what lies scattered on the heap. A round that moved nothing isn't repeated until more lies

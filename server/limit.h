@@ -41,6 +41,9 @@ void limit_turn(struct worker *worker);
 /* Between turns, now and then: look at the memory in use, and worker 0 at which way allkeys-adaptive should lean. */
 void limit_tick(struct worker *worker);
 
+/* Have a job give back the pages that the allocator keeps but doesn't use. Any thread; O(1). */
+void limit_trim(struct server *server);
+
 /* It was not admitted in that shard; no lock is held. Look for room in the others; false: there is none, and
  * the error is replied. */
 bool limit_relieve(struct call *call, uint32_t shard_index);

@@ -114,7 +114,7 @@ static void gather_clients(struct metrics *metrics, struct worker *worker) {
     uint64_t held = 0;
     pthread_mutex_lock(&worker->registry);
     for (const struct client *client = worker->clients; client != NULL; client = client->next) {
-        metrics->clients_waiting += LOAD(client->is_waiting);
+        metrics->clients_waiting += client_is_blocked(client);
         held += client_memory(client);
     }
     pthread_mutex_unlock(&worker->registry);

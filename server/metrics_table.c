@@ -245,7 +245,9 @@ static void write_percentiles(const struct command_sum *sum, char *percentiles, 
     for (bool is_first = true; words_next(&words, &word) == WORDS_FOUND; is_first = false) {
         double percent;
         if (!number_read_double(word, &percent)) continue;
-        text_format(out, "%sp%.*s=%llu.000", is_first ? "" : ",", (int)word.size, word.data,
+        char name[NUMBER_TEXT_DOUBLE_MAX]; /* "50", also where the configuration says 50.0 */
+        number_write_double(percent, name);
+        text_format(out, "%sp%s=%llu.000", is_first ? "" : ",", name,
                     (unsigned long long)metrics_percentile_us(sum, percent));
     }
 }

@@ -309,8 +309,8 @@ static void resume_paused(struct worker *worker) {
     worker->has_paused = false;
     for (struct client *client = worker->clients, *next; client != NULL; client = next) {
         next = client->next;
-        if (!client->is_paused) continue;
-        client->is_paused = false;
+        if (!atomic_load_explicit(&client->is_paused, memory_order_relaxed)) continue;
+        atomic_store_explicit(&client->is_paused, false, memory_order_relaxed);
         batch_resume(worker, client);
     }
 }
@@ -369,7 +369,7 @@ static void close_idle_clients(struct worker *worker) {
     if (timeout_ms == 0) return;
     for (struct client *client = worker->clients, *next; client != NULL; client = next) {
         next = client->next;
-        if (client->is_paused || client->waiting != NULL) continue; /* it is us who keep it */
+        if (client_is_blocked(client)) continue; /* it is us who keep it */
         if (worker->now_ms - atomic_load_explicit(&client->active_ms, memory_order_relaxed) <=
             timeout_ms)
             continue;

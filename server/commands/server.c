@@ -3,6 +3,7 @@
 #include "server/client.h"
 #include "server/clock.h"
 #include "server/commands/report.h"
+#include "server/limit.h"
 #include "server/metrics.h"
 #include "server/server.h"
 
@@ -203,10 +204,17 @@ static void memory_doctor(struct call *call) {
     report_reply(call, &text);
 }
 
+static void memory_purge(struct call *call) {
+    limit_trim(call->server);
+    reply_simple(call->reply, "OK");
+}
+
 static void memory_help(struct call *call) {
     static const char *const lines[] = {
         "DOCTOR",
         "    Return memory problems reports.",
+        "PURGE",
+        "    Attempt to purge dirty pages for reclamation by allocator.",
         "STATS",
         "    Return information about the memory usage of the server.",
         "USAGE <key> [SAMPLES <count>]",
@@ -241,6 +249,14 @@ static const struct command memory_rows[] = {
      .since = "4.0.0",
      .complexity = "O(1)",
      .summary = "Explains MEMORY.",
+     .syntax = ""},
+    {.name = "memory|purge",
+     .run = memory_purge,
+     .arity = 2,
+     .group = GROUP_SERVER,
+     .since = "4.0.0",
+     .complexity = "O(1), the rest is done by a job",
+     .summary = "Gives back to the system what the allocator keeps and nobody uses.",
      .syntax = ""},
     {.name = "memory|stats",
      .run = memory_statistics,

@@ -315,8 +315,8 @@ static void a_limit_below_what_is_needed_is_refused_where_it_would_cost_all_keys
     free(text);
     wire_expect(wire, "CONFIG GET maxmemory", "[\"maxmemory\", \"12582912\"]");
     wire_expect(wire, "CONFIG SET maxmemory 101%",
-                "-ERR CONFIG SET failed (possibly related to argument 'maxmemory') - argument must "
-                "be a memory value, or a percentage from 1% to 100%");
+                "-ERR CONFIG SET failed (possibly related to argument 'maxmemory') - percentage "
+                "argument must be less or equal to 100");
     wire_close(wire);
 }
 

@@ -200,6 +200,9 @@ static void what_is_wrong_in_a_file_is_told_with_its_place(void **state) {
          "sherd.conf:1: latency-tracking-info-percentiles: "
          "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]"},
         {"client-output-buffer-limit normal 1 2\n",
+         "sherd.conf:1: client-output-buffer-limit: Wrong number of arguments in buffer limit "
+         "configuration."},
+        {"client-output-buffer-limit normal much 1 2\n",
          "sherd.conf:1: client-output-buffer-limit: Error in hard, soft or soft_seconds setting in "
          "buffer limit configuration."},
         {"client-output-buffer-limit master 1 2 3\n",
@@ -264,7 +267,9 @@ static void the_memory_limit_may_be_a_share_of_what_there_is(void **state) {
                                         "maxmemory -5%\n", "maxmemory 1.5%\n"};
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
         assert_int_equal(load(fixture, lines[i]), STATUS_REFUSED);
-        assert_non_null(strstr(fixture->error, "a percentage from 1% to 100%"));
+        const char *why = i == 0 ? "percentage argument must be less or equal to 100"
+                                 : "a percentage from 1% to 100%";
+        assert_non_null(strstr(fixture->error, why));
     }
 }
 
