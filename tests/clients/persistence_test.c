@@ -15,8 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "server/persistence/rdb_write.h"
 #include "tests/support/client.h"
+#include "tests/support/dump.h"
 #include "tests/support/server.h"
 #include "tests/support/wire.h"
 
@@ -47,23 +47,9 @@ static const char *path_in(const char *folder, const char *name, char path[PATH_
     return path;
 }
 
-struct content {
-    char *data;
-    size_t size;
-};
-
-static struct content read_dump(const char *folder) {
+static struct dump read_dump(const char *folder) {
     char path[PATH_BYTES];
-    FILE *file = fopen(path_in(folder, "dump.rdb", path), "r");
-    assert_non_null(file);
-    fseek(file, 0, SEEK_END);
-    struct content content = {.size = (size_t)ftell(file)};
-    rewind(file);
-    content.data = malloc(content.size + 1);
-    assert_non_null(content.data);
-    assert_int_equal(fread(content.data, 1, content.size, file), content.size);
-    fclose(file);
-    return content;
+    return dump_read(path_in(folder, "dump.rdb", path));
 }
 
 static void write_dump(const char *folder, const char *data, size_t size) {
@@ -260,27 +246,16 @@ static void a_save_point_saves_by_itself(void **state) {
 
 /* ---- Large files --------------------------------------------------------------------------------------------------- */
 
-static enum status write_to_file(void *context, struct bytes bytes) {
-    return fwrite(bytes.data, 1, bytes.size, context) == bytes.size ? STATUS_OK : STATUS_FAILED;
-}
-
 static void write_many(const char *folder, int keys) {
     char path[PATH_BYTES], name[32];
-    FILE *file = fopen(path_in(folder, "dump.rdb", path), "w");
-    assert_non_null(file);
     struct rdb_writer writer;
-    struct rdb_writer_options options = {
-        .write = write_to_file, .context = file, .checksums = true};
-    assert_int_equal(rdb_writer_init(&writer, &options), STATUS_OK);
-    rdb_write_head(&writer);
+    dump_start(&writer, path_in(folder, "dump.rdb", path), false);
     rdb_write_selection(&writer, 0);
     for (int i = 0; i < keys; i++) {
         struct bytes text = bytes_of(name, (size_t)snprintf(name, sizeof name, "key:%d", i));
         rdb_write_key(&writer, text, text, RDB_NO_DEADLINE);
     }
-    assert_int_equal(rdb_write_end(&writer), STATUS_OK);
-    rdb_writer_release(&writer);
-    assert_int_equal(fclose(file), 0);
+    dump_finish(&writer);
 }
 
 /* ---- One instant ------------------------------------------------------------------------------------------------- */
@@ -439,7 +414,7 @@ static void a_file_larger_than_the_limit_is_loaded_within_it(void **state) {
 
 static void a_torn_file_is_refused(void **state) {
     save_filled(*state);
-    struct content whole = read_dump(*state);
+    struct dump whole = read_dump(*state);
     write_dump(*state, whole.data, whole.size - 1);
     expect_refused(*state, "is torn: it ends within its checksum");
     write_dump(*state, whole.data, whole.size / 2);
@@ -451,7 +426,7 @@ static void a_torn_file_is_refused(void **state) {
 
 static void a_damaged_file_is_refused(void **state) {
     save_filled(*state);
-    struct content whole = read_dump(*state);
+    struct dump whole = read_dump(*state);
     for (size_t i = 0; i < 8; i++) {
         size_t at = (i + 1) * whole.size / 9;
         whole.data[at] ^= 4;
@@ -490,7 +465,7 @@ static void a_type_that_we_lack_is_named_or_passed_over(void **state) {
 
 static void a_full_disk_leaves_the_old_file(void **state) {
     save_filled(*state);
-    struct content before = read_dump(*state);
+    struct dump before = read_dump(*state);
     struct test_server *server = start_in(*state, "--rdbcompression", "no");
     struct rlimit limit = {100000, RLIM_INFINITY}; /* less than the large value takes */
     assert_int_equal(prlimit(server->pid, RLIMIT_FSIZE, &limit, NULL), 0);
@@ -508,7 +483,7 @@ static void a_full_disk_leaves_the_old_file(void **state) {
     assert_non_null(strstr(output, "File too large"));
     free(output);
     expect_no_litter(*state);
-    struct content after = read_dump(*state);
+    struct dump after = read_dump(*state);
     assert_int_equal(after.size, before.size);
     assert_memory_equal(after.data, before.data, before.size);
     free(before.data);

@@ -12,9 +12,8 @@
 #include <sys/wait.h>
 
 #include "server/persistence/rdb_format.h"
-#include "server/persistence/rdb_read.h"
-#include "server/persistence/rdb_write.h"
 #include "tests/support/client.h"
+#include "tests/support/dump.h"
 #include "tests/support/server.h"
 
 enum { TEXT_BYTES = 3000, NOISE_BYTES = 70000 };
@@ -88,20 +87,11 @@ static void path_of(const char *folder, char path[64]) {
 
 /* ---- Ours, judged ------------------------------------------------------------------------------------------------ */
 
-static enum status write_to_file(void *context, struct bytes bytes) {
-    return fwrite(bytes.data, 1, bytes.size, context) == bytes.size ? STATUS_OK : STATUS_FAILED;
-}
-
 static void write_ours(const char *folder) {
     char path[64];
     path_of(folder, path);
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
     struct rdb_writer writer;
-    struct rdb_writer_options options = {
-        .write = write_to_file, .context = file, .compresses = true, .checksums = true};
-    assert_int_equal(rdb_writer_init(&writer, &options), STATUS_OK);
-    rdb_write_head(&writer);
+    dump_start(&writer, path, true);
     rdb_write_fact(&writer, "redis-ver", BYTES("7.4.0"));
     rdb_write_fact(&writer, "redis-bits", BYTES("64"));
     rdb_write_database(&writer, 0, 7, 1);
@@ -112,9 +102,7 @@ static void write_ours(const char *folder) {
                       pairs[i].has_deadline ? FAR_AWAY_MS : RDB_NO_DEADLINE);
         rdb_write_selection(&writer, 5);
     }
-    assert_int_equal(rdb_write_end(&writer), STATUS_OK);
-    rdb_writer_release(&writer);
-    assert_int_equal(fclose(file), 0);
+    dump_finish(&writer);
 }
 
 static void redis_check_rdb_finds_our_file_sound(void **state) {
@@ -156,34 +144,10 @@ static void redis_loads_what_we_wrote(void **state) {
 
 /* ---- Redis's, read ----------------------------------------------------------------------------------------------- */
 
-static struct bytes read_file(const char *folder) {
-    char path[64];
-    path_of(folder, path);
-    FILE *file = fopen(path, "r");
-    assert_non_null(file);
-    fseek(file, 0, SEEK_END);
-    size_t size = (size_t)ftell(file);
-    rewind(file);
-    char *data = malloc(size);
-    assert_non_null(data);
-    assert_int_equal(fread(data, 1, size, file), size);
-    fclose(file);
-    return bytes_of(data, size);
-}
-
-static bool string_is(const struct rdb_string *string, struct bytes expected) {
-    char *decoded = malloc(string->size + 1);
-    assert_non_null(decoded);
-    assert_true(rdb_string_decode(string, decoded));
-    bool is_it = bytes_equal(bytes_of(decoded, string->size), expected);
-    free(decoded);
-    return is_it;
-}
-
 static const struct pair *find_pair(const struct rdb_item *item, uint64_t database) {
     for (size_t i = 0; i < PAIRS; i++) {
         if ((uint64_t)pairs[i].database != database) continue;
-        if (string_is(&item->key, bytes_of_text(pairs[i].key))) return &pairs[i];
+        if (dump_string_is(&item->key, bytes_of_text(pairs[i].key))) return &pairs[i];
     }
     return NULL;
 }
@@ -194,7 +158,8 @@ struct found {
     char types[512];
 };
 
-static void look_at(const struct rdb_item *item, uint64_t database, struct found *found) {
+static void look_at(void *context, const struct rdb_item *item, uint64_t database) {
+    struct found *found = context;
     if (item->kind == RDB_ITEM_STRANGER) {
         found->strangers++;
         strncat(found->types, item->type, sizeof found->types - strlen(found->types) - 2);
@@ -203,7 +168,7 @@ static void look_at(const struct rdb_item *item, uint64_t database, struct found
     if (item->kind != RDB_ITEM_KEY) return;
     const struct pair *pair = find_pair(item, database);
     assert_non_null(pair);
-    assert_true(string_is(&item->value, pair->value));
+    assert_true(dump_string_is(&item->value, pair->value));
     assert_int_equal(item->deadline_ms, pair->has_deadline ? FAR_AWAY_MS : RDB_NO_DEADLINE);
     found->compressed += item->value.form == RDB_COMPRESSED;
     found->pairs++;
@@ -211,27 +176,9 @@ static void look_at(const struct rdb_item *item, uint64_t database, struct found
 
 static struct found read_theirs(const char *folder) {
     struct found found = {0};
-    struct bytes file = read_file(folder);
-    int version;
-    assert_int_equal(rdb_read_head(file, &version), RDB_WHOLE);
-    assert_in_range(version, RDB_VERSION_WRITTEN, RDB_VERSION_READ_MAX);
-    struct rdb_item item = {.kind = RDB_ITEM_HINT};
-    const char *error;
-    uint64_t database = UINT64_MAX;
-    size_t at = RDB_MAGIC_BYTES;
-    while (item.kind != RDB_ITEM_END) {
-        struct bytes rest = bytes_of(file.data + at, file.size - at);
-        assert_int_equal(rdb_read_item(rest, &item, &error), RDB_WHOLE);
-        at += item.size;
-        if (item.kind == RDB_ITEM_DATABASE) database = item.number;
-        look_at(&item, database, &found);
-    }
-    assert_int_equal(at + RDB_CHECKSUM_BYTES, file.size);
-    struct crc64 crc64;
-    crc64_init(&crc64);
-    assert_int_equal(crc64_update(&crc64, 0, bytes_of(file.data, at)),
-                     rdb_read_checksum(file.data + at));
-    free((char *)(uintptr_t)file.data);
+    char path[64];
+    path_of(folder, path);
+    assert_in_range(dump_visit(path, look_at, &found), RDB_VERSION_WRITTEN, RDB_VERSION_READ_MAX);
     return found;
 }
 
