@@ -29,7 +29,7 @@ uint64_t metrics_percentile_us(const struct command_sum *sum, double percent);
 
 /* Everything that INFO tells as a number. */
 struct metrics {
-    const struct server *server;
+    struct server *server;
     int64_t now_ms;
     int64_t process_id, port, hz, uptime_s, uptime_days, clients_max;
     int64_t statistics_s; /* since CONFIG RESETSTAT, or the start */

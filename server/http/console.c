@@ -7,8 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "busiest.h"
 #include "escape.h"
 #include "server/hotkeys.h"
+#include "server/profile.h"
 #include "server/server.h"
 #include "shards/base/check.h"
 #include "shards/base/memory.h"
@@ -54,6 +56,17 @@ void console_policy(char out[CONSOLE_POLICY_MAX]) {
 }
 
 /* ---- Parts of the answer --------------------------------------------------------------------- */
+
+/* All numbers are whole ones. */
+static long long hundredths(double value) {
+    return (long long)(value * 100 + 0.5);
+}
+
+static void write_string(const char *name, struct bytes value, struct text *out) {
+    text_format(out, ",\"%s\":\"", name);
+    escape_add(out, value);
+    text_add(out, BYTES("\""));
+}
 
 static void write_numbers(const struct metrics *metrics, struct text *out) {
     const struct {
@@ -109,13 +122,22 @@ static void write_latency(const struct metrics *metrics, struct text *out) {
     text_add(out, BYTES("]"));
 }
 
+/* Its commands, its clients, and what its time goes into: hundredths of a percent, in the order of profile.h. */
+static void write_worker(const struct worker *worker, struct text *out) {
+    struct profile_shares shares = profile_shares(&worker->profile);
+    text_format(out, "[%llu,%u", (number)LOAD(worker->command_count), LOAD(worker->client_count));
+    for (int part = 0; part < PROFILE_PARTS; part++) {
+        text_format(out, ",%lld", hundredths(shares.percent[part]));
+    }
+    text_add(out, BYTES("]"));
+}
+
 static void write_workers(const struct metrics *metrics, struct text *out) {
     const struct server *server = metrics->server;
     text_add(out, BYTES(",\"workers\":["));
     for (uint32_t i = 0; i < server->worker_count; i++) {
-        text_format(out, "%s[%llu,%u]", i == 0 ? "" : ",",
-                    (number)LOAD(server->workers[i].command_count),
-                    LOAD(server->workers[i].client_count));
+        if (i != 0) text_add(out, BYTES(","));
+        write_worker(&server->workers[i], out);
     }
     text_add(out, BYTES("]"));
 }
@@ -168,6 +190,107 @@ static void write_hot_keys(const struct metrics *metrics, struct text *out) {
     memory_free(report.keys);
 }
 
+static void write_clients(const struct metrics *metrics, struct text *out) {
+    struct busy_client clients[BUSIEST_MAX];
+    uint32_t count = busiest_find(metrics->server, metrics->now_ms, clients);
+    text_add(out, BYTES(",\"busiest\":["));
+    for (uint32_t i = 0; i < count; i++) {
+        const struct busy_client *client = &clients[i];
+        text_format(
+            out,
+            "%s{\"id\":%llu,\"commands\":%llu,\"bytes\":%llu,\"idle_ms\":%lld,\"worker\":%u,"
+            "\"db\":%u,\"last\":\"%s\"",
+            i == 0 ? "" : ",", (number)client->id, (number)client->commands, (number)client->bytes,
+            (long long)client->idle_ms, client->worker, client->database, client->last_command);
+        write_string("from", bytes_of_text(client->from), out);
+        write_string("name", bytes_of_text(client->name), out);
+        write_string("user", bytes_of_text(client->user), out);
+        text_add(out, BYTES("}"));
+    }
+    text_add(out, BYTES("]"));
+}
+
+static void write_names(const struct slowlog_entry *entry, struct command_keys which,
+                        struct text *out) {
+    int count = (int)entry->arg_count;
+    int last = which.last >= 0 ? which.last : count + which.last;
+    int shown = 0;
+    for (int i = which.first; i <= last && i < count && shown < CONSOLE_SLOW_KEYS;
+         i += which.step) {
+        text_format(out, "%s\"", shown++ == 0 ? "" : ",");
+        escape_add(out, entry->args[i]);
+        text_add(out, BYTES("\""));
+    }
+}
+
+/* NULL: we have no such command. */
+static const struct command *slow_row(const struct server *server,
+                                      const struct slowlog_entry *entry) {
+    if (entry->arg_count == 0) return NULL;
+    struct command_found found = command_table_find(server->commands, entry->args[0]);
+    if (found.row != NULL && found.row->subcommand_count != 0 && entry->arg_count > 1)
+        found = command_table_find_sub(server->commands, found, entry->args[1]);
+    return found.row;
+}
+
+/* The command and its keys: values are nobody's business here. Of several commands, which are no single client's,
+ * there are a word and then a name for each (timing.c). */
+static void write_slow_command(const struct server *server, const struct slowlog_entry *entry,
+                               struct text *out) {
+    const struct command *row = slow_row(server, entry);
+    bool is_several = entry->client[0] == '\0' && entry->arg_count != 0;
+    struct bytes name = row != NULL ? bytes_of_text(row->name) : BYTES("");
+    write_string("command", is_several ? entry->args[0] : name, out);
+    text_add(out, BYTES(",\"keys\":["));
+    if (is_several) {
+        write_names(entry, KEYS_EACH(1, 1), out);
+    } else if (row != NULL && row->keys.first > 0) {
+        write_names(entry, row->keys, out);
+    }
+    text_add(out, BYTES("]"));
+}
+
+static void write_slow(const struct metrics *metrics, struct text *out) {
+    uint64_t found;
+    struct slowlog_entry *list =
+        slowlog_copy(&metrics->server->slowlog, CONSOLE_SLOW_COMMANDS, &found);
+    text_format(out, ",\"slower_than_us\":%lld,\"slow\":[",
+                (long long)config_number(&metrics->server->config->slowlog_log_slower_than));
+    for (const struct slowlog_entry *entry = list; entry != NULL; entry = entry->next) {
+        text_format(out, "%s{\"id\":%llu,\"time_s\":%lld,\"took_us\":%lld",
+                    entry == list ? "" : ",", (number)entry->id, (long long)entry->time_s,
+                    (long long)entry->took_us);
+        write_slow_command(metrics->server, entry, out);
+        write_string("from", bytes_of_text(entry->client), out);
+        text_add(out, BYTES("}"));
+    }
+    text_add(out, BYTES("]"));
+    slowlog_free_list(list);
+}
+
+/* null while CACHE CURVE is off: a look at the console doesn't start it. */
+static void write_curve(const struct metrics *metrics, struct text *out) {
+    struct curve_report report;
+    if (!curve_read(&metrics->server->curve, metrics->now_ms, &report)) {
+        text_add(out, BYTES(",\"curve\":null"));
+        return;
+    }
+    text_format(out,
+                ",\"curve\":{\"policy\":\"%s\",\"lookups\":%llu,\"followed\":%llu,"
+                "\"warming\":%u,\"seconds\":%lld,\"hit\":%lld,\"points\":[",
+                eviction_policy_name(report.policy), (number)report.lookups,
+                (number)report.lookups_noted, report.warming,
+                (long long)(metrics->now_ms - report.since_ms) / 1000,
+                hundredths(report.hit_ratio * 100));
+    for (int i = 0; i < CURVE_POINTS; i++) {
+        const struct curve_point *point = &report.points[i];
+        text_format(out, "%s[%lld,%lld,%lld,%lld]", i == 0 ? "" : ",", hundredths(point->times),
+                    (long long)point->limit_bytes, hundredths(point->hit_ratio * 100),
+                    hundredths(point->fill * 100));
+    }
+    text_add(out, BYTES("]}"));
+}
+
 void console_write(const struct metrics *metrics, struct text *out) {
     text_add(out, BYTES("{"));
     write_numbers(metrics, out);
@@ -175,5 +298,8 @@ void console_write(const struct metrics *metrics, struct text *out) {
     write_workers(metrics, out);
     write_shards(metrics, out);
     write_hot_keys(metrics, out);
+    write_clients(metrics, out);
+    write_slow(metrics, out);
+    write_curve(metrics, out);
     text_add(out, BYTES("}\n"));
 }

@@ -10,6 +10,8 @@
 enum {
     CONSOLE_CELLS_MAX = 256, /* of the heat map: more shards share cells, neighbours together */
     CONSOLE_HOT_KEYS = 10,
+    CONSOLE_SLOW_COMMANDS = 10,
+    CONSOLE_SLOW_KEYS = 4, /* of one command */
     CONSOLE_POLICY_MAX = 512,
 };
 
@@ -17,5 +19,6 @@ enum {
 struct bytes console_page(void);
 void console_policy(char out[CONSOLE_POLICY_MAX]);
 
-/* JSON. Any thread; takes the hot keys' locks, leaves, for some microseconds each. */
+/* JSON. Any thread; takes the locks of the hot keys, of the workers' clients, the slow log and the curve, all leaves,
+ * for some microseconds each. */
 void console_write(const struct metrics *metrics, struct text *out);

@@ -15,12 +15,6 @@
 #include "tests/support/web.h"
 #include "tests/support/wire.h"
 
-/* Whether this sherd has one: see SHERD_METRICS. */
-static bool is_built_in(void) {
-    return system(SHERD_BINARY " --port 0 --metrics-port 1 --metrics-bind 192.0.2.1 2>&1"
-                               " | grep -q 'built without'") != 0;
-}
-
 static struct test_server *start(int *port) {
     char text[16];
     *port = test_server_free_port();
@@ -104,7 +98,7 @@ static void a_port_in_use_ends_the_start_with_1(void **state) {
 
 int main(void) {
     test_server_require();
-    if (!is_built_in()) return TEST_SKIPPED;
+    if (!web_is_built_in()) return TEST_SKIPPED;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(metrics_tell_what_clients_did),
         cmocka_unit_test(scrapes_and_clients_do_not_disturb_each_other),

@@ -13,6 +13,11 @@
 
 #include "tests/support/wire.h"
 
+bool web_is_built_in(void) {
+    return system(SHERD_BINARY " --port 0 --metrics-port 1 --metrics-bind 192.0.2.1 2>&1"
+                               " | grep -q 'built without'") != 0;
+}
+
 static char *read_all(int fd, size_t *size) {
     char *text;
     FILE *out = open_memstream(&text, size);

@@ -1,7 +1,11 @@
 /* One request over HTTP, one answer. Main thread: what can't be had fails the running test. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
+
+/* Whether this sherd has an HTTP port: see SHERD_METRICS. */
+bool web_is_built_in(void);
 
 struct web_answer {
     int status;

@@ -49,6 +49,7 @@ static const char *skip_value(const char *at) {
     if (*at == '{') return skip_members(at, '}');
     if (*at == '[') return skip_members(at, ']');
     if (*at == '"') return skip_string(at);
+    if (strncmp(at, "null", 4) == 0) return at + 4;
     char *end;
     assert_true(isdigit((unsigned char)*at) || *at == '-');
     strtoll(at, &end, 10);
@@ -89,8 +90,9 @@ static struct text answer(struct server *server) {
 static void an_idle_server_answers_json(void **state) {
     struct text text = answer(*state);
     assert_non_null(strstr(text.data, "\"shards\":[[0,0,0],[0,0,0],[0,0,0],[0,0,0]]"));
-    assert_non_null(strstr(text.data, "\"workers\":[[0,0],[0,0]]"));
-    assert_non_null(strstr(text.data, "\"hot\":[]"));
+    assert_non_null(strstr(text.data, "\"workers\":[[0,0,0,0,0,0,0,0],[0,0,0,0,0,0,0,0]]"));
+    assert_non_null(strstr(text.data, "\"hot\":[],\"busiest\":[]"));
+    assert_non_null(strstr(text.data, "\"slow\":[],\"curve\":null}"));
     text_release(&text);
 }
 
@@ -109,6 +111,41 @@ static void any_key_can_be_told(void **state) {
     assert_non_null(strstr(text.data, "nnn...\""));
     assert_non_null(strstr(text.data, "{\"key\":\"\",\"db\":0"));
     text_release(&text);
+}
+
+/* `words`: arguments, with `gap` between them. */
+static void add_slow(struct server *server, const char *client, const char *words, char gap) {
+    struct bytes args[8];
+    uint32_t count = 0;
+    for (const char *at = words, *end; at != NULL; at = end == NULL ? NULL : end + 1) {
+        end = strchr(at, gap);
+        args[count++] = end == NULL ? bytes_of_text(at) : bytes_of(at, (size_t)(end - at));
+    }
+    struct slowlog_entry *entry = slowlog_entry_create(args, count);
+    assert_non_null(entry);
+    entry->took_us = 20000;
+    strcpy(entry->client, client);
+    slowlog_add(&server->slowlog, entry, 100);
+}
+
+static void of_slow_commands_keys_are_told_and_no_values(void **state) {
+    struct server *server = *state;
+    add_slow(server, "[::1]:99", "MSET a\" secret b secret", ' ');
+    add_slow(server, "[::1]:99", "Config SET requirepass secret", ' ');
+    add_slow(server, "[::1]:99", "DEL 1 2 3 4 5", ' ');
+    add_slow(server, "[::1]:99", "no\"ne secret", ' ');
+    add_slow(server, "", "(one of 2 commands)|set x|get y", '|');
+    struct text text = answer(server);
+    assert_non_null(strstr(
+        text.data,
+        "\"command\":\"(one of 2 commands)\",\"keys\":[\"set x\",\"get y\"],\"from\":\"\"}"));
+    assert_non_null(strstr(text.data, "\"command\":\"mset\",\"keys\":[\"a\\\"\",\"b\"]"));
+    assert_non_null(strstr(text.data, "\"command\":\"config|set\",\"keys\":[]"));
+    assert_non_null(strstr(text.data, "\"command\":\"del\",\"keys\":[\"1\",\"2\",\"3\",\"4\"]"));
+    assert_non_null(strstr(text.data, "\"command\":\"\",\"keys\":[]"));
+    assert_null(strstr(text.data, "secret"));
+    text_release(&text);
+    slowlog_release(&server->slowlog);
 }
 
 static void more_shards_than_cells_share_them(void **state) {
@@ -147,6 +184,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(an_idle_server_answers_json),
         TEST(any_key_can_be_told),
+        TEST(of_slow_commands_keys_are_told_and_no_values),
         TEST(more_shards_than_cells_share_them),
         cmocka_unit_test(the_page_needs_nothing_from_elsewhere),
     };
