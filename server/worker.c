@@ -404,22 +404,36 @@ static bool shard_needs_upkeep(const struct server *server, const struct shard *
            atomic_load_explicit(&server->expiry_is_active, memory_order_relaxed);
 }
 
-/* One bounded step in each of this worker's shards; remembers whether more is left. */
-static void keep_up(struct worker *worker) {
+/* One bounded step in each of this worker's shards towards the memory limit; remembers whether more is left. */
+static void ease(struct worker *worker) {
     struct server *server = worker->server;
-    /* What GETLEASE may still show stays: the sweep is that much behind. To all others expired is absent. */
-    int64_t due_ms = worker->now_ms - config_number(&server->config->lease_stale_ms);
-    worker->upkeep_is_due = false;
-    if (gate_holds_writers(server)) return; /* expiry is a writer, too */
     uint64_t begun_ticks = clock_ticks();
     for (uint32_t i = worker->index; i < server->shards.count; i += server->worker_count) {
         if (shards_ease(&server->shards, i, worker->now_ms, LIMIT_VICTIMS_UPKEEP))
             worker->upkeep_is_due = true;
         if (shards_gather(&server->shards, i)) worker->upkeep_is_due = true;
+    }
+    timing_note_event(server, LATENCY_EVICTION_CYCLE, begun_ticks);
+}
+
+/* The same for what is due, and for what was flushed. */
+static void sweep(struct worker *worker) {
+    struct server *server = worker->server;
+    /* What GETLEASE may still show stays: the sweep is that much behind. To all others expired is absent. */
+    int64_t due_ms = worker->now_ms - config_number(&server->config->lease_stale_ms);
+    uint64_t begun_ticks = clock_ticks();
+    for (uint32_t i = worker->index; i < server->shards.count; i += server->worker_count) {
         if (!shard_needs_upkeep(server, &server->shards.shards[i])) continue;
         if (shards_upkeep(&server->shards, i, due_ms, UPKEEP_STEPS)) worker->upkeep_is_due = true;
     }
     timing_note_event(server, LATENCY_EXPIRE_CYCLE, begun_ticks);
+}
+
+static void keep_up(struct worker *worker) {
+    worker->upkeep_is_due = false;
+    if (gate_holds_writers(worker->server)) return; /* who evicts or sweeps is a writer, too */
+    ease(worker);
+    sweep(worker);
 }
 
 static void take_rate(struct rate *rate, const _Atomic uint64_t *counter, int64_t now_ms) {

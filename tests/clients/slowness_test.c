@@ -17,7 +17,13 @@ static const char *const OPTIONS[] = {
     "--workers", "2", "--slowlog-log-slower-than", "1000", "--latency-monitor-threshold",
     "1",         NULL};
 
-enum { LARGE_BYTES = 64 * 1024 * 1024, ROUNDS_MAX = 50 };
+enum {
+    LARGE_BYTES = 64 * 1024 * 1024,
+    SAVED_BYTES = 8 * 1024 * 1024, /* what takes some milliseconds, and isn't too much for a file */
+    ROUNDS_MAX = 50,
+    FILLERS = 200000,
+    FILLERS_BATCH = 1000,
+};
 
 static redisReply *ask(redisContext *client, const char *command) {
     redisReply *reply = redisCommand(client, command);
@@ -96,6 +102,7 @@ static void a_lone_fast_command_is_named(void **state) {
 
 struct rivals {
     const struct test_server *server;
+    int bytes; /* of a value: how long it takes */
     _Atomic bool is_over;
 };
 
@@ -106,7 +113,7 @@ static bool hold_long(void *context, size_t index) {
     redisContext *client = hiredis_open(rivals->server);
     bool is_right = client != NULL;
     while (is_right && !atomic_load(&rivals->is_over)) {
-        redisAppendCommand(client, "SETRANGE key %d x", LARGE_BYTES);
+        redisAppendCommand(client, "SETRANGE key %d x", rivals->bytes);
         redisAppendCommand(client, "DEL key");
         is_right =
             hiredis_take(client, REDIS_REPLY_INTEGER) && hiredis_take(client, REDIS_REPLY_INTEGER);
@@ -131,7 +138,7 @@ static bool has_word(redisContext *client, const char *command, const char *word
 }
 
 static void who_waits_for_a_lock_is_named_and_so_is_who_held_it(void **state) {
-    struct rivals rivals = {.server = *state};
+    struct rivals rivals = {.server = *state, .bytes = LARGE_BYTES};
     struct crowd *holders = crowd_start(2, hold_long, &rivals); /* one on each worker */
     redisContext *clients[2];
     for (int i = 0; i < 2; i++) {
@@ -158,6 +165,63 @@ static void who_waits_for_a_lock_is_named_and_so_is_who_held_it(void **state) {
     for (int i = 0; i < 2; i++) {
         redisFree(clients[i]);
     }
+}
+
+/* ---- Events that no command is behind -------------------------------------------------------- */
+
+static bool has_event(redisContext *client, const char *event) {
+    return has_word(client, "LATENCY LATEST", event);
+}
+
+/* All locks are taken for it, and somebody holds one. */
+static void the_instant_of_a_snapshot_is_an_event(void **state) {
+    struct rivals rivals = {.server = *state, .bytes = SAVED_BYTES};
+    struct crowd *holders = crowd_start(2, hold_long, &rivals);
+    redisContext *client = hiredis_expect_open(*state);
+    assert_false(has_event(client, "snapshot"));
+    while (!has_event(client, "snapshot")) { /* the test's time is limited */
+        hiredis_expect_status(client, "OK", "SAVE");
+    }
+    atomic_store(&rivals.is_over, true);
+    assert_true(crowd_finish(holders));
+    redisFree(client);
+}
+
+/* What is due is in a shard that somebody holds. */
+static void a_long_round_of_expiry_is_an_event(void **state) {
+    struct rivals rivals = {.server = *state, .bytes = LARGE_BYTES};
+    struct crowd *holders = crowd_start(2, hold_long, &rivals);
+    redisContext *client = hiredis_expect_open(*state);
+    assert_false(has_event(client, "expire-cycle"));
+    for (int i = 0; !has_event(client, "expire-cycle"); i++) {
+        hiredis_expect_status(client, "OK", "SET {key}:%d value PX 1", i);
+    }
+    atomic_store(&rivals.is_over, true);
+    assert_true(crowd_finish(holders));
+    assert_false(has_event(client, "eviction-cycle"));
+    redisFree(client);
+}
+
+/* The limit is lowered to a fraction of what is there. */
+static void a_long_round_of_eviction_is_an_event(void **state) {
+    redisContext *client = hiredis_expect_open(*state);
+    assert_false(has_event(client, "eviction-cycle"));
+    while (!has_event(client, "eviction-cycle")) {
+        hiredis_expect_status(client, "OK", "CONFIG SET maxmemory 0");
+        for (int i = 0; i < FILLERS; i++) {
+            redisAppendCommand(client, "SET filler:%d %0100d", i, i);
+            if (i % FILLERS_BATCH != FILLERS_BATCH - 1) continue;
+            for (int j = 0; j < FILLERS_BATCH; j++) {
+                assert_true(hiredis_take(client, REDIS_REPLY_STATUS));
+            }
+        }
+        hiredis_expect_status(client, "OK", "CONFIG SET maxmemory-policy allkeys-random");
+        hiredis_expect_status(client, "OK", "CONFIG SET maxmemory 8mb");
+        for (long long keys = FILLERS; keys > FILLERS / 2;) {
+            assert_true(hiredis_ask_integer(client, &keys, "DBSIZE"));
+        }
+    }
+    redisFree(client);
 }
 
 /* ---- Under load, for the thread sanitizer ----------------------------------------------------- */
@@ -203,6 +267,9 @@ int main(void) {
         TEST_WITH_SERVER(a_slow_batch_names_its_commands_and_then_each_is_timed, OPTIONS),
         TEST_WITH_SERVER(a_lone_fast_command_is_named, OPTIONS),
         TEST_WITH_SERVER(who_waits_for_a_lock_is_named_and_so_is_who_held_it, OPTIONS),
+        TEST_WITH_SERVER(the_instant_of_a_snapshot_is_an_event, OPTIONS),
+        TEST_WITH_SERVER(a_long_round_of_expiry_is_an_event, OPTIONS),
+        TEST_WITH_SERVER(a_long_round_of_eviction_is_an_event, OPTIONS),
         TEST_WITH_SERVER(asking_while_others_are_slow_disturbs_nobody, OPTIONS),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
