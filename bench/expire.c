@@ -19,17 +19,14 @@
 
 #include "bench/ask.h"
 #include "bench/bench.h"
+#include "bench/fill.h"
 #include "bench/histogram.h"
-#include "bench/keys.h"
 #include "bench/options.h"
 #include "bench/report.h"
 #include "server/clock.h"
-#include "shards/base/random.h"
 
 enum {
-    PIPELINE = 512,
     VALUE_BYTES_MAX = 64 * 1024,
-    REQUEST_MAX = 128, /* but for the value */
     PROBE_PAUSE_US = 200,
     LOOK_PAUSE_US = 2000,
     PATIENCE_MS = 60000, /* until we give up waiting for the last key to go */
@@ -40,51 +37,14 @@ struct expire {
     long long keys, cost_keys, value_bytes, seconds;
     bool prints_json;
     struct ask ask;
-    struct random random;
-    char *batch; /* of requests */
-    char *value;
-};
-
-/* When keys are due: [first, last], Unix time; 0: never. */
-struct span {
-    int64_t first_ms, last_ms;
+    struct fill fill;
 };
 
 static bool command(struct expire *expire, const char *text, long long *number) {
     return ask_command(&expire->ask, text, number, NULL, 0);
 }
 
-/* ---- Filling --------------------------------------------------------------------------------- */
-
-static size_t write_set(struct expire *expire, char *out, uint64_t number, const struct span *due) {
-    char name[KEYS_NAME_BYTES], deadline[32];
-    keys_write_name(name, number);
-    size_t size = (size_t)sprintf(out, "*%d\r\n$3\r\nSET\r\n$%d\r\n%.*s\r\n$%lld\r\n",
-                                  due->last_ms != 0 ? 5 : 3, KEYS_NAME_BYTES, KEYS_NAME_BYTES, name,
-                                  expire->value_bytes);
-    memcpy(out + size, expire->value, (size_t)expire->value_bytes);
-    size += (size_t)expire->value_bytes;
-    if (due->last_ms == 0) return size + (size_t)sprintf(out + size, "\r\n");
-    uint64_t range = (uint64_t)(due->last_ms - due->first_ms) + 1;
-    int64_t at_ms = due->first_ms + (int64_t)random_below(&expire->random, range);
-    int digits = sprintf(deadline, "%" PRId64, at_ms);
-    return size + (size_t)sprintf(out + size, "\r\n$4\r\nPXAT\r\n$%d\r\n%s\r\n", digits, deadline);
-}
-
-static bool fill(struct expire *expire, uint64_t keys, const struct span *due) {
-    for (uint64_t number = 0; number < keys;) {
-        size_t size = 0;
-        uint64_t end = keys - number < PIPELINE ? keys : number + PIPELINE, sent = end - number;
-        for (; number < end; number++) {
-            size += write_set(expire, expire->batch + size, number, due);
-        }
-        if (!ask_send(&expire->ask, expire->batch, size)) return false;
-        for (long long ignored; sent > 0; sent--) {
-            if (!ask_take(&expire->ask, &ignored, NULL, 0)) return false;
-        }
-    }
-    return true;
-}
+/* ---- Beginning ------------------------------------------------------------------------------- */
 
 static bool start_empty(struct expire *expire) {
     long long ignored;
@@ -95,19 +55,19 @@ static bool start_empty(struct expire *expire) {
 /* ---- Cost ------------------------------------------------------------------------------------ */
 
 /* What the empty server remembers of former keys is not theirs. */
-static double used_by(struct expire *expire, const struct span *due) {
+static double used_by(struct expire *expire, const struct fill_span *due) {
     if (!start_empty(expire)) return NAN;
     double empty_bytes = ask_info(&expire->ask, "memory", "used_memory");
-    if (!fill(expire, (uint64_t)expire->cost_keys, due)) return NAN;
+    if (!fill_keys(&expire->fill, 0, (uint64_t)expire->cost_keys, due)) return NAN;
     return ask_info(&expire->ask, "memory", "used_memory") - empty_bytes;
 }
 
 static bool measure_cost(struct expire *expire) {
     static const int64_t HOUR_MS = 3600 * 1000;
-    struct span never = {0, 0};
+    struct fill_span never = {0, 0};
     double without = used_by(expire, &never);
     int64_t now_ms = clock_unix_ms();
-    double with = used_by(expire, &(struct span){now_ms + HOUR_MS, now_ms + 24 * HOUR_MS});
+    double with = used_by(expire, &(struct fill_span){now_ms + HOUR_MS, now_ms + 24 * HOUR_MS});
     if (expire->ask.has_failed) return false;
     double keys = (double)expire->cost_keys;
     const struct report_field fields[] = {
@@ -186,7 +146,7 @@ static double processor_s(struct expire *expire) {
 }
 
 /* `empty_bytes` and `full_bytes`: used_memory before and after the keys came. */
-static bool watch(struct expire *expire, const struct span *due, double empty_bytes,
+static bool watch(struct expire *expire, const struct fill_span *due, double empty_bytes,
                   double full_bytes, struct removal *removal) {
     double enough = empty_bytes + (full_bytes - empty_bytes) / 20;
     sleep_until_ms(due->first_ms - 1);
@@ -243,7 +203,7 @@ static void report_removal(struct expire *expire, const char *measured,
 }
 
 /* Until the fill is over, and a second to look at how the server answers at rest. */
-static bool is_in_time(const struct span *due) {
+static bool is_in_time(const struct fill_span *due) {
     if (clock_unix_ms() < due->first_ms - 1000) return true;
     fputs("sherd-bench: filling takes longer than --seconds\n", stderr);
     return false;
@@ -253,8 +213,9 @@ static bool measure_removal(struct expire *expire, const char *measured, int64_t
     if (!start_empty(expire)) return false;
     double empty_bytes = ask_info(&expire->ask, "memory", "used_memory");
     int64_t first_ms = clock_unix_ms() + expire->seconds * 1000;
-    struct span due = {first_ms, first_ms + spread_ms};
-    if (!fill(expire, (uint64_t)expire->keys, &due) || !is_in_time(&due)) return false;
+    struct fill_span due = {first_ms, first_ms + spread_ms};
+    if (!fill_keys(&expire->fill, 0, (uint64_t)expire->keys, &due) || !is_in_time(&due))
+        return false;
     double full_bytes = ask_info(&expire->ask, "memory", "used_memory");
     long long ignored;
     static struct prober prober;
@@ -307,16 +268,12 @@ int expire_run(int argc, char **argv) {
         fprintf(stderr, "sherd-bench: values of at most %d bytes\n", VALUE_BYTES_MAX);
         return EXIT_FAILURE;
     }
-    random_init(&expire.random, 1);
-    expire.batch = malloc(PIPELINE * ((size_t)expire.value_bytes + REQUEST_MAX));
-    expire.value = malloc((size_t)expire.value_bytes);
     bool is_done = false;
-    if (expire.batch != NULL && expire.value != NULL && ask_open(&expire.ask, &expire.target)) {
-        memset(expire.value, 'v', (size_t)expire.value_bytes);
+    if (fill_init(&expire.fill, &expire.ask, (size_t)expire.value_bytes) &&
+        ask_open(&expire.ask, &expire.target)) {
         is_done = run_all(&expire, only, spread_s);
         ask_close(&expire.ask);
     }
-    free(expire.batch);
-    free(expire.value);
+    fill_release(&expire.fill);
     return is_done ? EXIT_SUCCESS : EXIT_FAILURE;
 }

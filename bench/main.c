@@ -134,6 +134,31 @@ static const struct bench benches[] = {
      "  --seed N               of keys and hashes (1)\n"
      "  --json                 one JSON object a row\n",
      curve_run},
+    {"steady",
+     "requests at a fixed rate while a server evicts, expires, saves, frees, lets guests in: what "
+     "they feel",
+     "  --host H, --port P     where the server listens, which is emptied, and whose limit and "
+     "save\n"
+     "                         points are changed (127.0.0.1 6379)\n"
+     "  --unix PATH            ... or its Unix socket\n"
+     "  --only NAME            nothing, limit (new keys at the memory limit), lower (the limit is "
+     "halved),\n"
+     "                         del, unlink, replace (a huge value goes), expire (keys due "
+     "together), save,\n"
+     "                         save-writes (BGSAVE; the requests are SET), storm (of "
+     "connections)\n"
+     "  --turns N              of each disturbance (10)\n"
+     "  --slice-ms N           what a median is taken over (250)\n"
+     "  --rate R               requests a second (20000)\n"
+     "  --connections N        of the requests (8)\n"
+     "  --keys N               of expire and save (1000000)\n"
+     "  --value-bytes N        size of the values; a key is 16 bytes (64)\n"
+     "  --limit-bytes N        of limit and lower (134217728)\n"
+     "  --policy NAME          the same (allkeys-adaptive)\n"
+     "  --huge-bytes N         of del, unlink and replace (500000000)\n"
+     "  --connects R           of storm: guests a second, ten times as many to disturb (200)\n"
+     "  --json                 one JSON object a row\n",
+     steady_run},
 };
 enum { BENCH_COUNT = sizeof(benches) / sizeof(benches[0]) };
 

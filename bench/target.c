@@ -20,35 +20,42 @@ bool target_is_known(struct target *target) {
     return target->protocol != NULL;
 }
 
-static int connect_unix(const char *path) {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0) return fd;
-    if (fd >= 0) close(fd);
-    return -1;
+static socklen_t address_of_unix(const char *path, struct sockaddr_storage *address) {
+    struct sockaddr_un *un = (struct sockaddr_un *)address;
+    *un = (struct sockaddr_un){.sun_family = AF_UNIX};
+    snprintf(un->sun_path, sizeof(un->sun_path), "%s", path);
+    return sizeof(*un);
 }
 
-static int connect_tcp(const char *host, long long port) {
+socklen_t target_address(const struct target *target, struct sockaddr_storage *address) {
+    if (target->unix_path != NULL) return address_of_unix(target->unix_path, address);
     char service[16];
-    snprintf(service, sizeof(service), "%lld", port);
+    snprintf(service, sizeof(service), "%lld", target->port);
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
-    if (getaddrinfo(host, service, &hints, &found) != 0) return -1;
-    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int one = 1;
-    bool is_connected = fd >= 0 && connect(fd, found->ai_addr, found->ai_addrlen) == 0 &&
-                        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) == 0;
+    int error = getaddrinfo(target->host, service, &hints, &found);
+    if (error != 0) {
+        fprintf(stderr, "sherd-bench: %s: %s\n", target->host, gai_strerror(error));
+        return 0;
+    }
+    socklen_t size = found->ai_addrlen;
+    memcpy(address, found->ai_addr, size);
     freeaddrinfo(found);
-    if (is_connected) return fd;
-    if (fd >= 0) close(fd);
-    return -1;
+    return size;
 }
 
 int target_connect(const struct target *target) {
-    int fd = target->unix_path != NULL ? connect_unix(target->unix_path)
-                                       : connect_tcp(target->host, target->port);
-    if (fd < 0) fprintf(stderr, "sherd-bench: can't connect: %s\n", strerror(errno));
-    return fd;
+    struct sockaddr_storage address;
+    socklen_t size = target_address(target, &address);
+    if (size == 0) return -1;
+    int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, size) == 0) {
+        if (address.ss_family != AF_UNIX)
+            setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+        return fd;
+    }
+    fprintf(stderr, "sherd-bench: can't connect: %s\n", strerror(errno));
+    if (fd >= 0) close(fd);
+    return -1;
 }
 
 struct engine *target_engine(const struct engine_events *events, void *context) {

@@ -1,6 +1,8 @@
 /* The server that a load is sent to, and how a client of it is set up. */
 #pragma once
 
+#include <sys/socket.h>
+
 #include "bench/protocol.h"
 #include "net/engine.h"
 
@@ -15,6 +17,8 @@ struct target {
 struct target target_default(void);
 /* The options are read: find the protocol. False, with a message, when there is none. */
 bool target_is_known(struct target *target);
+/* Where it is; returns the size, or 0 with a message. */
+socklen_t target_address(const struct target *target, struct sockaddr_storage *address);
 /* A connected, blocking socket, the caller closes it; -1, with a message. */
 int target_connect(const struct target *target);
 /* An engine for a client's thread; NULL, with a message. */
