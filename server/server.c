@@ -295,7 +295,7 @@ static enum status save_the_rest(struct server *server) {
 /* False: the file there is must not be ignored, and can't be served. */
 static bool load(struct server *server) {
     if (!(atomic_load_explicit(&server->gates, memory_order_relaxed) & GATE_LOADING)) return true;
-    return loader_run(server) != STATUS_FAILED;
+    return loader_run(server, LOADER_BLOCK_BYTES) != STATUS_FAILED;
 }
 
 /* False: the log says why. */

@@ -10,7 +10,7 @@
  * Nothing is half loaded: the checksum comes at the file's end, so what was put before it is only served once it fits;
  * until then the gate is closed, and a server that finds the file torn or damaged says where, and ends.
  *
- * Memory: the store (within its limit, if the policy evicts), and BLOCKS_WAITING blocks a thread of BLOCK_BYTES, or as long as the longest value. */
+ * Memory: the store (within its limit, if the policy evicts), and BLOCKS_WAITING blocks a thread of LOADER_BLOCK_BYTES, or as long as the longest value. */
 #include "loader.h"
 
 #include <errno.h>
@@ -37,7 +37,6 @@
 #include "shards/place.h"
 
 enum {
-    BLOCK_BYTES = 256 * 1024,
     BLOCKS_WAITING = 4, /* a thread */
     THREADS_MAX = 32,
     NAME_SHOWN_MAX = 64, /* bytes of a key in an error */
@@ -57,8 +56,9 @@ struct block {
 struct loading {
     struct server *server;
     struct loader *loader;
-    int64_t now_ms;   /* what expired before is passed over */
-    bool passes_over; /* types that we lack */
+    size_t block_bytes; /* unless an item is longer */
+    int64_t now_ms;     /* what expired before is passed over */
+    bool passes_over;   /* types that we lack */
     pthread_mutex_t lock;
     pthread_cond_t has_changed;
     struct block *first, *last; /* waiting: a list; lock */
@@ -362,7 +362,8 @@ static size_t scan(struct scanner *scanner, const struct block *block, size_t at
 /* A block that begins with what `block` has from `at` on; larger when a whole one had not one whole item. */
 static struct block *next_block(struct scanner *scanner, const struct block *block, size_t at) {
     size_t rest = block->size - at;
-    size_t capacity = rest * 2 > BLOCK_BYTES ? rest * 2 : BLOCK_BYTES;
+    size_t block_bytes = scanner->loading->block_bytes;
+    size_t capacity = rest * 2 > block_bytes ? rest * 2 : block_bytes;
     struct block *next = block_create(capacity, block->offset + at);
     if (next == NULL) {
         fail(scanner->loading, "no memory for %zu bytes of it", capacity);
@@ -500,7 +501,7 @@ static bool load(struct loading *loading, const char *name) {
     struct scanner scanner = {.loading = loading, .fd = -1, .told_ms = loading->now_ms};
     crc64_init(&scanner.crc64);
     bool is_through = true;
-    struct block *block = block_create(BLOCK_BYTES, 0);
+    struct block *block = block_create(loading->block_bytes, 0);
     if (block == NULL) fail(loading, "no memory to read it");
     if (block != NULL && open_file(&scanner, name) && fill(&scanner, block) &&
         read_head(&scanner, block)) {
@@ -533,12 +534,13 @@ bool loader_has_file(struct server *server) {
     return access(server->config->dbfilename, F_OK) == 0;
 }
 
-enum status loader_run(struct server *server) {
+enum status loader_run(struct server *server, size_t block_bytes) {
     struct loader *loader = &server->loader;
     const char *name = server->config->dbfilename; /* nobody changes it yet */
     struct loading loading = {
         .server = server,
         .loader = loader,
+        .block_bytes = block_bytes,
         .now_ms = clock_unix_ms(),
         .passes_over = config_number(&server->config->rdb_skip_unknown_types) != 0,
     };

@@ -5,11 +5,14 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "shards/base/status.h"
 
 struct server;
+
+enum { LOADER_BLOCK_BYTES = 256 * 1024 };
 
 struct loader {
     _Atomic bool is_loading;
@@ -20,7 +23,8 @@ struct loader {
 
 /* Is there a file to load? Then GATE_LOADING should be closed before clients come. */
 bool loader_has_file(struct server *server);
-/* Load it, with as many threads as there are processors, and open the gate. A failure is in the log, and the
- * store then holds part of the file: it must not be served. STATUS_REFUSED: a signal to stop came first. Main
- * thread. */
-must_use enum status loader_run(struct server *server);
+/* Load it, with as many threads as there are processors, and open the gate. It is read in blocks of
+ * `block_bytes`: LOADER_BLOCK_BYTES, or in tests as few as the head of a file has. A failure is in the log, and
+ * the store then holds part of the file: it must not be served. STATUS_REFUSED: a signal to stop came first.
+ * Main thread. */
+must_use enum status loader_run(struct server *server, size_t block_bytes);
