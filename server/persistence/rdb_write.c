@@ -136,7 +136,7 @@ static void write_string(struct rdb_writer *writer, struct bytes text) {
 
 enum status rdb_writer_init(struct rdb_writer *writer, const struct rdb_writer_options *options) {
     *writer = (struct rdb_writer){.options = *options, .database = -1};
-    crc64_init(&writer->crc64);
+    if (options->checksums) crc64_init(&writer->crc64);
     writer->block = memory_allocate(BLOCK_BYTES);
     return writer->block != NULL ? STATUS_OK : STATUS_NO_MEMORY;
 }

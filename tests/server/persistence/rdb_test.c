@@ -15,6 +15,7 @@
 #include "server/persistence/rdb_read.h"
 #include "server/persistence/rdb_write.h"
 #include "shards/base/memory.h"
+#include "tests/support/foreign_items.h"
 
 enum { FILE_MAX = 1024 * 1024, PAGE = 4096 };
 
@@ -310,53 +311,17 @@ static void what_is_no_rdb_file_is_told(void **state) {
 
 /* ---- What only others write -------------------------------------------------------------------------------------- */
 
-struct foreign {
-    const char *type; /* NULL: a key */
-    struct bytes bytes;
-};
-
-/* Each is one item, whole. */
-static const struct foreign foreign[] = {
-    {NULL, RAW("\xfd\1\0\0\0\0\1k\1v")}, /* a deadline in seconds */
-    {NULL, RAW("\xf8\x40\x7f\0\1k\1v")}, /* idle time */
-    {NULL, RAW("\xf9\5\0\1k\1v")},       /* frequency */
-    {"list", RAW("\1\1k\2\1a\1b")},
-    {"sorted set", RAW("\3\1k\2\1a\3"
-                       "1.5\1b\xfe")},
-    {"sorted set", RAW("\5\1k\1\1a12345678")},
-    {"hash", RAW("\4\1k\1\1f\1v")},
-    {"list", RAW("\x12\1k\1\2\3abc")},
-    {"set", RAW("\x0b\1k\3abc")},
-    {"stream", RAW("\x15\1k\1\1i\1l\1\1\1\1\1\1\1\1\1\1g\1\1\1\1"
-                   "0123456789abcdef"
-                   "01234567"
-                   "\1\1\1c"
-                   "01234567"
-                   "01234567"
-                   "\1"
-                   "0123456789abcdef")},
-    {"hash with deadlines", RAW("\x18\1k"
-                                "01234567"
-                                "\1\0\1f\1v")},
-    {"module value", RAW("\7\1k\x81"
-                         "01234567"
-                         "\1\5\2\6\3ffff\4dddddddd\5\1s\0")},
-    {"module data", RAW("\xf7\x81"
-                        "01234567"
-                        "\2\1\0")},
-    {"function library", RAW("\xf5\3lib")},
-};
-
 static void a_type_that_we_lack_is_named_and_passed_over(void **state) {
     struct rdb_item item;
     const char *error;
-    for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++) {
-        struct bytes whole = foreign[i].bytes;
+    for (size_t i = 0; i < foreign_item_count; i++) {
+        const char *type = foreign_items[i].type;
+        struct bytes whole = foreign_items[i].bytes;
         if (rdb_read_item(guarded(*state, whole.data, whole.size), &item, &error) != RDB_WHOLE)
             fail_msg("foreign item %zu: %s", i, error != NULL ? error : "incomplete");
         assert_int_equal(item.size, whole.size);
-        assert_int_equal(item.kind, foreign[i].type == NULL ? RDB_ITEM_KEY : RDB_ITEM_STRANGER);
-        if (foreign[i].type != NULL) assert_string_equal(item.type, foreign[i].type);
+        assert_int_equal(item.kind, type == NULL ? RDB_ITEM_KEY : RDB_ITEM_STRANGER);
+        if (type != NULL) assert_string_equal(item.type, type);
         for (size_t size = 0; size < whole.size; size++) {
             assert_int_equal(rdb_read_item(guarded(*state, whole.data, size), &item, &error),
                              RDB_INCOMPLETE);
