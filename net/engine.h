@@ -105,6 +105,7 @@ struct engine_operations {
     void (*destroy)(struct engine *);
     enum status (*listen)(struct engine *, int listener_fd);
     void (*unlisten)(struct engine *, int listener_fd);
+    bool (*is_accepting)(const struct engine *);
     enum status (*attach)(struct engine *, struct connection *);
     void (*pause_receive)(struct engine *, struct connection *);
     void (*resume_receive)(struct engine *, struct connection *);
@@ -139,6 +140,11 @@ must_use static inline enum status engine_listen(struct engine *engine, int list
 }
 static inline void engine_unlisten(struct engine *engine, int listener_fd) {
     engine->operations->unlisten(engine, listener_fd);
+}
+/* Does the kernel accept for us? After the last engine_unlisten: until it is through with that, in one of the next
+ * turns. Another process that listens at the same socket may not be told meanwhile of who comes. */
+static inline bool engine_is_accepting(const struct engine *engine) {
+    return engine->operations->is_accepting(engine);
 }
 /* Begin to receive (unless paused before the next turn). On failure the connection is still the caller's,
  * fd included. */

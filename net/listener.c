@@ -30,7 +30,7 @@ enum { KEEPALIVE_PROBES = 3 };
 static const char *advice(int error, bool is_unix) {
     switch (error) {
     case EADDRINUSE:
-        return is_unix ? " (is another server running? try --unixsocket)"
+        return is_unix ? " (is another server running? try another path)"
                        : " (is another server running? try another port)";
     case EACCES:
         return is_unix ? " (may this user write to the directory?)"
@@ -40,9 +40,9 @@ static const char *advice(int error, bool is_unix) {
     case EAFNOSUPPORT:
         return " (this machine has no such addresses; try --bind)";
     case EEXIST:
-        return " (it isn't a socket, so it was left alone; remove it, or try --unixsocket)";
+        return " (it isn't a socket, so it was left alone; remove it, or try another path)";
     case ENOENT:
-        return " (create the directory, or try --unixsocket)";
+        return " (create the directory, or try another path)";
     case EMFILE:
     case ENFILE:
         return " (raise the limit of open files: ulimit -n)";
@@ -143,10 +143,9 @@ enum status listener_open_unix(struct listener *listener, const char *path, mode
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t size = strlen(path);
     if (size == 0 || size >= sizeof address.sun_path) {
-        snprintf(
-            error, LISTENER_ERROR_MAX,
-            "Could not listen on %.100s: a Unix socket's path has 1 to %d bytes (try --unixsocket)",
-            path, LISTENER_PATH_MAX - 1);
+        snprintf(error, LISTENER_ERROR_MAX,
+                 "Could not listen on %.100s: a Unix socket's path has 1 to %d bytes", path,
+                 LISTENER_PATH_MAX - 1);
         return STATUS_TOO_LONG;
     }
     memcpy(address.sun_path, path, size + 1);
@@ -163,7 +162,7 @@ void listener_close(struct listener *listener) {
     if (listener->fd < 0) return;
     close(listener->fd);
     listener->fd = -1;
-    if (listener->path[0] != '\0') unlink(listener->path);
+    if (listener->path[0] != '\0' && !listener->keeps_file) unlink(listener->path);
     listener->path[0] = '\0';
 }
 

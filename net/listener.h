@@ -13,6 +13,7 @@ enum { LISTENER_PATH_MAX = 108, LISTENER_ERROR_MAX = 256 };
 struct listener {
     int fd;                       /* -1 when not open */
     char path[LISTENER_PATH_MAX]; /* of a Unix socket; empty for TCP */
+    bool keeps_file;              /* the path's file is another process's to remove */
     bool is_tls;                  /* the owner's to set and read */
     char text[ADDRESS_TEXT_MAX];  /* where it listens, for the log; never port 0, but the one got */
 };
@@ -25,7 +26,7 @@ must_use enum status listener_open_tcp(struct listener *listener, const char *ho
  * `permissions` 0 leaves the umask's. */
 must_use enum status listener_open_unix(struct listener *listener, const char *path,
                                         mode_t permissions, int backlog, char *error);
-/* Closes, and removes the socket's file; does nothing when not open. */
+/* Closes, and removes the socket's file, unless it `keeps_file`; does nothing when not open. */
 void listener_close(struct listener *listener);
 
 /* What every accepted TCP socket gets: TCP_NODELAY, and keepalive after `keepalive_s` idle seconds (0:

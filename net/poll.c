@@ -260,6 +260,10 @@ static void poll_unlisten(struct engine *engine, int listener_fd) {
     poll->listeners[found] = poll->listeners[--poll->listener_count];
 }
 
+static bool poll_is_accepting(const struct engine *engine) {
+    return ((const struct poll_engine *)engine)->listener_count != 0;
+}
+
 static enum status poll_listen(struct engine *engine, int listener_fd) {
     struct poll_engine *poll = poll_of(engine);
     if (listener_find(poll, listener_fd) >= 0) return STATUS_OK;
@@ -411,6 +415,7 @@ static const struct engine_operations operations = {
     .destroy = poll_destroy,
     .listen = poll_listen,
     .unlisten = poll_unlisten,
+    .is_accepting = poll_is_accepting,
     .attach = poll_attach,
     .pause_receive = poll_pause_receive,
     .resume_receive = poll_resume_receive,

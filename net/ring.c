@@ -112,6 +112,7 @@ struct ring_engine {
     struct connection_list starved; /* to settle, once the buffers are back */
     int listeners[ENGINE_LISTENERS_MAX];
     int listener_count;
+    int accepts; /* in the kernel's hands */
     int message_count;
     struct message messages[MESSAGES_MAX];
 };
@@ -355,6 +356,7 @@ static bool arm_accept(struct ring_engine *ring, int listener_fd) {
     if (sqe == NULL) return false;
     io_uring_prep_multishot_accept(sqe, listener_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     io_uring_sqe_set_data64(sqe, tag_listener(listener_fd));
+    ring->accepts++;
     return true;
 }
 
@@ -386,6 +388,10 @@ static void ring_unlisten(struct engine *engine, int listener_fd) {
     cancel_accept(ring, listener_fd);
 }
 
+static bool ring_is_accepting(const struct engine *engine) {
+    return ((const struct ring_engine *)engine)->accepts != 0;
+}
+
 /* Errors of the one connection that was to be accepted, not of accepting. */
 static bool is_passing(int error) {
     return error == EINTR || error == EAGAIN || error == ECONNABORTED || error == EPROTO;
@@ -393,6 +399,7 @@ static bool is_passing(int error) {
 
 static void on_accept(struct ring_engine *ring, int listener_fd, const struct io_uring_cqe *cqe) {
     bool is_over = (cqe->flags & IORING_CQE_F_MORE) == 0;
+    if (is_over) ring->accepts--;
     if (listener_find(ring, listener_fd) < 0) { /* unlistened meanwhile */
         if (cqe->res >= 0) close(cqe->res);
         if (!is_over) cancel_accept(ring, listener_fd);
@@ -581,6 +588,7 @@ static const struct engine_operations operations = {
     .destroy = ring_destroy,
     .listen = ring_listen,
     .unlisten = ring_unlisten,
+    .is_accepting = ring_is_accepting,
     .attach = ring_attach,
     .pause_receive = ring_pause_receive,
     .resume_receive = ring_resume_receive,

@@ -165,6 +165,12 @@ static void bid_farewell(struct connection *connection, struct tls *tls) {
     send_once(connection->fd, &tls->transport.wire);
 }
 
+void tls_bid_farewell(struct connection *connection) {
+    if (connection->tls == NULL) return;
+    bid_farewell(connection, connection->tls);
+    ERR_clear_error();
+}
+
 void tls_release(struct connection *connection) {
     struct tls *tls = connection->tls;
     if (tls == NULL) return;

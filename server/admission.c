@@ -30,7 +30,9 @@ static enum status add_tcp(struct server *server, const char *host, uint16_t por
     }
     struct listener *listener = &server->listeners[server->listener_count];
     int backlog = (int)config_number(&server->config->tcp_backlog);
-    enum status status = listener_open_tcp(listener, host, port, backlog, error);
+    enum status status = STATUS_OK;
+    if (!inheritance_take_tcp(&server->inheritance, host, port, listener))
+        status = listener_open_tcp(listener, host, port, backlog, error);
     if (status == STATUS_OK) {
         server->listener_count++;
     } else if (is_optional) {
@@ -71,9 +73,10 @@ enum status admission_open(struct server *server, char *error) {
     const char *path = server->config->unixsocket;
     if (path[0] == 0) return STATUS_OK;
     struct listener *listener = &server->listeners[server->listener_count];
-    status =
-        listener_open_unix(listener, path, (mode_t)config_number(&server->config->unixsocketperm),
-                           (int)config_number(&server->config->tcp_backlog), error);
+    if (!inheritance_take_unix(&server->inheritance, path, listener))
+        status = listener_open_unix(listener, path,
+                                    (mode_t)config_number(&server->config->unixsocketperm),
+                                    (int)config_number(&server->config->tcp_backlog), error);
     if (status == STATUS_OK) server->listener_count++;
     return status;
 }
@@ -94,6 +97,17 @@ void admission_unlisten(struct server *server, struct engine *engine) {
     server->resting_listeners = 0;
     for (uint32_t i = 0; i < server->listener_count; i++) {
         engine_unlisten(engine, server->listeners[i].fd);
+    }
+}
+
+void admission_listen_again(struct server *server) {
+    server->resting_listeners = (uint32_t)((UINT64_C(1) << server->listener_count) - 1);
+    admission_retry(server);
+}
+
+void admission_keep_files(struct server *server, bool keeps_files) {
+    for (uint32_t i = 0; i < server->listener_count; i++) {
+        server->listeners[i].keeps_file = keeps_files;
     }
 }
 

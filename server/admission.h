@@ -11,6 +11,10 @@ must_use enum status admission_open(struct server *server, char *error);
 must_use enum status admission_listen(struct server *server, struct engine *engine, char *text);
 /* Accept no more: before worker 0 drains, so that nobody comes in while it lets its clients go. */
 void admission_unlisten(struct server *server, struct engine *engine);
+/* Accept again from those that it was taken from. Worker 0's thread. */
+void admission_listen_again(struct server *server);
+/* The files of Unix sockets are now another process's to remove, or ours. */
+void admission_keep_files(struct server *server, bool keeps_files);
 /* Close the listeners (and remove a Unix socket's file). After worker 0 has ended. */
 void admission_close(struct server *server);
 

@@ -14,6 +14,10 @@ const struct cli_mode cli_modes[] = {
      "Tell every error of the configuration, with file, line and reason, and start nothing: exit "
      "status 0 when it would do, 1 otherwise",
      CLI_CHECK},
+    {"--takeover", NULL, "[FILE | -] [--OPTION VALUE]...",
+     "Serve in the place of the server that listens at takeover-socket: take its sockets and all "
+     "its keys, which it then no longer serves. SIGUSR2 has it start its own successor",
+     CLI_TAKEOVER},
     {"--ping", NULL, "[--host|--port|--unix|--timeout-ms VALUE]... [--ready]",
      "Ask a running server whether it answers: exit status 0 when it does, 1 otherwise", CLI_PING},
     {"--print", NULL, "config|man|config-man|completion",
@@ -42,7 +46,8 @@ void cli_parse(struct cli *cli, int argc, char *const *argv) {
         cli->action = mode->action;
         first++;
     }
-    bool configures = cli->action == CLI_SERVE || cli->action == CLI_CHECK;
+    bool configures =
+        cli->action == CLI_SERVE || cli->action == CLI_TAKEOVER || cli->action == CLI_CHECK;
     if (configures && first < end && strcmp(argv[first], "-") == 0) {
         cli->reads_stdin = true;
         first++;

@@ -8,7 +8,8 @@
 
 enum cli_action {
     CLI_SERVE,
-    CLI_CHECK, /* configure as if to serve, and tell every error */
+    CLI_TAKEOVER, /* to serve in the place of the server that runs */
+    CLI_CHECK,    /* configure as if to serve, and tell every error */
     CLI_PING,
     CLI_PRINT,
     CLI_HELP,
@@ -28,10 +29,10 @@ extern const size_t cli_mode_count;
 /* Points into argv. */
 struct cli {
     enum cli_action action;
-    const char *config_file; /* NULL: none; of CLI_SERVE and CLI_CHECK */
+    const char *config_file; /* NULL: none; of CLI_SERVE, CLI_TAKEOVER and CLI_CHECK */
     bool
         reads_stdin; /* a configuration comes from standard input: "-" as the first or last argument */
-    int flag_count; /* all that follows a mode, where that isn't CLI_CHECK */
+    int flag_count; /* all that follows a mode that configures nothing */
     char *const *flags;
 };
 

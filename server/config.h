@@ -102,7 +102,7 @@ struct config {
     char dir[CONFIG_TEXT_MAX];
     /* Process and log */
     config_field daemonize, supervised;
-    char pidfile[CONFIG_TEXT_MAX];
+    char pidfile[CONFIG_TEXT_MAX], takeover_socket[CONFIG_TEXT_MAX];
     char logfile[CONFIG_TEXT_MAX];
     config_field loglevel, log_format;
     config_field syslog_enabled, syslog_facility;

@@ -17,6 +17,8 @@ enum gate {
     GATE_STOPPING = 1 << 3, /* the last save before the end: writers wait */
     GATE_PAUSE =
         1 << 4, /* CLIENT PAUSE, until its time is over: nothing runs, or nothing that writes */
+    GATE_HANDING = 1 << 5, /* keys are handed to a successor: writers wait */
+    GATE_FROZEN = 1 << 6,  /* it has them all, and is about to serve: everything waits */
 };
 
 void gate_close(struct server *server, enum gate gate);
@@ -27,6 +29,8 @@ void gate_open(struct server *server, enum gate gate);
 void gate_end_pause(struct server *server, int64_t now_ms);
 /* Do writing commands wait for us (not for a pause)? */
 bool gate_holds_writers(const struct server *server);
+/* Does everything wait for a successor? */
+bool gate_is_frozen(const struct server *server);
 /* Must this command (NULL: unknown) wait? Then its client is suspended, as by CLIENT PAUSE. */
 bool gate_holds(const struct server *server, const struct command *row, int64_t now_ms);
 /* Reply why this command is not run, and return true; or false. */

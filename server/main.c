@@ -14,6 +14,7 @@
 #include "net/tls_context.h"
 #include "ping.h"
 #include "server.h"
+#include "takeover/launch.h"
 
 /* `dir` is where relative paths of the options start; from here on it is told as an absolute one. */
 static bool enter_directory(struct config *config) {
@@ -73,7 +74,7 @@ static int check_configuration(const struct cli *cli) {
     return EXIT_FAILURE;
 }
 
-static int configure_and_serve(const struct cli *cli) {
+static int configure_and_serve(const struct cli *cli, const struct launch *launch) {
     struct config *config = create_config();
     if (config == NULL) return EXIT_FAILURE;
     int exit_status = EXIT_FAILURE;
@@ -82,7 +83,7 @@ static int configure_and_serve(const struct cli *cli) {
     if (cli_configure(cli, config, error) != STATUS_OK) {
         fprintf(stderr, "sherd: %s\n", error);
     } else if (enter_directory(config) && open_log(config)) {
-        exit_status = server_run(config);
+        exit_status = server_run(config, launch);
     }
     config_destroy(config);
     return exit_status;
@@ -125,7 +126,10 @@ static int print_document(const struct cli *cli) {
 
 int main(int argc, char **argv) {
     struct cli cli;
+    struct launch launch;
     cli_parse(&cli, argc, argv);
+    launch_note(&launch, argc, argv);
+    launch.reads_stdin = cli.reads_stdin;
     switch (cli.action) {
     case CLI_HELP:
         cli_print_help(stdout);
@@ -140,7 +144,8 @@ int main(int argc, char **argv) {
     case CLI_CHECK:
         return check_configuration(&cli);
     case CLI_SERVE:
-        return configure_and_serve(&cli);
+    case CLI_TAKEOVER:
+        return configure_and_serve(&cli, &launch);
     }
     return EXIT_FAILURE;
 }

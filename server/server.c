@@ -2,6 +2,8 @@
  *
  *      configuration ─▶ commands ─▶ shards ─▶ jobs ─▶ listeners ─▶ workers ─▶ metrics ─▶ file ─▶ (wait for a signal)
  *
+ * A successor (takeover/) gets its listeners and its keys from a process that runs, and listens when it has them.
+ *
  * The main thread does nothing but wait (signals.h). */
 #include "server.h"
 
@@ -27,6 +29,7 @@
 #include "shards/base/random.h"
 #include "signals.h"
 #include "supervisor.h"
+#include "takeover/successor.h"
 
 enum {
     SHARDS_PER_WORKER = 16,
@@ -275,8 +278,10 @@ static void print_choices(const struct server *server) {
 static void wait_for_end(struct server *server, const sigset_t *signals, bool is_supervised) {
     for (;;) {
         int number = signals_await(server, signals, is_supervised);
+        if (predecessor_has_handed_over(&server->predecessor))
+            break; /* who serves now tells systemd */
         if (is_supervised) supervisor_notify("STOPPING=1");
-        if (number == SIGUSR2) break;
+        if (number == SIGUSR1) break;
         log_notice("Received %s: stopping", strsignal(number));
         if (server_prepare_end(server, SERVER_SAVE_AS_SET) == STATUS_OK) break;
         log_warning("Error trying to save the DB, can't exit (SHUTDOWN NOSAVE does)");
@@ -299,7 +304,8 @@ static bool load(struct server *server) {
 }
 
 /* False: the log says why. */
-static bool write_pidfile(const struct config *config) {
+static bool write_pidfile(struct server *server) {
+    const struct config *config = server->config;
     if (config->pidfile[0] == 0) return true;
     FILE *file = fopen(config->pidfile, "we");
     bool is_written = file != NULL && fprintf(file, "%d\n", (int)getpid()) > 0;
@@ -308,10 +314,55 @@ static bool write_pidfile(const struct config *config) {
         log_warning("Can't write the pid file %s (option pidfile): %s; may this user write there?",
                     config->pidfile, strerror(errno));
     }
+    server->has_pidfile = is_written;
     return is_written;
 }
 
-int server_run(struct config *config) {
+/* Listeners may be inherited, and the socket at which they may be inherited from us. */
+static enum status open_listeners(struct server *server, char *error) {
+    enum status status = admission_open(server, error);
+    return status == STATUS_OK ? predecessor_open(&server->predecessor, error) : status;
+}
+
+/* False: the log says why. */
+static bool start_http(struct server *server) {
+    char error[HTTP_ERROR_MAX];
+    if (http_start(server, &server->http, error) == STATUS_OK) return true;
+    log_warning("%s", error);
+    return false;
+}
+
+/* False: we can't listen, and the log says why. */
+static bool listen_now(struct server *server) {
+    char error[ENGINE_TEXT_MAX];
+    if (worker_listen(&server->workers[0], error) == STATUS_OK) return true;
+    log_warning("Can't listen: %s", error);
+    return false;
+}
+
+/* Serve first, then load: clients are told so. Nobody is served before there is HTTP: what a client sets is not what we
+ * start with. */
+static bool begin_service(struct server *server) {
+    return start_http(server) && listen_now(server) && load(server);
+}
+
+/* Load first, then serve: until we say that all is ours the other serves. From then on nothing must end us that needn't. */
+static bool take_over(struct server *server, struct successor *successor) {
+    char error[SUCCESSOR_ERROR_MAX];
+    if (successor_load(successor, server) != STATUS_OK) return false;
+    if (successor_take(successor, server, error) != STATUS_OK) {
+        log_warning("%s", error);
+        return false;
+    }
+    admission_keep_files(server, false);
+    server->predecessor.door.keeps_file = false;
+    bool is_written = write_pidfile(server), has_http = start_http(server);
+    (void)is_written, (void)has_http; /* logged */
+    inheritance_release(&server->inheritance, true);
+    return listen_now(server);
+}
+
+int server_run(struct config *config, const struct launch *launch) {
     int exit_status = EXIT_FAILURE;
     struct server *server = memory_allocate_zeroed(sizeof(*server));
     if (server == NULL) {
@@ -319,7 +370,9 @@ int server_run(struct config *config) {
         return exit_status;
     }
     server->config = config;
+    server->launch = launch;
     server->spare_fd = -1;
+    predecessor_init(&server->predecessor, server);
     server->started_ms = clock_unix_ms();
     server->worker_count = choose_workers(config);
     atomic_store(&server->next_client_id, 1);
@@ -361,17 +414,23 @@ int server_run(struct config *config) {
         log_warning("%s", tls_error);
         goto no_listeners;
     }
+    struct successor successor = {.fd = -1};
+    char takeover_error[SUCCESSOR_ERROR_MAX];
+    if (launch->takes_over && successor_begin(&successor, server, takeover_error) != STATUS_OK) {
+        log_warning("%s", takeover_error);
+        goto no_listeners;
+    }
     char error[LISTENER_ERROR_MAX];
-    if (admission_open(server, error) != STATUS_OK) {
+    if (open_listeners(server, error) != STATUS_OK) {
         log_warning("%s", error);
         goto no_listeners;
     }
     /* The address is ours, and nobody is answered yet: who is, finds the file. */
-    if (!write_pidfile(config)) goto no_listeners;
+    if (!launch->takes_over && !write_pidfile(server)) goto no_listeners;
     server->workers = memory_allocate_zeroed(server->worker_count * sizeof(*server->workers));
     if (server->workers == NULL) goto no_workers;
     saver_init(&server->saver, server);
-    if (loader_has_file(server)) gate_close(server, GATE_LOADING);
+    if (!launch->takes_over && loader_has_file(server)) gate_close(server, GATE_LOADING);
     if (start_workers(server) != STATUS_OK) goto no_file;
     char limit_error[CONFIG_ERROR_MAX];
     if (limit_start(server, limit_error) != STATUS_OK) {
@@ -379,21 +438,8 @@ int server_run(struct config *config) {
         stop_workers_from(server, 0);
         goto no_file;
     }
-    struct http *http;
-    char http_error[HTTP_ERROR_MAX];
-    if (http_start(server, &http, http_error) != STATUS_OK) {
-        log_warning("%s", http_error);
-        stop_workers_from(server, 0);
-        goto no_file;
-    }
-    /* Nobody is served before: what a client sets is not what we start with. */
-    char listen_error[ENGINE_TEXT_MAX];
-    if (worker_listen(&server->workers[0], listen_error) != STATUS_OK) {
-        log_warning("Can't listen: %s", listen_error);
-        stop_workers_from(server, 0);
-        goto no_service;
-    }
-    if (!load(server)) {
+    bool serves = launch->takes_over ? take_over(server, &successor) : begin_service(server);
+    if (!serves || predecessor_start(&server->predecessor) != STATUS_OK) {
         stop_workers_from(server, 0);
         goto no_service;
     }
@@ -402,17 +448,19 @@ int server_run(struct config *config) {
     bool is_supervised = supervisor_is_wanted(config);
     if (is_supervised) supervisor_notify("READY=1");
     wait_for_end(server, &signals, is_supervised);
+    predecessor_stop(&server->predecessor);
     stop_workers_from(server, 0);
     if (save_the_rest(server) == STATUS_OK) exit_status = EXIT_SUCCESS;
     log_notice("Stopped: every reply was sent; bye");
 
 no_service:
-    http_stop(http);
+    http_stop(server->http);
 no_file:
     jobs_drain(server->jobs); /* some look at workers */
     saver_release(&server->saver);
 no_workers:
-    if (config->pidfile[0] != 0) unlink(config->pidfile);
+    if (server->has_pidfile && !predecessor_has_handed_over(&server->predecessor))
+        unlink(config->pidfile);
     if (server->workers != NULL) {
         for (uint32_t i = 0; i < server->worker_count; i++) {
             worker_release(&server->workers[i]);
@@ -421,6 +469,9 @@ no_workers:
     memory_free(server->workers);
 no_listeners:
     admission_close(server);
+    predecessor_close(&server->predecessor);
+    inheritance_release(&server->inheritance, false);
+    successor_release(&successor);
     jobs_destroy(server->jobs);
 no_jobs:
     timing_stop(server);
@@ -445,7 +496,7 @@ no_commands:
 
 void server_stop(struct server *server) {
     if (!atomic_exchange_explicit(&server->is_stopping, true, memory_order_relaxed))
-        kill(getpid(), SIGUSR2);
+        kill(getpid(), SIGUSR1);
 }
 
 enum status server_prepare_end(struct server *server, enum server_save save) {
@@ -458,6 +509,7 @@ enum status server_prepare_end(struct server *server, enum server_save save) {
     if (!saves) return STATUS_OK;
     log_notice("Saving the final RDB snapshot before exiting.");
     gate_close(server, GATE_STOPPING);
+    predecessor_interrupt(&server->predecessor);
     saver_cancel(&server->saver);
     enum status status = saver_save(&server->saver);
     if (status == STATUS_OK) return STATUS_OK;

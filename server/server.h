@@ -12,12 +12,15 @@
 #include "config.h"
 #include "jobs.h"
 #include "limit.h"
+#include "net/inheritance.h"
 #include "net/listener.h"
 #include "persistence/loader.h"
 #include "persistence/saver.h"
 #include "shards/curve.h"
 #include "shards/shards.h"
 #include "slowlog.h"
+#include "takeover/launch.h"
+#include "takeover/predecessor.h"
 #include "timing.h"
 #include "worker.h"
 
@@ -26,8 +29,11 @@ enum { SERVER_LISTENERS_MAX = ENGINE_LISTENERS_MAX, SERVER_ID_TEXT = 41 };
 /* Which version of Redis we answer for: see redis-compat.md. */
 #define SERVER_REDIS_VERSION "7.4.0"
 
+struct http;
+
 struct server {
     struct config *config;
+    const struct launch *launch;
     struct command_table *commands; /* immutable after start */
     struct command_table
         *original_commands; /* under their own names; mostly the same. Immutable after start */
@@ -46,8 +52,12 @@ struct server {
     uint32_t worker_count;                           /* immutable after start */
     struct listener listeners[SERVER_LISTENERS_MAX]; /* worker 0 accepts from them */
     uint32_t listener_count;                         /* immutable after start */
-    char run_id[SERVER_ID_TEXT];                     /* immutable: 40 hexadecimal digits */
-    int64_t started_ms;                              /* immutable */
+    bool has_pidfile;                                /* it is ours to remove; main */
+    struct inheritance inheritance; /* a predecessor's, not taken yet; main, at start */
+    struct predecessor predecessor; /* what we are to a successor */
+    struct http *http;              /* NULL: none; immutable after start */
+    char run_id[SERVER_ID_TEXT];    /* immutable: 40 hexadecimal digits */
+    int64_t started_ms;             /* immutable */
     struct limit limit;
     _Atomic int64_t clients_memory_max; /* bytes; 0: no limit */
     _Atomic bool evicts_clients;        /* a job is at it */
@@ -73,9 +83,10 @@ struct server {
     _Atomic int64_t statistics_since_ms; /* CONFIG RESETSTAT */
 };
 
-/* Start everything that `config` says, print what was chosen, serve until a signal or SHUTDOWN, stop.
+/* Start everything that `config` says, take over from another process if `launch` says so, print what was chosen, serve
+ * until a signal, SHUTDOWN or a successor, stop.
  * Returns the exit status. */
-int server_run(struct config *config);
+int server_run(struct config *config, const struct launch *launch);
 /* Any thread: ask for the orderly end that SIGTERM causes. */
 void server_stop(struct server *server);
 /* Any thread: save what there is to save before the end, if asked to, or as save points say

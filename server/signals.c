@@ -13,6 +13,7 @@
 #include "server/log.h"
 #include "server/server.h"
 #include "server/supervisor.h"
+#include "server/takeover/launch.h"
 #include "shards/base/memory.h"
 
 void signals_block(sigset_t *signals) {
@@ -20,10 +21,19 @@ void signals_block(sigset_t *signals) {
     sigaddset(signals, SIGTERM);
     sigaddset(signals, SIGINT);
     sigaddset(signals, SIGHUP);
-    sigaddset(signals, SIGUSR2); /* server_stop */
+    sigaddset(signals, SIGUSR1); /* server_stop */
+    sigaddset(signals, SIGUSR2);
+    sigaddset(signals, SIGCHLD);
     pthread_sigmask(SIG_BLOCK, signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a limit on files is an error to whoever writes one */
+}
+
+bool signals_want_end(void) {
+    sigset_t pending;
+    sigpending(&pending);
+    return sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1 ||
+           sigismember(&pending, SIGUSR1) == 1;
 }
 
 /* ---- Watchdog -------------------------------------------------------------------------------- */
@@ -80,6 +90,18 @@ static void reload(struct server *server, bool is_supervised) {
     if (is_supervised) supervisor_notify("READY=1");
 }
 
+static void start_successor(const struct server *server) {
+    pid_t pid;
+    char error[LAUNCH_ERROR_MAX];
+    if (server->predecessor.door.fd < 0) {
+        log_warning("SIGUSR2: no successor can take over: the option takeover-socket isn't set");
+    } else if (launch_successor(server->launch, &pid, error) == STATUS_OK) {
+        log_notice("Received SIGUSR2: process %d is to take over", (int)pid);
+    } else {
+        log_warning("SIGUSR2: %s", error);
+    }
+}
+
 /* 0: the watchdog's time has come. */
 static int await_one(const sigset_t *signals, const struct watch *watch) {
     int number = 0;
@@ -102,6 +124,10 @@ int signals_await(struct server *server, const sigset_t *signals, bool is_superv
         number = await_one(signals, &watch);
         if (number == SIGHUP) {
             reload(server, is_supervised);
+        } else if (number == SIGUSR2) {
+            start_successor(server);
+        } else if (number == SIGCHLD) {
+            launch_reap();
         } else if (number != 0) {
             break;
         } else {

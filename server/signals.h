@@ -1,7 +1,9 @@
 /* What the main thread does while the server runs: it waits for signals, and keeps systemd's watchdog quiet.
  *
  *      TERM, INT   the end               HUP     the log file is opened anew
- *      USR2        the end, our own: who sent it has prepared it
+ *      USR1        the end, our own: who sent it has prepared it
+ *      USR2        a successor is started, which takes over (takeover/)
+ *      CHLD        one has ended
  *
  * Signals are blocked in every thread and taken here, so no code of ours runs inside a signal handler. */
 #pragma once
@@ -13,5 +15,7 @@ struct server;
 
 /* Block them, for this thread and those it makes; `signals` is then for signals_await. */
 void signals_block(sigset_t *signals);
+/* Has one come that ends us? Also before signals_await. */
+bool signals_want_end(void);
 /* Wait for one that ends us, and return it. `is_supervised`: systemd is told of what happens here. */
 int signals_await(struct server *server, const sigset_t *signals, bool is_supervised);

@@ -9,9 +9,11 @@
  * The clock is read once a turn, at its first event: everything in a turn happens at one instant. */
 #include "worker.h"
 
+#include <assert.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "access/access.h"
@@ -32,7 +34,8 @@ enum {
     TICK_MS = 100,      /* between rounds of upkeep while some key has a deadline */
     TICK_IDLE_MS = 500, /* otherwise */
     UPKEEP_STEPS = 256, /* of one shard, between two turns: a hold of some tens of microseconds */
-    STOP_MS = 5000,     /* a stopping worker gives its clients so long to take their replies */
+    STOP_MS = 5000,     /* a stopping worker gives its clients so long to take their replies, */
+    PART_MS = 500,      /* and, when a successor serves, to hang up */
     BUFFERS_KEPT = 64,  /* chunks at rest a worker keeps: 1 MiB */
     HANDSHAKE_MS =
         10 * 1000, /* a TLS client has so long for its handshake; or `timeout`, if less */
@@ -117,12 +120,24 @@ void worker_close_client(struct worker *worker, struct client *client) {
     engine_close(worker->engine, &client->connection);
 }
 
+/* It has its replies. After a hand-over it may have sent more, which nobody reads: to close now would have the kernel say
+ * so by a reset, and a reset takes along what the client hasn't read yet. So it is told that nothing more comes, and
+ * what it sends is dropped, until it hangs up. */
+static void let_go(struct worker *worker, struct client *client) {
+    if (!worker->is_parting || client->connection.has_ended) {
+        worker_close_client(worker, client);
+        return;
+    }
+    tls_bid_farewell(&client->connection);
+    shutdown(client->connection.fd, SHUT_WR); /* fails when it is gone: then we are told */
+}
+
 /* Run nothing more of it; close as soon as its replies are sent. */
 static void finish_client(struct worker *worker, struct client *client) {
     client->is_finishing = true;
     blocking_cancel(client);
     if (client->is_touched) return; /* settling decides */
-    if (connection_is_drained(&client->connection)) worker_close_client(worker, client);
+    if (connection_is_drained(&client->connection)) let_go(worker, client);
 }
 
 struct client *worker_find_client(struct worker *worker, uint64_t id) {
@@ -217,7 +232,7 @@ static void on_sent(void *context, struct connection *connection) {
         batch_resume(worker, client);
     }
     if (client->is_finishing && !connection->is_closing && connection_is_drained(connection)) {
-        worker_close_client(worker, client);
+        let_go(worker, client);
     }
 }
 
@@ -234,7 +249,7 @@ static void on_woken(void *context) {
     freshen(worker);
     mailbox_open_all(&worker->mailbox);
     access_keep_up(worker); /* after: who changes users later wakes us again */
-    blocking_open_woken(worker);
+    if (!gate_is_frozen(worker->server)) blocking_open_woken(worker);
 }
 
 static const struct engine_events events = {
@@ -340,6 +355,25 @@ static void open_stop(void *context, struct letter *letter) {
     worker->stop_deadline_ms = worker->now_ms + STOP_MS;
 }
 
+/* What of the turn's batch hasn't run yet looks at the gates when it does. */
+static void open_settle(void *context, struct letter *letter) {
+    struct worker *worker = context;
+    uint64_t number = take_number(letter);
+    sem_t *settled = (sem_t *)(uintptr_t)(number & ~UINT64_C(1));
+    if (worker->index == 0 && (number & 1)) {
+        admission_unlisten(worker->server, worker->engine);
+        worker->settled = settled;
+    } else {
+        sem_post(settled);
+    }
+}
+
+static void open_listen_again(void *context, struct letter *letter) {
+    struct worker *worker = context;
+    take_number(letter);
+    admission_listen_again(worker->server);
+}
+
 bool worker_adopt(struct worker *worker, int fd, bool is_tls) {
     return post(worker, open_adopt, (uint64_t)fd << 1 | is_tls);
 }
@@ -360,6 +394,13 @@ bool worker_keep_up(struct worker *worker) {
 }
 bool worker_stop(struct worker *worker) {
     return post(worker, open_stop, 0);
+}
+bool worker_settle(struct worker *worker, sem_t *answered, bool unlistens) {
+    static_assert(_Alignof(sem_t) > 1, "its address has room for a bit");
+    return post(worker, open_settle, (uint64_t)(uintptr_t)answered | unlistens);
+}
+bool worker_listen_again(struct worker *worker) {
+    return post(worker, open_listen_again, 0);
 }
 
 /* ---- Between turns --------------------------------------------------------------------------- */
@@ -484,9 +525,16 @@ static int upkeep_timeout_ms(const struct worker *worker) {
 
 static int turn_timeout_ms(const struct worker *worker) {
     int timeout_ms = upkeep_timeout_ms(worker);
+    if (gate_is_frozen(worker->server)) return timeout_ms;
     int64_t left_ms = worker->next_look_ms - worker->now_ms;
     if (left_ms >= timeout_ms) return timeout_ms;
     return left_ms > 0 ? (int)left_ms : 0;
+}
+
+static void settle(struct worker *worker) {
+    if (engine_is_accepting(worker->engine)) return; /* until its next turn, which that causes */
+    sem_post(worker->settled);
+    worker->settled = NULL;
 }
 
 static void turn(struct worker *worker, int timeout_ms) {
@@ -505,7 +553,7 @@ static void turn(struct worker *worker, int timeout_ms) {
     profile_note_ran(worker, was_idle);
     limit_turn(worker);
     clients_memory_turn(worker);
-    if (worker->now_ms >= worker->next_look_ms) {
+    if (worker->now_ms >= worker->next_look_ms && !gate_is_frozen(worker->server)) {
         blocking_open_due(worker);
         batch_run(worker); /* now, not after the next wait */
     }
@@ -515,13 +563,14 @@ static void turn(struct worker *worker, int timeout_ms) {
         batch_run(worker); /* now, not after the next wait */
     }
     if (worker->now_ms >= worker->next_tick_ms) tick(worker);
+    if (worker->settled != NULL) settle(worker);
     profile_end(worker);
 }
 
 /* ---- Stopping -------------------------------------------------------------------------------- */
 
 /* Take in what the kernel has read for us, answer it, and let every client go once it has its replies. */
-static void drain(struct worker *worker) {
+static void finish_all(struct worker *worker) {
     if (worker->index == 0) admission_unlisten(worker->server, worker->engine);
     do {
         turn(worker, 0);
@@ -533,6 +582,36 @@ static void drain(struct worker *worker) {
     }
     while (worker->clients != NULL && worker->now_ms < worker->stop_deadline_ms) {
         turn(worker, TICK_MS);
+    }
+}
+
+static bool all_have_replies(const struct worker *worker) {
+    for (const struct client *client = worker->clients; client != NULL; client = client->next) {
+        if (!connection_is_drained(&client->connection)) return false;
+    }
+    return true;
+}
+
+/* A successor answers what comes from here on: nothing more is run. See `let_go`. */
+static void part_from_all(struct worker *worker) {
+    int64_t parted_ms = worker->now_ms + PART_MS;
+    worker->is_parting = true;
+    for (struct client *client = worker->clients, *next; client != NULL; client = next) {
+        next = client->next;
+        if (client->is_throttled) engine_resume_receive(worker->engine, &client->connection);
+        finish_client(worker, client);
+    }
+    while (worker->clients != NULL && worker->now_ms < worker->stop_deadline_ms) {
+        if (worker->now_ms >= parted_ms && all_have_replies(worker)) return;
+        turn(worker, TICK_MS);
+    }
+}
+
+static void drain(struct worker *worker) {
+    if (predecessor_has_handed_over(&worker->server->predecessor)) {
+        part_from_all(worker);
+    } else {
+        finish_all(worker);
     }
     while (worker->clients != NULL) {
         worker_close_client(worker, worker->clients);

@@ -110,6 +110,8 @@ struct worker {
     uint64_t chunks_seen; /* or by replies: buffers.allocations then */
     bool upkeep_is_due;   /* more work was left */
     bool is_stopping;
+    sem_t *settled;  /* to be posted once nobody is accepted any more; NULL: nobody asks */
+    bool is_parting; /* a successor serves: clients are told so, and not served any more */
     int64_t stop_deadline_ms;
 
     /* The registry of its clients. `registry` is a leaf lock: nothing else is taken while it is held. */
@@ -155,6 +157,10 @@ bool worker_keep_up(struct worker *worker);
 /* Any thread: paused clients may go on; all finish and stop. */
 bool worker_unpause(struct worker *worker);
 bool worker_stop(struct worker *worker);
+/* Any thread: post `answered` when nothing runs any more that the gates, as they are now, hold back. `unlistens`: and
+ * worker 0 accepts nobody, until worker_listen_again. False when the mailbox is full. */
+must_use bool worker_settle(struct worker *worker, sem_t *answered, bool unlistens);
+must_use bool worker_listen_again(struct worker *worker);
 
 /* The worker's own thread. Close now, or after what was replied is sent. */
 void worker_close_client(struct worker *worker, struct client *client);

@@ -193,9 +193,10 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 static enum status listen_for(struct http *http, struct listener *listener, char *error) {
     const struct config *config = http->server->config;
     char why[LISTENER_ERROR_MAX];
-    enum status status =
-        listener_open_tcp(listener, config->metrics_bind,
-                          (uint16_t)config_number(&config->metrics_port), BACKLOG, why);
+    uint16_t port = (uint16_t)config_number(&config->metrics_port);
+    enum status status = STATUS_OK;
+    if (!inheritance_take_tcp(&http->server->inheritance, config->metrics_bind, port, listener))
+        status = listener_open_tcp(listener, config->metrics_bind, port, BACKLOG, why);
     if (status != STATUS_OK) {
         why[strcspn(why, "(")] = '\0';
         snprintf(error, HTTP_ERROR_MAX,
@@ -223,8 +224,8 @@ enum status http_start(struct server *server, struct http **out, char *error) {
     if (status != STATUS_OK) goto no_listener;
     /* From here on the socket is the library's, which closes it. */
     http->daemon = MHD_start_daemon(
-        MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO, 0, NULL, NULL, on_request, http,
-        MHD_OPTION_LISTEN_SOCKET, listener.fd, MHD_OPTION_CONNECTION_LIMIT,
+        MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO | MHD_USE_ITC, 0, NULL, NULL, on_request,
+        http, MHD_OPTION_LISTEN_SOCKET, listener.fd, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S_MAX,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)REQUEST_BYTES_MAX, MHD_OPTION_END);
     if (http->daemon == NULL) {
@@ -242,9 +243,19 @@ no_listener:
     return status;
 }
 
+int http_listener(const struct http *http) {
+    if (http == NULL) return -1;
+    const union MHD_DaemonInfo *about =
+        MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_LISTEN_FD);
+    return about != NULL ? about->listen_fd : -1;
+}
+
+/* The socket is only closed, not shut down as the library would: it may be a successor's, too. */
 void http_stop(struct http *http) {
     if (http == NULL) return;
+    int fd = MHD_quiesce_daemon(http->daemon);
     MHD_stop_daemon(http->daemon);
+    if (fd >= 0) close(fd);
     memory_free(http);
 }
 
@@ -257,6 +268,11 @@ enum status http_start(struct server *server, struct http **out, char *error) {
              "HTTP for metrics: this sherd was built without libmicrohttpd (SHERD_METRICS); "
              "metrics-port must be 0");
     return STATUS_UNSUPPORTED;
+}
+
+int http_listener(const struct http *http) {
+    (void)http;
+    return -1;
 }
 
 void http_stop(struct http *http) {

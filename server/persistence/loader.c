@@ -16,7 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,6 +32,7 @@
 #include "server/limit.h"
 #include "server/log.h"
 #include "server/server.h"
+#include "server/signals.h"
 #include "shards/base/check.h"
 #include "shards/base/memory.h"
 #include "shards/place.h"
@@ -42,6 +43,8 @@ enum {
     NAME_SHOWN_MAX = 64, /* bytes of a key in an error */
     ERROR_MAX = 512,
     PROGRESS_MS = 2000, /* between lines in the log */
+    STALL_MS = 30000,   /* without a byte from a pipe */
+    LOOK_MS = 100,      /* between two looks for a signal meanwhile */
 };
 
 struct block {
@@ -283,11 +286,12 @@ struct scanner {
     struct loading *loading;
     int fd;
     int version;
-    uint64_t file_bytes, read_bytes;
-    uint32_t database; /* selected at the end of what was scanned */
-    uint64_t checksum; /* of what was scanned */
-    bool has_ended;    /* the end mark was met */
-    int64_t told_ms;   /* when the log last had a line */
+    bool is_pipe;
+    uint64_t file_bytes, read_bytes; /* of a pipe: unknown, until it ends */
+    uint32_t database;               /* selected at the end of what was scanned */
+    uint64_t checksum;               /* of what was scanned */
+    bool has_ended;                  /* the end mark was met */
+    int64_t told_ms;                 /* when the log last had a line */
     struct crc64 crc64;
 };
 
@@ -297,11 +301,26 @@ static struct block *block_create(size_t capacity, uint64_t offset) {
     return block;
 }
 
+/* What comes through a pipe may stop coming. */
+static bool await_more(struct scanner *scanner) {
+    struct pollfd waiting = {.fd = scanner->fd, .events = POLLIN};
+    for (int waited_ms = 0; waited_ms < STALL_MS && !signals_want_end(); waited_ms += LOOK_MS) {
+        if (poll(&waiting, 1, LOOK_MS) > 0) return true;
+    }
+    fail(scanner->loading, "stops at byte %llu", (unsigned long long)scanner->read_bytes);
+    return false;
+}
+
 /* Read until the block is full or the file at its end. */
 static bool fill(struct scanner *scanner, struct block *block) {
     while (block->size < block->capacity && scanner->read_bytes < scanner->file_bytes) {
+        if (scanner->is_pipe && !await_more(scanner)) return false;
         ssize_t size = read(scanner->fd, block->data + block->size, block->capacity - block->size);
         if (size < 0 && errno == EINTR) continue;
+        if (size == 0 && scanner->is_pipe) {
+            scanner->file_bytes = scanner->read_bytes;
+            return true;
+        }
         if (size <= 0) {
             fail(scanner->loading, "can't be read at byte %llu: %s",
                  (unsigned long long)scanner->read_bytes,
@@ -381,6 +400,11 @@ static void tell_progress(struct scanner *scanner, uint64_t scanned) {
     int64_t now_ms = clock_unix_ms();
     if (now_ms - scanner->told_ms < PROGRESS_MS) return;
     scanner->told_ms = now_ms;
+    if (scanner->is_pipe) {
+        log_notice("Taking over: %llu bytes, %llu keys so far", (unsigned long long)scanned,
+                   (unsigned long long)atomic_load_explicit(&loader->keys, memory_order_relaxed));
+        return;
+    }
     log_notice("Loading: %.0f %% of %llu bytes, %llu keys so far",
                (double)scanned * 100 / (double)scanner->file_bytes,
                (unsigned long long)scanner->file_bytes,
@@ -398,13 +422,6 @@ static void check_sum(struct scanner *scanner, const struct block *block, size_t
     if (told == 0 || told == scanner->checksum) return;
     fail(scanner->loading, "is damaged: its checksum is %016llx, that of what it holds %016llx",
          (unsigned long long)told, (unsigned long long)scanner->checksum);
-}
-
-static bool is_told_to_stop(void) {
-    sigset_t pending;
-    sigpending(&pending);
-    return sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1 ||
-           sigismember(&pending, SIGUSR2) == 1;
 }
 
 static bool is_known(int version) {
@@ -435,7 +452,7 @@ static bool scan_all(struct scanner *scanner, struct block *block) {
     struct loading *loading = scanner->loading;
     size_t start = RDB_MAGIC_BYTES;
     while (block != NULL && !has_failed(loading)) {
-        if (is_told_to_stop()) break;
+        if (signals_want_end()) break;
         size_t whole = scan(scanner, block, start);
         tell_progress(scanner, block->offset + whole);
         if (has_failed(loading)) break;
@@ -455,7 +472,7 @@ static bool scan_all(struct scanner *scanner, struct block *block) {
         if (block != NULL && !fill(scanner, block)) break;
     }
     memory_free(block);
-    return has_failed(loading) || !is_told_to_stop();
+    return has_failed(loading) || !signals_want_end();
 }
 
 /* ---- The whole ------------------------------------------------------------------------------- */
@@ -485,6 +502,10 @@ static void finish_threads(struct loading *loading) {
 
 static bool open_file(struct scanner *scanner, const char *name) {
     struct stat about;
+    if (scanner->is_pipe) {
+        scanner->file_bytes = UINT64_MAX;
+        return true;
+    }
     scanner->fd = open(name, O_RDONLY | O_CLOEXEC);
     if (scanner->fd < 0 || fstat(scanner->fd, &about) != 0) {
         fail(scanner->loading, "can't be opened: %s", strerror(errno));
@@ -496,9 +517,10 @@ static bool open_file(struct scanner *scanner, const char *name) {
     return true;
 }
 
-/* False when told to stop. */
-static bool load(struct loading *loading, const char *name) {
-    struct scanner scanner = {.loading = loading, .fd = -1, .told_ms = loading->now_ms};
+/* The file of this name, or, when `pipe_fd` isn't -1, what comes from there. False when told to stop. */
+static bool load(struct loading *loading, const char *name, int pipe_fd) {
+    struct scanner scanner = {
+        .loading = loading, .fd = pipe_fd, .is_pipe = pipe_fd >= 0, .told_ms = loading->now_ms};
     crc64_init(&scanner.crc64);
     bool is_through = true;
     struct block *block = block_create(loading->block_bytes, 0);
@@ -513,18 +535,18 @@ static bool load(struct loading *loading, const char *name) {
         finish_threads(loading);
     }
     memory_free(block);
-    if (scanner.fd >= 0) close(scanner.fd);
+    if (scanner.fd >= 0 && !scanner.is_pipe) close(scanner.fd);
     return is_through;
 }
 
-static void tell_end(const struct loader *loader, int64_t started_ms) {
+static void tell_end(const struct loader *loader, const char *what, int64_t started_ms) {
     uint64_t passed_over = atomic_load_explicit(&loader->passed_over, memory_order_relaxed);
     if (passed_over != 0) {
         log_warning(
             "%llu values of types that sherd lacks were passed over (rdb-skip-unknown-types)",
             (unsigned long long)passed_over);
     }
-    log_notice("DB loaded from disk: %llu keys, %llu expired ones left out, %.3f seconds",
+    log_notice("%s: %llu keys, %llu expired ones left out, %.3f seconds", what,
                (unsigned long long)atomic_load_explicit(&loader->keys, memory_order_relaxed),
                (unsigned long long)atomic_load_explicit(&loader->expired, memory_order_relaxed),
                (double)(clock_unix_ms() - started_ms) / 1000);
@@ -534,7 +556,7 @@ bool loader_has_file(struct server *server) {
     return access(server->config->dbfilename, F_OK) == 0;
 }
 
-enum status loader_run(struct server *server, size_t block_bytes) {
+static enum status run(struct server *server, int pipe_fd, size_t block_bytes) {
     struct loader *loader = &server->loader;
     const char *name = server->config->dbfilename; /* nobody changes it yet */
     struct loading loading = {
@@ -548,17 +570,28 @@ enum status loader_run(struct server *server, size_t block_bytes) {
     pthread_cond_init(&loading.has_changed, NULL);
     atomic_store_explicit(&loader->started_ms, loading.now_ms, memory_order_relaxed);
     atomic_store_explicit(&loader->is_loading, true, memory_order_relaxed);
-    bool is_through = load(&loading, name);
+    bool is_through = load(&loading, name, pipe_fd);
     atomic_store_explicit(&loader->is_loading, false, memory_order_relaxed);
     enum status status = is_through ? STATUS_OK : STATUS_REFUSED;
-    if (has_failed(&loading)) {
+    if (has_failed(&loading) && pipe_fd >= 0) {
+        log_warning("What the running server hands over %s", loading.error);
+        status = STATUS_FAILED;
+    } else if (has_failed(&loading)) {
         log_warning("The file %s/%s %s", server->config->dir, name, loading.error);
         status = STATUS_FAILED;
     } else if (is_through) {
-        tell_end(loader, loading.now_ms);
+        tell_end(loader, pipe_fd >= 0 ? "Taken over" : "DB loaded from disk", loading.now_ms);
         gate_open(server, GATE_LOADING);
     }
     pthread_cond_destroy(&loading.has_changed);
     pthread_mutex_destroy(&loading.lock);
     return status;
+}
+
+enum status loader_run(struct server *server, size_t block_bytes) {
+    return run(server, -1, block_bytes);
+}
+
+enum status loader_take(struct server *server, int fd) {
+    return run(server, fd, LOADER_BLOCK_BYTES);
 }

@@ -1,4 +1,5 @@
-/* Reading the file at start: once, before READY, while clients are answered -LOADING.
+/* Reading keys at start, once: a file, before READY, while clients are answered -LOADING; or what a predecessor hands
+ * over, while it serves them.
  *
  * Numbers are atomic and relaxed, for INFO. */
 #pragma once
@@ -28,3 +29,5 @@ bool loader_has_file(struct server *server);
  * the store then holds part of the file: it must not be served. STATUS_REFUSED: a signal to stop came first.
  * Main thread. */
 must_use enum status loader_run(struct server *server, size_t block_bytes);
+/* The same of what comes from `fd`, a pipe: its end must be behind the last byte, or what came is not loaded. */
+must_use enum status loader_take(struct server *server, int fd);

@@ -238,8 +238,10 @@ static void end(struct saver *saver, enum status status) {
 
 enum status saver_save(struct saver *saver) {
     pthread_mutex_lock(&saver->lock);
-    bool has_begun = begin_locked(saver, false);
+    bool is_retired = saver->is_retired;
+    bool has_begun = !is_retired && begin_locked(saver, false);
     pthread_mutex_unlock(&saver->lock);
+    if (is_retired) return STATUS_OK;
     if (!has_begun) return STATUS_FULL;
     atomic_fetch_add_explicit(&saver->saves, 1, memory_order_relaxed);
     enum status status = save(saver);
@@ -262,7 +264,9 @@ static void *run(void *argument) {
 enum status saver_start(struct saver *saver) {
     enum status status = STATUS_OK;
     pthread_mutex_lock(&saver->lock);
-    if (!begin_locked(saver, true)) {
+    if (saver->is_retired) {
+        status = STATUS_OK;
+    } else if (!begin_locked(saver, true)) {
         status = STATUS_FULL;
     } else if (pthread_create(&saver->thread, NULL, run, saver) == 0) {
         saver->has_thread = true;
@@ -280,14 +284,41 @@ enum status saver_start(struct saver *saver) {
     return status;
 }
 
-void saver_cancel(struct saver *saver) {
-    pthread_mutex_lock(&saver->lock);
+static void cancel_locked(struct saver *saver) {
     if (LOAD(saver->is_saving)) STORE(saver->is_cancelled, true);
     while (LOAD(saver->is_saving)) {
         pthread_cond_wait(&saver->has_ended, &saver->lock);
     }
     join_thread_locked(saver);
+}
+
+void saver_cancel(struct saver *saver) {
+    pthread_mutex_lock(&saver->lock);
+    cancel_locked(saver);
     pthread_mutex_unlock(&saver->lock);
+}
+
+void saver_claim(struct saver *saver) {
+    pthread_mutex_lock(&saver->lock);
+    bool has_begun = false;
+    while (!has_begun) {
+        cancel_locked(saver);
+        has_begun = begin_locked(saver, false);
+    }
+    pthread_mutex_unlock(&saver->lock);
+}
+
+void saver_yield(struct saver *saver, bool retires) {
+    pthread_mutex_lock(&saver->lock);
+    saver->is_retired = retires;
+    STORE(saver->is_saving, false);
+    pthread_cond_broadcast(&saver->has_ended);
+    pthread_mutex_unlock(&saver->lock);
+}
+
+void saver_inherit(struct saver *saver, uint64_t changes, int64_t saved_ms) {
+    saver_add_changes(saver, changes);
+    STORE(saver->saved_ms, saved_ms);
 }
 
 /* ---- Save points ----------------------------------------------------------------------------- */

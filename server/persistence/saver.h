@@ -26,6 +26,7 @@ struct saver {
     pthread_cond_t has_ended;
     pthread_t thread;
     bool has_thread; /* to be joined; lock */
+    bool is_retired; /* nothing is ours to save any more; lock */
     struct save_point {
         int64_t seconds, changes;
     } points[CONFIG_SAVE_POINTS_MAX]; /* lock */
@@ -55,6 +56,12 @@ must_use enum status saver_save(struct saver *saver);
 must_use enum status saver_start(struct saver *saver);
 /* Give up a save that is under way, and wait until it has ended. */
 void saver_cancel(struct saver *saver);
+/* Give up a save that is under way, and let none begin until the claim is given back: the snapshot is the caller's
+ * meanwhile. `retires`: nor after that; who asks for one is told that it went well, and the file stays as it is. */
+void saver_claim(struct saver *saver);
+void saver_yield(struct saver *saver, bool retires);
+/* At start: so many changes are in no file, and the last was written then. */
+void saver_inherit(struct saver *saver, uint64_t changes, int64_t saved_ms);
 /* One thread, now and then: begin a save when a save point is reached. */
 void saver_tick(struct saver *saver, int64_t now_ms);
 /* The options `save` and `stop-writes-on-bgsave-error` changed. */

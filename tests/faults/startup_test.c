@@ -178,7 +178,7 @@ static void a_port_in_use_is_told(void **state) {
              server->port);
     expect(line, 1, words);
     snprintf(line, sizeof line, "--port 0 --unixsocket %s", server->unix_socket);
-    expect(line, 1, "Address already in use (is another server running? try --unixsocket)");
+    expect(line, 1, "Address already in use (is another server running? try another path)");
     test_server_stop(server);
 }
 

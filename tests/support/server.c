@@ -137,19 +137,24 @@ static _Noreturn void become_server(const struct arguments *arguments, int outpu
     if (getppid() != parent) _exit(127); /* it died before we asked */
     dup2(output_fd, STDOUT_FILENO);
     dup2(output_fd, STDERR_FILENO);
+    close_range(STDERR_FILENO + 1, ~0U, 0); /* a client's sockets would be kept open */
     execvp(arguments->items[0], (char *const *)(uintptr_t)arguments->items);
     _exit(127);
 }
 
-static void spawn(struct test_server *server, const struct arguments *arguments) {
-    int output_fd = open(server->output, O_CREAT | O_TRUNC | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
+static pid_t spawn(const struct test_server *server, const struct arguments *arguments) {
+    int output_fd = open(server->output, O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
     assert_true(output_fd >= 0);
-    pid_t parent = getpid();
-    server->pid = fork();
-    assert_true(server->pid >= 0);
-    if (server->pid == 0) become_server(arguments, output_fd, parent);
+    pid_t parent = getpid(), pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) become_server(arguments, output_fd, parent);
     close(output_fd);
-    server->pidfd = pidfd_open(server->pid, 0);
+    return pid;
+}
+
+static void begin(struct test_server *server, pid_t pid) {
+    server->pid = pid;
+    server->pidfd = pidfd_open(pid, 0);
     assert_true(server->pidfd >= 0);
 }
 
@@ -230,7 +235,8 @@ static bool try_start(struct test_server *server, const char *const *options) {
     snprintf(port, sizeof port, "%d", server->port);
     struct arguments arguments;
     arguments_init(&arguments, server, port, options);
-    spawn(server, &arguments);
+    unlink(server->output); /* an attempt's before */
+    begin(server, spawn(server, &arguments));
     if (await_ready(server)) return true;
     end_now(server);
     return false;
@@ -294,7 +300,7 @@ static bool output_has_report(const struct test_server *server) {
     return has_report;
 }
 
-void test_server_await_end(struct test_server *server) {
+static void await_good_end(struct test_server *server) {
     if (!has_ended(server, END_MS_MAX)) {
         end_now(server);
         fail_with_output(server, "the server did not end in time, and was killed");
@@ -308,6 +314,10 @@ void test_server_await_end(struct test_server *server) {
         fail_with_output(server, what);
     }
     if (output_has_report(server)) fail_with_output(server, "a sanitizer has something to say");
+}
+
+void test_server_await_end(struct test_server *server) {
+    await_good_end(server);
     server_free(server);
 }
 
@@ -319,6 +329,58 @@ void test_server_stop(struct test_server *server) {
 void test_server_kill(struct test_server *server) {
     end_now(server);
     server_free(server);
+}
+
+/* ---- Successors ------------------------------------------------------------------------------------------------- */
+
+pid_t test_server_start_successor(const struct test_server *server, const char *const *options) {
+    char port[16];
+    snprintf(port, sizeof port, "%d", server->port);
+    struct arguments arguments;
+    arguments_init(&arguments, server, port, options);
+    arguments_add(&arguments, NULL);
+    memmove(&arguments.items[2], &arguments.items[1],
+            (arguments.count - 1) * sizeof arguments.items[0]);
+    arguments.items[1] = "--takeover";
+    return spawn(server, &arguments);
+}
+
+bool test_server_take_over(struct test_server *server, const char *const *options) {
+    pid_t pid = test_server_start_successor(server, options);
+    int pidfd = pidfd_open(pid, 0);
+    assert_true(pidfd >= 0);
+    struct pollfd ends[] = {{.fd = server->pidfd, .events = POLLIN},
+                            {.fd = pidfd, .events = POLLIN}};
+    int count;
+    do {
+        count = poll(ends, 2, END_MS_MAX);
+    } while (count < 0 && errno == EINTR);
+    if (count == 0) fail_with_output(server, "a successor neither takes over nor gives up");
+    if (ends[1].revents != 0) {
+        int status = 0;
+        waitpid(pid, &status, 0);
+        close(pidfd);
+        if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_FAILURE) return false;
+        fail_with_output(server, "a successor ended, but not by giving up");
+    }
+    await_good_end(server);
+    server->pid = pid;
+    server->pidfd = pidfd;
+    return true;
+}
+
+void test_server_follow(struct test_server *server) {
+    char text[32];
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0); /* what it leaves is ours */
+    await_good_end(server);
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+    FILE *children = fopen(path, "r");
+    assert_non_null(children);
+    assert_non_null(fgets(text, sizeof text, children));
+    fclose(children);
+    begin(server, (pid_t)strtol(text, NULL, 10));
+    if (!await_ready(server)) fail_with_output(server, "the successor does not serve");
 }
 
 long test_server_resident_bytes(const struct test_server *server) {
