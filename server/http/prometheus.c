@@ -151,6 +151,11 @@ static void write_lateness(const struct metrics *metrics, const char *name, stru
     text_format(out, "%s_count %llu\n", name, (number)sum.total);
 }
 
+static void write_granted(const struct metrics *metrics, const char *name, struct text *out) {
+    text_format(out, "%s{reason=\"missing\"} %lld\n%s{reason=\"early\"} %lld\n", name,
+                (long long)metrics->leases_granted, name, (long long)metrics->leases_early);
+}
+
 /* ---- Shards and workers ---------------------------------------------------------------------- */
 
 static uint32_t shown_shards(const struct metrics *metrics) {
@@ -332,6 +337,15 @@ static const struct family families[] = {
      .lines = write_deadlines},
     {"sherd_database_misses_total", counter, "Misses in a database, by reason.",
      .lines = write_database_misses},
+
+    {"sherd_leases_granted_total", counter, "Leases given to fill a key: it was missing, or it was early to refresh it.",
+     .lines = write_granted},
+    {"sherd_leases_filled_total", counter, "Values stored for their lease.", NUMBER(leases_filled)},
+    {"sherd_leases_refused_total", counter, "Values not stored, or leases not given up, as they were over.",
+     NUMBER(leases_void)},
+    {"sherd_lease_stale_hits_total", counter, "Expired values shown while another client fills.",
+     NUMBER(leases_stale)},
+    {"sherd_lease_waits_total", counter, "Waits for another client's fill.", NUMBER(leases_waited)},
 
     {"sherd_workers", gauge, "Threads that serve clients.", NUMBER(workers)},
     {"sherd_worker_clients", gauge, "Clients of a worker.", .lines = write_worker_clients},

@@ -194,6 +194,13 @@ static void numbers_are_those_that_were_counted(void **state) {
     atomic_store(&server->shards.shards[2].lock.waits, 9);
     atomic_store(&server->shards.shards[2].lock.waited_ns, 1500000);
     errors_add(&server->workers[0].errors, "OOM");
+    counters_add(&server->workers[0].leases.granted, 11);
+    counters_add(&server->workers[1].leases.granted, 1);
+    counters_add(&server->workers[1].leases.early, 13);
+    counters_add(&server->workers[0].leases.filled, 14);
+    counters_add(&server->workers[0].leases.void_tokens, 15);
+    counters_add(&server->workers[0].leases.stale, 16);
+    counters_add(&server->workers[0].leases.waited, 17);
     struct exposition *exposition = expose(server);
     expect(exposition, "sherd_reads_total", 7);
     expect(exposition, "sherd_shard_reads_total{shard=\"1\"}", 7);
@@ -207,6 +214,12 @@ static void numbers_are_those_that_were_counted(void **state) {
     expect(exposition, "sherd_database_misses_total{db=\"1\",reason=\"expired\"}", 0);
     expect(exposition, "sherd_connections_closed_total{reason=\"idle\"}", 6);
     expect(exposition, "sherd_errors_total{code=\"OOM\"}", 1);
+    expect(exposition, "sherd_leases_granted_total{reason=\"missing\"}", 12);
+    expect(exposition, "sherd_leases_granted_total{reason=\"early\"}", 13);
+    expect(exposition, "sherd_leases_filled_total", 14);
+    expect(exposition, "sherd_leases_refused_total", 15);
+    expect(exposition, "sherd_lease_stale_hits_total", 16);
+    expect(exposition, "sherd_lease_waits_total", 17);
     free(exposition);
 }
 
