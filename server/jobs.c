@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "clock.h"
+#include "priority.h"
 #include "shards/base/memory.h"
 
 enum { GROW_ABOVE_PERCENT = 80, SHRINK_BELOW_PERCENT = 20 };
@@ -68,6 +69,7 @@ static void run_one_locked(struct jobs *jobs) {
 
 static void *serve(void *argument) {
     struct jobs *jobs = argument;
+    priority_step_back();
     pthread_mutex_lock(&jobs->lock);
     for (;;) {
         bool has_come = await_job_locked(jobs);

@@ -27,6 +27,7 @@
 #include "server/clock.h"
 #include "server/gate.h"
 #include "server/log.h"
+#include "server/priority.h"
 #include "server/server.h"
 #include "shards/base/memory.h"
 #include "shards/base/number.h"
@@ -251,6 +252,7 @@ enum status saver_save(struct saver *saver) {
 
 static void *run(void *argument) {
     struct saver *saver = argument;
+    priority_step_back();
     enum status status = save(saver);
     if (status == STATUS_OK) {
         log_notice("Background saving terminated with success");
