@@ -1,12 +1,19 @@
 /* Memory that sherd takes without a single key (workers, buffers, empty shards) is measured at start. A limit
  * below that can't be kept by evicting: at start it is an error, and so it is later where it would cost all
- * keys. With noeviction nothing is lost by it, writes are refused: then it is allowed, as in Redis. */
+ * keys. With noeviction nothing is lost by it, writes are refused: then it is allowed, as in Redis.
+ *
+ * A limit that is lowered below what is in use is reached in steps, between turns. At once, it would be the
+ * writes that reach it: each of them hundreds of evictions, until all is done; halving 128 MiB of small values
+ * so stalled everybody for half a second. So what is in use stays allowed (`grace_bytes`), and less of it after
+ * each turn: as much as upkeep has evicted. A write meanwhile pays for what it adds, as it always does at the
+ * limit. If nobody may go, the grace ends after GLIDE_PATIENCE_MS, and writes are refused. */
 #include "limit.h"
 
 #include <stdio.h>
 
 #include "call.h"
 #include "clients_memory.h"
+#include "clock.h"
 #include "machine_memory.h"
 #include "server.h"
 #include "shards/base/memory.h"
@@ -15,12 +22,39 @@ enum {
     TRIM_DIVISOR = 64,                /* a part of the limit, and */
     TRIM_BYTES_MIN = 2 * 1024 * 1024, /* are tolerated beyond what is counted */
     TRIM_LOOK_BYTES_MIN = 1024 * 1024,
+    GLIDE_PATIENCE_MS = 1000,
     SCATTERED_BYTES_MIN =
         1024 * 1024, /* with that part of the limit, may lie idle between values */
 };
 
 static void set(_Atomic uint32_t *rule, const config_field *field) {
     atomic_store_explicit(rule, (uint32_t)config_number(field), memory_order_relaxed);
+}
+
+/* A turn's step towards a limit that was lowered. */
+static void glide(struct server *server, int64_t now_ms) {
+    struct eviction_rules *rules = &server->shards.eviction;
+    int64_t glided_ms = atomic_load_explicit(&server->limit.glided_ms, memory_order_relaxed);
+    if (room_glide(rules)) {
+        atomic_store_explicit(&server->limit.glided_ms, now_ms, memory_order_relaxed);
+    } else if (now_ms - glided_ms > GLIDE_PATIENCE_MS) {
+        atomic_store_explicit(&rules->grace_bytes, 0, memory_order_relaxed);
+    }
+}
+
+/* From what is in use now, if somebody may be evicted. */
+static void begin_glide(struct server *server, int64_t limit) {
+    struct eviction_rules *rules = &server->shards.eviction;
+    uint32_t policy = atomic_load_explicit(&rules->policy, memory_order_relaxed);
+    atomic_store_explicit(&rules->limit_bytes, limit, memory_order_relaxed);
+    eviction_look(rules);
+    int64_t past = atomic_load_explicit(&rules->used_bytes, memory_order_relaxed) - limit;
+    bool glides = limit != 0 && past > 0 && eviction_policy_evicts((enum eviction_policy)policy);
+    atomic_store_explicit(&rules->grace_bytes, glides ? past : 0, memory_order_relaxed);
+    atomic_store_explicit(&server->limit.glided_ms, clock_unix_ms(), memory_order_relaxed);
+    for (uint32_t i = 0; glides && i < server->worker_count; i++) {
+        (void)worker_keep_up(&server->workers[i]); /* a full mailbox: then at its next tick */
+    }
 }
 
 static void hand_over(struct server *server) {
@@ -30,9 +64,7 @@ static void hand_over(struct server *server) {
     set(&rules->samples, &config->maxmemory_samples);
     set(&rules->lfu_log_factor, &config->lfu_log_factor);
     set(&rules->lfu_decay_minutes, &config->lfu_decay_time);
-    atomic_store_explicit(&rules->limit_bytes, config_number(&config->maxmemory),
-                          memory_order_relaxed);
-    eviction_look(rules);
+    begin_glide(server, config_number(&config->maxmemory));
     clients_memory_apply(server);
 }
 
@@ -114,8 +146,8 @@ static void trim_if_needed(struct server *server) {
     if (beyond >= left + tolerated) limit_trim(server);
 }
 
-/* Have the shards gather what lies scattered on the heap. A round that moved nothing isn't repeated until more lies
- * scattered: it may be somebody else's than the values'. */
+/* Have the shards gather what lies scattered on the heap. A round that moved nothing isn't repeated until more
+ * lies scattered: it may be somebody else's than the values'. */
 static void gather_if_needed(struct server *server) {
     struct limit *limit = &server->limit;
     int64_t tolerated =
@@ -132,11 +164,16 @@ static void gather_if_needed(struct server *server) {
     }
 }
 
+bool limit_is_gliding(const struct server *server) {
+    return atomic_load_explicit(&server->shards.eviction.grace_bytes, memory_order_relaxed) != 0;
+}
+
 void limit_turn(struct worker *worker) {
     struct server *server = worker->server;
     const struct eviction_rules *rules = &server->shards.eviction;
     int64_t limit = atomic_load_explicit(&rules->limit_bytes, memory_order_relaxed);
     if (limit == 0 || worker->index != 0) return;
+    if (limit_is_gliding(server)) glide(server, worker->now_ms);
     int64_t returned = atomic_load_explicit(&rules->returned_bytes, memory_order_relaxed);
     if (returned - server->limit.returned_seen < limit / TRIM_DIVISOR + TRIM_LOOK_BYTES_MIN) return;
     server->limit.returned_seen = returned;

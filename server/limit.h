@@ -15,7 +15,7 @@ struct server;
 struct worker;
 
 /* Work for one write at the limit, for one shard between two turns. */
-enum { LIMIT_VICTIMS = 8, LIMIT_VICTIMS_UPKEEP = 256 };
+enum { LIMIT_VICTIMS = 8, LIMIT_VICTIMS_UPKEEP = 64 };
 
 /* The server's part of it. Measured once all is started, before the first key: `base_bytes`, memory_used();
  * `base_beyond_bytes`, resident beyond that. */
@@ -23,6 +23,7 @@ struct limit {
     _Atomic int64_t base_bytes, base_beyond_bytes;
     _Atomic bool is_trimming;   /* a job is at it */
     _Atomic int64_t trimmed_to; /* bytes that a trimming left resident beyond what is counted */
+    _Atomic int64_t glided_ms;  /* when the grace of a lowered limit last shrank */
     uint64_t gathered_seen;     /* worker 0: when a gathering was last asked for: values moved, */
     int64_t scattered_seen;     /* and bytes */
     int64_t returned_seen;      /* worker 0: eviction_rules.returned_bytes when it last looked */
@@ -36,6 +37,8 @@ void limit_describe(const struct server *server, char *out, size_t size);
 /* The options' hook. */
 enum status limit_apply(void *context, struct config *config, char *error);
 
+/* Has a limit that was lowered still to be reached? Then there is upkeep to do. Any thread. */
+bool limit_is_gliding(const struct server *server);
 /* After a turn: did evictions give much back to the allocator? */
 void limit_turn(struct worker *worker);
 /* Between turns, now and then: look at the memory in use, and worker 0 at which way allkeys-adaptive should lean. */

@@ -33,7 +33,8 @@
 enum {
     TICK_MS = 100,      /* between rounds of upkeep while some key has a deadline */
     TICK_IDLE_MS = 500, /* otherwise */
-    UPKEEP_STEPS = 256, /* of one shard, between two turns: a hold of some tens of microseconds */
+    UPKEEP_STEPS = 128, /* of one shard: a hold of some tens of microseconds */
+    UPKEEP_US = 100,    /* between two turns, and what one shard's steps take over that */
     STOP_MS = 5000,     /* a stopping worker gives its clients so long to take their replies, */
     PART_MS = 500,      /* and, when a successor serves, to hang up */
     BUFFERS_KEPT = 64,  /* chunks at rest a worker keeps: 1 MiB */
@@ -264,6 +265,16 @@ static const struct engine_events events = {
 
 /* ---- Letters --------------------------------------------------------------------------------- */
 
+/* How many shards are this worker's to keep. */
+static uint32_t kept_shards(const struct worker *worker) {
+    const struct server *server = worker->server;
+    return (server->shards.count + server->worker_count - 1 - worker->index) / server->worker_count;
+}
+
+static void upkeep_begin(struct worker *worker) {
+    worker->upkeep_left = kept_shards(worker);
+}
+
 struct worker_letter {
     struct letter letter; /* first */
     uint64_t number;      /* a client's id; or a descriptor, shifted, and whether it speaks TLS */
@@ -345,7 +356,7 @@ static void open_listen(void *context, struct letter *letter) {
 static void open_keep_up(void *context, struct letter *letter) {
     struct worker *worker = context;
     take_number(letter);
-    worker->upkeep_is_due = true;
+    upkeep_begin(worker);
 }
 
 static void open_stop(void *context, struct letter *letter) {
@@ -445,36 +456,47 @@ static bool shard_needs_upkeep(const struct server *server, const struct shard *
            atomic_load_explicit(&server->expiry_is_active, memory_order_relaxed);
 }
 
-/* One bounded step in each of this worker's shards towards the memory limit; remembers whether more is left. */
-static void ease(struct worker *worker) {
+/* Bounded steps in one shard towards the memory limit; true when more is left. */
+static bool ease(struct worker *worker, uint32_t index) {
     struct server *server = worker->server;
     uint64_t begun_ticks = clock_ticks();
-    for (uint32_t i = worker->index; i < server->shards.count; i += server->worker_count) {
-        if (shards_ease(&server->shards, i, worker->now_ms, LIMIT_VICTIMS_UPKEEP))
-            worker->upkeep_is_due = true;
-        if (shards_gather(&server->shards, i)) worker->upkeep_is_due = true;
-    }
+    bool has_more = shards_ease(&server->shards, index, worker->now_ms, LIMIT_VICTIMS_UPKEEP);
+    has_more |= shards_gather(&server->shards, index);
     timing_note_event(server, LATENCY_EVICTION_CYCLE, begun_ticks);
+    return has_more;
 }
 
 /* The same for what is due, and for what was flushed. */
-static void sweep(struct worker *worker) {
+static bool sweep(struct worker *worker, uint32_t index) {
     struct server *server = worker->server;
+    if (!shard_needs_upkeep(server, &server->shards.shards[index])) return false;
     /* What GETLEASE may still show stays: the sweep is that much behind. To all others expired is absent. */
     int64_t due_ms = worker->now_ms - config_number(&server->config->lease_stale_ms);
     uint64_t begun_ticks = clock_ticks();
-    for (uint32_t i = worker->index; i < server->shards.count; i += server->worker_count) {
-        if (!shard_needs_upkeep(server, &server->shards.shards[i])) continue;
-        if (shards_upkeep(&server->shards, i, due_ms, UPKEEP_STEPS)) worker->upkeep_is_due = true;
-    }
+    bool has_more = shards_upkeep(&server->shards, index, due_ms, UPKEEP_STEPS);
     timing_note_event(server, LATENCY_EXPIRE_CYCLE, begun_ticks);
+    return has_more;
 }
 
+/* Go on with this worker's shards, one after the other, until a whole round of them had nothing more to do; but leave
+ * off in time for those who ask: the next turn goes on from there. */
 static void keep_up(struct worker *worker) {
-    worker->upkeep_is_due = false;
-    if (gate_holds_writers(worker->server)) return; /* who evicts or sweeps is a writer, too */
-    ease(worker);
-    sweep(worker);
+    struct server *server = worker->server;
+    if (gate_holds_writers(server)) { /* who evicts or sweeps is a writer, too */
+        worker->upkeep_left = 0;
+        return;
+    }
+    uint64_t begun_ticks = clock_ticks();
+    uint64_t enough_ticks = (uint64_t)(UPKEEP_US * clock_ticks_per_us());
+    while (worker->upkeep_left > 0) {
+        worker->upkeep_left--;
+        bool has_more = ease(worker, worker->upkeep_shard);
+        has_more |= sweep(worker, worker->upkeep_shard);
+        if (has_more) upkeep_begin(worker);
+        worker->upkeep_shard += server->worker_count;
+        if (worker->upkeep_shard >= server->shards.count) worker->upkeep_shard = worker->index;
+        if (clock_ticks() - begun_ticks > enough_ticks) break;
+    }
 }
 
 static void take_rate(struct rate *rate, const _Atomic uint64_t *counter, int64_t now_ms) {
@@ -493,6 +515,7 @@ static void tick(struct worker *worker) {
     take_rates(worker);
     limit_tick(worker);
     worker->clients_grew = true;
+    upkeep_begin(worker);
     keep_up(worker);
     close_idle_clients(worker);
     close_stalled_handshakes(worker);
@@ -514,7 +537,7 @@ static int pause_left_ms(const struct worker *worker) {
 
 static int upkeep_timeout_ms(const struct worker *worker) {
     const struct server *server = worker->server;
-    if (worker->upkeep_is_due) return 0;
+    if (worker->upkeep_left > 0) return 0;
     if (worker->has_paused) return pause_left_ms(worker);
     if (worker->is_stopping) return TICK_MS;
     for (uint32_t i = worker->index; i < server->shards.count; i += server->worker_count) {
@@ -557,7 +580,8 @@ static void turn(struct worker *worker, int timeout_ms) {
         blocking_open_due(worker);
         batch_run(worker); /* now, not after the next wait */
     }
-    if (worker->upkeep_is_due) keep_up(worker);
+    if (limit_is_gliding(worker->server)) upkeep_begin(worker);
+    if (worker->upkeep_left > 0) keep_up(worker);
     if (worker->has_paused && pause_left_ms(worker) == 0) {
         resume_paused(worker);
         batch_run(worker); /* now, not after the next wait */
@@ -660,7 +684,8 @@ static void *run(void *argument) {
 }
 
 enum status worker_init(struct worker *worker, struct server *server, uint32_t index) {
-    *worker = (struct worker){.server = server, .index = index, .next_look_ms = INT64_MAX};
+    *worker = (struct worker){
+        .server = server, .index = index, .next_look_ms = INT64_MAX, .upkeep_shard = index};
     pthread_mutex_init(&worker->registry, NULL);
     sem_init(&worker->has_started, 0, 0);
     buffer_pool_init(&worker->buffers, BUFFERS_KEPT);

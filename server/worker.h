@@ -106,9 +106,10 @@ struct worker {
     struct waiting *_Atomic woken; /* atomic: any thread pushes */
     int64_t next_look_ms;          /* when one of them must look again; INT64_MAX: none */
     int64_t next_tick_ms;
-    bool clients_grew;    /* clients' memory, since clients_memory.c looked: by input, */
-    uint64_t chunks_seen; /* or by replies: buffers.allocations then */
-    bool upkeep_is_due;   /* more work was left */
+    bool clients_grew;     /* clients' memory, since clients_memory.c looked: by input, */
+    uint64_t chunks_seen;  /* or by replies: buffers.allocations then */
+    uint32_t upkeep_left;  /* shards to be looked at before there is nothing more to do, */
+    uint32_t upkeep_shard; /* from this one on */
     bool is_stopping;
     sem_t *settled;  /* to be posted once nobody is accepted any more; NULL: nobody asks */
     bool is_parting; /* a successor serves: clients are told so, and not served any more */

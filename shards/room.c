@@ -11,8 +11,9 @@
  *      shards one was empty after three million writes. A shard with less than a quarter of the average doesn't evict.
  *
  * All of it is bounded for a write: `victims_max` keys evicted and as many moved, more of both the further
- * memory is past its limit. It goes over the limit by what one command adds, and by what is not seen yet:
- * LOOK_EVERY writes a shard, of slab pages only, since what lies on the heap is counted at once. */
+ * memory is past its limit. (Upkeep does no more at once, however far: it comes again.) It goes over the limit
+ * by what one command adds, and by what is not seen yet: LOOK_EVERY writes a shard, of slab pages only, since
+ * what lies on the heap is counted at once. */
 #include "room.h"
 
 #include "base/check.h"
@@ -24,6 +25,7 @@ enum {
     LOOK_EVERY = 16,        /* writes to a shard between two looks at the memory in use */
     PAST_LIMIT_FACTOR = 16, /* more work for a write while memory is past its limit, */
     URGENCY_MAX = 4,        /* and up to so many times that, the further it is past */
+    GLIDE_STEP = 8 * SLABS_SLAB_BYTES, /* towards a lowered limit: work for as many drainers */
     DEFERRED_MIN =
         4 << 20, /* bytes; values from this size on are freed elsewhere: it takes a millisecond */
 };
@@ -32,14 +34,44 @@ static int64_t load(const _Atomic int64_t *field) {
     return atomic_load_explicit(field, memory_order_relaxed);
 }
 
-/* From here on room is made: a little before the limit, so that what is seen late, and what is freed but not yet of
- * use, stays below it. */
+static int64_t larger(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}
+
+static int64_t smaller(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+/* From here on room is made: a little before the limit, so that what is seen late, and what is freed but not yet
+ * of use, stays below it. */
 static int64_t margin_of(int64_t limit) {
     return limit / MARGIN_DIVISOR;
 }
 
-bool room_is_short(const struct eviction_rules *rules) {
+/* 0: none. */
+static int64_t limit_of(const struct eviction_rules *rules) {
     int64_t limit = load(&rules->limit_bytes);
+    return limit != 0 ? limit + load(&rules->grace_bytes) : 0;
+}
+
+bool room_glide(struct eviction_rules *rules) {
+    eviction_look(rules);
+    int64_t limit = load(&rules->limit_bytes), grace = load(&rules->grace_bytes);
+    int64_t past = load(&rules->used_bytes) - limit;
+    int64_t step = larger(margin_of(limit) / 2, smaller(GLIDE_STEP, past / 2));
+    int64_t next = larger(past - step, 0);
+    if (next >= grace) return false;
+    atomic_store_explicit(&rules->grace_bytes, next, memory_order_relaxed);
+    return true;
+}
+
+/* It is past its limit by no more than upkeep is to evict next: that is no business of a write's. */
+static bool is_gliding(const struct eviction_rules *rules, int64_t past, int64_t limit) {
+    return load(&rules->grace_bytes) != 0 && past <= larger(margin_of(limit), 2 * GLIDE_STEP);
+}
+
+bool room_is_short(const struct eviction_rules *rules) {
+    int64_t limit = limit_of(rules);
     return limit != 0 && load(&rules->used_bytes) > limit - margin_of(limit);
 }
 
@@ -190,10 +222,10 @@ static uint32_t urgency_of(int64_t past, int64_t margin) {
 /* Shards that are larger than others make room from the margin on, and drain slabs; the small ones leave it to
  * them a little longer. Otherwise chance would let one shard grow at the expense of another until that is
  * empty. */
-bool room_make(struct shard *shard, int64_t now_ms, uint32_t victims_max,
-               const struct reclaimer *reclaimer) {
+static bool make_room(struct shard *shard, int64_t now_ms, uint32_t victims_max, bool is_upkeep,
+                      const struct reclaimer *reclaimer) {
     const struct eviction_rules *rules = shard->eviction.rules;
-    int64_t limit = load(&rules->limit_bytes);
+    int64_t limit = limit_of(rules);
     if (limit == 0) return true;
     look(shard);
     int64_t past = load(&rules->used_bytes) - limit;
@@ -206,7 +238,8 @@ bool room_make(struct shard *shard, int64_t now_ms, uint32_t victims_max,
     bool is_larger = is_large(shard);
     if (past > 0) {
         if (is_larger || past > margin_of(limit)) join_drainers(shard, past);
-        victims_max *= PAST_LIMIT_FACTOR * urgency_of(past, margin_of(limit));
+        if (!is_upkeep && !is_gliding(rules, past, limit))
+            victims_max *= PAST_LIMIT_FACTOR * urgency_of(past, margin_of(limit));
     }
     int64_t target = limit - (is_larger ? margin_of(limit) : margin_of(limit) / 2);
     bool is_evicting = !is_tiny(shard) && evict_some(shard, target, now_ms, victims_max, reclaimer);
@@ -215,4 +248,14 @@ bool room_make(struct shard *shard, int64_t now_ms, uint32_t victims_max,
     tell(shard);
     past = load(&rules->used_bytes) - limit;
     return past <= 0 || is_evicting || (int64_t)shard->slabs.freed_bytes >= past;
+}
+
+bool room_make(struct shard *shard, int64_t now_ms, uint32_t victims_max,
+               const struct reclaimer *reclaimer) {
+    return make_room(shard, now_ms, victims_max, false, reclaimer);
+}
+
+void room_ease(struct shard *shard, int64_t now_ms, uint32_t victims_max,
+               const struct reclaimer *reclaimer) {
+    make_room(shard, now_ms, victims_max, true, reclaimer);
 }

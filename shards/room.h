@@ -1,5 +1,8 @@
 /* Room within the memory limit, made in a shard: evict, and move entries out of sparse slabs.
  *
+ * What is kept is `limit_bytes` and, while a limit that was lowered is being reached, `grace_bytes` beyond it: who
+ * lowers it allows what is in use, and less and less of it as it goes (server/limit.c).
+ *
  * Who goes is eviction.h's business; here it is decided when, how much, and which shard pays. */
 #pragma once
 
@@ -23,8 +26,13 @@ struct room {
 
 /* Is more memory in use than the limit wants? Cheap: looks at what somebody else saw. Any thread, no lock. */
 bool room_is_short(const struct eviction_rules *rules);
+/* Allow less beyond a limit that was lowered: a little less than is in use now. False: it isn't less. */
+bool room_glide(struct eviction_rules *rules);
 /* Before something is added to `shard`: make room, if it can be found here, by about so much work: evicting
  * `victims_max` keys and moving as many. False: memory is at its limit, nobody here may go, and adding would
  * take more. With no limit set: true at once. Lock: write. */
 bool room_make(struct shard *shard, int64_t now_ms, uint32_t victims_max,
+               const struct reclaimer *reclaimer);
+/* The same without anything to be added: exactly so much work at most, however far past the limit. Lock: write. */
+void room_ease(struct shard *shard, int64_t now_ms, uint32_t victims_max,
                const struct reclaimer *reclaimer);

@@ -321,7 +321,7 @@ bool shards_ease(struct shards *shards, uint32_t index, int64_t now_ms, uint32_t
     lock_one(shard, true);
     uint64_t started_ns = rwlock_stopwatch_ns();
     uint64_t before = work_done(shard);
-    room_make(shard, now_ms, limit, &shards->reclaimer);
+    room_ease(shard, now_ms, limit, &shards->reclaimer);
     bool is_useful = work_done(shard) != before;
     rwlock_time_hold(&shard->lock, started_ns);
     unlock_one(shard, true);
@@ -340,6 +340,17 @@ static bool reclaim_some(struct shards *shards, uint32_t index, uint32_t limit) 
     return has_freed;
 }
 
+/* True if somebody went or moved. */
+static bool evict_some(struct shards *shards, uint32_t index, int64_t now_ms, uint32_t limit) {
+    struct shard *shard = &shards->shards[index];
+    lock_one(shard, true);
+    uint64_t before = work_done(shard);
+    room_make(shard, now_ms, limit, &shards->reclaimer);
+    bool is_useful = work_done(shard) != before;
+    unlock_one(shard, true);
+    return is_useful;
+}
+
 bool shards_relieve(struct shards *shards, uint32_t index, int64_t now_ms, uint32_t limit) {
     struct eviction_rules *rules = &shards->eviction;
     for (uint32_t i = 0; i < shards->count; i++) {
@@ -349,10 +360,7 @@ bool shards_relieve(struct shards *shards, uint32_t index, int64_t now_ms, uint3
     if (!eviction_policy_evicts(atomic_load_explicit(&rules->policy, memory_order_relaxed)))
         return !room_is_short(rules);
     for (uint32_t i = 1; i < shards->count && room_is_short(rules); i++) {
-        uint32_t other = (index + i) % shards->count;
-        uint64_t before = work_done(&shards->shards[other]);
-        shards_ease(shards, other, now_ms, limit);
-        if (work_done(&shards->shards[other]) != before) return true;
+        if (evict_some(shards, (index + i) % shards->count, now_ms, limit)) return true;
     }
     return !room_is_short(rules);
 }

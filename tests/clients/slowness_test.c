@@ -21,8 +21,7 @@ enum {
     LARGE_BYTES = 64 * 1024 * 1024,
     SAVED_BYTES = 8 * 1024 * 1024, /* what takes some milliseconds, and isn't too much for a file */
     ROUNDS_MAX = 50,
-    FILLERS = 200000,
-    FILLERS_BATCH = 1000,
+    FILLERS = 5000,
 };
 
 static redisReply *ask(redisContext *client, const char *command) {
@@ -202,25 +201,44 @@ static void a_long_round_of_expiry_is_an_event(void **state) {
     redisFree(client);
 }
 
-/* The limit is lowered to a fraction of what is there. */
+/* The same by reading, which needs no memory. */
+static bool hold_reading(void *context, size_t index) {
+    (void)index;
+    struct rivals *rivals = context;
+    redisContext *client = hiredis_open(rivals->server);
+    bool is_right = client != NULL;
+    while (is_right && !atomic_load(&rivals->is_over)) {
+        redisAppendCommand(client, "LCS {key}one {key}two LEN");
+        is_right = hiredis_take(client, REDIS_REPLY_INTEGER);
+    }
+    if (client != NULL) redisFree(client);
+    return is_right;
+}
+
+/* The limit is lowered to what there is without the keys that may go, and these are in a shard that somebody holds. */
 static void a_long_round_of_eviction_is_an_event(void **state) {
     redisContext *client = hiredis_expect_open(*state);
+    hiredis_expect_status(client, "OK", "CONFIG SET maxmemory-policy volatile-random");
+    hiredis_expect_status(client, "OK", "SET {key}one %03000d", 1);
+    hiredis_expect_status(client, "OK", "SET {key}two %03000d", 2);
+    struct rivals rivals = {.server = *state};
+    struct crowd *holders = crowd_start(2, hold_reading, &rivals);
     assert_false(has_event(client, "eviction-cycle"));
-    while (!has_event(client, "eviction-cycle")) {
+    while (!has_event(client, "eviction-cycle")) { /* the test's time is limited */
         hiredis_expect_status(client, "OK", "CONFIG SET maxmemory 0");
         for (int i = 0; i < FILLERS; i++) {
-            redisAppendCommand(client, "SET filler:%d %0100d", i, i);
-            if (i % FILLERS_BATCH != FILLERS_BATCH - 1) continue;
-            for (int j = 0; j < FILLERS_BATCH; j++) {
-                assert_true(hiredis_take(client, REDIS_REPLY_STATUS));
-            }
+            redisAppendCommand(client, "SET {key}:%d %02000d EX 1000", i, i);
         }
-        hiredis_expect_status(client, "OK", "CONFIG SET maxmemory-policy allkeys-random");
+        for (int i = 0; i < FILLERS; i++) {
+            assert_true(hiredis_take(client, REDIS_REPLY_STATUS));
+        }
         hiredis_expect_status(client, "OK", "CONFIG SET maxmemory 8mb");
         for (long long keys = FILLERS; keys > FILLERS / 2;) {
             assert_true(hiredis_ask_integer(client, &keys, "DBSIZE"));
         }
     }
+    atomic_store(&rivals.is_over, true);
+    assert_true(crowd_finish(holders));
     redisFree(client);
 }
 
