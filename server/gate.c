@@ -20,6 +20,10 @@ void gate_open(struct server *server, enum gate gate) {
     if (before & gate) server_wake_paused(server);
 }
 
+bool gate_is_closed(const struct server *server, enum gate gate) {
+    return (gates_of(server) & gate) != 0;
+}
+
 bool gate_holds_writers(const struct server *server) {
     uint32_t gates = gates_of(server);
     if (gates & (GATE_STOPPING | GATE_HANDING | GATE_FROZEN)) return true;

@@ -24,6 +24,7 @@ enum gate {
 void gate_close(struct server *server, enum gate gate);
 /* Those who wait go on. */
 void gate_open(struct server *server, enum gate gate);
+bool gate_is_closed(const struct server *server, enum gate gate);
 /* If the pause is over, or was taken back (then `now_ms` may be 0): open its gate, unless another began in this
  * moment. */
 void gate_end_pause(struct server *server, int64_t now_ms);

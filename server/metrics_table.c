@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "gate.h"
 #include "net/words.h"
 #include "server.h"
 #include "shards/base/number.h"
@@ -121,7 +122,7 @@ static void write_truth(bool is_true, struct text *out) {
     text_add(out, is_true ? BYTES("1") : BYTES("0"));
 }
 static void write_loading(const struct metrics *metrics, struct text *out) {
-    write_truth(LOAD(metrics->server->loader.is_loading), out);
+    write_truth(gate_is_closed(metrics->server, GATE_LOADING), out);
 }
 static void write_kept(const struct metrics *metrics, struct text *out) {
     write_number(snapshot_saved_bytes(&metrics->server->saver.snapshot), out);
@@ -182,7 +183,7 @@ static void write_loaded_expired(const struct metrics *metrics, struct text *out
 /* Only while it loads, as Redis does. */
 static void write_load_progress(const struct metrics *metrics, struct text *out) {
     const struct loader *loader = &metrics->server->loader;
-    if (!LOAD(loader->is_loading)) return;
+    if (!gate_is_closed(metrics->server, GATE_LOADING)) return;
     uint64_t total = LOAD(loader->total_bytes), loaded = LOAD(loader->loaded_bytes);
     int64_t started_ms = LOAD(loader->started_ms);
     double share = total != 0 ? (double)loaded / (double)total : 0;

@@ -299,7 +299,7 @@ static enum status save_the_rest(struct server *server) {
 
 /* False: the file there is must not be ignored, and can't be served. */
 static bool load(struct server *server) {
-    if (!(atomic_load_explicit(&server->gates, memory_order_relaxed) & GATE_LOADING)) return true;
+    if (!gate_is_closed(server, GATE_LOADING)) return true;
     return loader_run(server, LOADER_BLOCK_BYTES) != STATUS_FAILED;
 }
 
@@ -430,7 +430,7 @@ int server_run(struct config *config, const struct launch *launch) {
     server->workers = memory_allocate_zeroed(server->worker_count * sizeof(*server->workers));
     if (server->workers == NULL) goto no_workers;
     saver_init(&server->saver, server);
-    if (!launch->takes_over && loader_has_file(server)) gate_close(server, GATE_LOADING);
+    if (!launch->takes_over) loader_prepare(server);
     if (start_workers(server) != STATUS_OK) goto no_file;
     char limit_error[CONFIG_ERROR_MAX];
     if (limit_start(server, limit_error) != STATUS_OK) {
@@ -500,11 +500,10 @@ void server_stop(struct server *server) {
 }
 
 enum status server_prepare_end(struct server *server, enum server_save save) {
-    bool is_loading =
-        (atomic_load_explicit(&server->gates, memory_order_relaxed) & GATE_LOADING) != 0;
     bool saves =
         save == SERVER_SAVE_YES || (save == SERVER_SAVE_AS_SET && saver_has_points(&server->saver));
-    if (is_loading) saves = false; /* what is loaded by now is less than the file has */
+    if (gate_is_closed(server, GATE_LOADING))
+        saves = false; /* what is loaded by now is less than the file has */
     atomic_store_explicit(&server->saves_at_end, saves, memory_order_relaxed);
     if (!saves) return STATUS_OK;
     log_notice("Saving the final RDB snapshot before exiting.");

@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 
 #include "server/clock.h"
+#include "server/gate.h"
 #include "server/server.h"
 
 #define LOAD(field) atomic_load_explicit(&(field), memory_order_relaxed)
@@ -239,7 +240,7 @@ static void write_cpu(const struct metrics *metrics, const char *name, struct te
 /* ---- Persistence ----------------------------------------------------------------------------- */
 
 static void write_loading(const struct metrics *metrics, const char *name, struct text *out) {
-    text_format(out, "%s %d\n", name, LOAD(metrics->server->loader.is_loading));
+    text_format(out, "%s %d\n", name, gate_is_closed(metrics->server, GATE_LOADING));
 }
 static void write_saving(const struct metrics *metrics, const char *name, struct text *out) {
     text_format(out, "%s %d\n", name, LOAD(metrics->server->saver.is_saving));

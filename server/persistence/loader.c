@@ -552,8 +552,10 @@ static void tell_end(const struct loader *loader, const char *what, int64_t star
                (double)(clock_unix_ms() - started_ms) / 1000);
 }
 
-bool loader_has_file(struct server *server) {
-    return access(server->config->dbfilename, F_OK) == 0;
+void loader_prepare(struct server *server) {
+    if (access(server->config->dbfilename, F_OK) != 0) return;
+    atomic_store_explicit(&server->loader.started_ms, clock_unix_ms(), memory_order_relaxed);
+    gate_close(server, GATE_LOADING);
 }
 
 static enum status run(struct server *server, int pipe_fd, size_t block_bytes) {
@@ -568,10 +570,7 @@ static enum status run(struct server *server, int pipe_fd, size_t block_bytes) {
     };
     pthread_mutex_init(&loading.lock, NULL);
     pthread_cond_init(&loading.has_changed, NULL);
-    atomic_store_explicit(&loader->started_ms, loading.now_ms, memory_order_relaxed);
-    atomic_store_explicit(&loader->is_loading, true, memory_order_relaxed);
     bool is_through = load(&loading, name, pipe_fd);
-    atomic_store_explicit(&loader->is_loading, false, memory_order_relaxed);
     enum status status = is_through ? STATUS_OK : STATUS_REFUSED;
     if (has_failed(&loading) && pipe_fd >= 0) {
         log_warning("What the running server hands over %s", loading.error);

@@ -1,11 +1,10 @@
 /* Reading keys at start, once: a file, before READY, while clients are answered -LOADING; or what a predecessor hands
  * over, while it serves them.
  *
- * Numbers are atomic and relaxed, for INFO. */
+ * It lasts as long as GATE_LOADING is closed. Numbers are atomic and relaxed, for INFO. */
 #pragma once
 
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,14 +15,13 @@ struct server;
 enum { LOADER_BLOCK_BYTES = 256 * 1024 };
 
 struct loader {
-    _Atomic bool is_loading;
     _Atomic int64_t started_ms;
     _Atomic uint64_t total_bytes, loaded_bytes;
     _Atomic uint64_t keys, expired, passed_over;
 };
 
-/* Is there a file to load? Then GATE_LOADING should be closed before clients come. */
-bool loader_has_file(struct server *server);
+/* Before clients come: if there is a file to load, close the gate. */
+void loader_prepare(struct server *server);
 /* Load it, with as many threads as there are processors, and open the gate. It is read in blocks of
  * `block_bytes`: LOADER_BLOCK_BYTES, or in tests as few as the head of a file has. A failure is in the log, and
  * the store then holds part of the file: it must not be served. STATUS_REFUSED: a signal to stop came first.
