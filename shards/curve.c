@@ -8,7 +8,7 @@
  * run by eviction.c's own rules, whichever policy is in force.
  *
  * One key in a power of two is followed, so that a miniature's ghost is as large a part of its keys as a shard's
- * is: one in 64 at first, and fewer when there are too many.
+ * is: one in 128 at first, and fewer when there are too many.
  *
  * What a request tells. A lookup is a hit in those miniatures that have the key. Where one hasn't, the client of a
  * cache of that size would have filled it in: if the real cache has it, it is taken in at once; if not, by the
@@ -18,9 +18,9 @@
  * what it missed until then only says that it began empty. Those that aren't full yet are told of: they may miss
  * more than they will.
  *
- * What it costs: a few instructions for a request that isn't followed; for one that is, 1,300 for a GET, 22,000
- * for the SET of a new key that all miniatures have to evict for, of which half is the hand (bench/README.md has
- * it by request).
+ * What it costs: a few instructions for a request that isn't followed; for one that is, 500 beside what the
+ * miniatures take, which is 14,000 for the SET of a new key that all seven have to evict for, 2,000 each: eight
+ * looks and their scores 1,000, the pool 500 (bench/README.md has it by request).
  *
  * How right it is: bench/README.md. What made the difference: to leave the curve's own memory out of account (5 to
  * 1 points at a limit of 8 MiB), and wards that decide one way always, as an eighth of the shards do. A duel of
@@ -42,7 +42,7 @@
 #include "base/memory.h"
 
 enum {
-    RATE_BITS_MIN = 6,
+    RATE_BITS_MIN = 7,
     RATE_BITS_MAX = 20,
     MEASURE_EVERY_MS = 1000,
     MARGIN_DIVISOR = 128, /* of the limit: a full cache stays so much below it, as in room.c */
@@ -68,7 +68,7 @@ static uint64_t threshold_of(uint32_t rate_bits) {
 /* What all this takes itself, in bytes. */
 static uint64_t own_bytes(const struct curve *curve) {
     uint64_t bytes =
-        memory_usable(curve->population.members) + memory_usable(curve->population.buckets);
+        memory_usable(curve->population.members) + memory_usable(curve->population.chains);
     for (int i = 0; i < CURVE_POINTS; i++) {
         bytes += memory_usable(curve->miniatures[i].ghost.sets);
     }
@@ -186,7 +186,7 @@ static enum status start_locked(struct curve *curve, int64_t now_ms) {
     memset(curve->awaited, 0, sizeof(curve->awaited));
     curve->limit_bytes = load(&curve->shards->eviction.limit_bytes);
     curve->rate_bits = rate_bits_for(curve->shards);
-    curve->next_bucket = 0;
+    curve->next_word = 0;
     measure(curve, now_ms);
     count_anew(curve, now_ms);
     atomic_store_explicit(&curve->followed_below, threshold_of(curve->rate_bits),
@@ -247,13 +247,14 @@ static void remove_member(struct curve *curve, struct member *member, enum miss_
     population_remove(&curve->population, member);
 }
 
-/* Go through a bucket, removing those that `is_over` says. */
-static void weed(struct curve *curve, uint32_t bucket, int64_t now_ms) {
+/* Go through a word's places, removing who isn't followed any more, or is past its deadline. */
+static void weed(struct curve *curve, uint32_t word, int64_t now_ms) {
     struct population *population = &curve->population;
     uint64_t below = threshold_of(curve->rate_bits);
-    for (uint32_t index = population->buckets[bucket]; index != 0;) {
-        struct member *member = population_at(population, index);
-        index = member->next;
+    uint64_t taken = population->taken.words[word];
+    for (; taken != 0; taken &= taken - 1) {
+        uint32_t place = word * POPULATION_WORD + (uint32_t)__builtin_ctzll(taken);
+        struct member *member = population_at(population, place);
         if (member->hash >= below) {
             remove_member(curve, member, MISS_UNKNOWN);
         } else if (member->deadline != 0 && population_deadline_ms(population, member) <= now_ms) {
@@ -268,8 +269,8 @@ static void thin_out(struct curve *curve, int64_t now_ms) {
     curve->rate_bits++;
     atomic_store_explicit(&curve->followed_below, threshold_of(curve->rate_bits),
                           memory_order_relaxed);
-    for (uint32_t bucket = 0; bucket < POPULATION_BUCKETS; bucket++) {
-        weed(curve, bucket, now_ms);
+    for (uint32_t word = 0; word < POPULATION_WORDS; word++) {
+        weed(curve, word, now_ms);
     }
     curve->expected /= 2;
     curve->noted /= 2;
@@ -386,8 +387,8 @@ void curve_note(struct curve *curve, const struct curve_note *note, int64_t now_
         if (now_ms >= curve->next_measure_ms) measure(curve, now_ms);
         note_locked(curve, note, now_ms);
         if (curve->population.deadlines != 0) {
-            weed(curve, curve->next_bucket, now_ms);
-            curve->next_bucket = (curve->next_bucket + 1) % POPULATION_BUCKETS;
+            weed(curve, curve->next_word, now_ms);
+            curve->next_word = (curve->next_word + 1) % POPULATION_WORDS;
         }
     }
     pthread_mutex_unlock(&curve->lock);

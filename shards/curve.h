@@ -2,8 +2,8 @@
  *
  * Keys whose hash is below a threshold are followed: every request for one of them is played to seven miniature
  * caches (miniature.h) of 0.5 to 4 times the memory limit, all scaled down by the share of the keys that is
- * followed. The share is halved whenever there are too many, so the memory is bounded: CURVE_BYTES_MAX, some 4096
- * to 8192 keys at today's size of a large cache.
+ * followed. The share is halved whenever there are too many, so the memory is bounded: CURVE_BYTES_MAX, some 1536
+ * to 3072 keys at today's size of a large cache.
  *
  * Nothing is followed, and no memory taken, until it is started. Any thread; a leaf lock over what is behind
  * `followed_below`. */
@@ -22,7 +22,7 @@
 enum {
     CURVE_POINTS = POPULATION_MINIATURES,
     CURVE_AWAITED = 256,
-    CURVE_BYTES_MAX = 3 << 19, /* 1.5 MiB, ghosts included */
+    CURVE_BYTES_MAX = 3 << 18, /* 768 KiB, ghosts included */
 };
 
 struct curve {
@@ -40,7 +40,7 @@ struct curve {
     uint64_t lookups, real_hits;     /* of all keys, as far as seen */
     uint64_t awaited[CURVE_AWAITED]; /* keys that missed, and may be filled next */
     uint32_t rate_bits;              /* one key in 2^rate_bits is followed */
-    uint32_t next_bucket;            /* to be looked through for what is past its deadline */
+    uint32_t next_word;              /* of the population, to be looked through for what expired */
     int64_t
         since_ms; /* that all the above is counted: the last miniature that got full, or later */
     int64_t next_measure_ms;
@@ -75,7 +75,7 @@ struct curve_note {
     bool is_deletion;     /* it shouldn't be: DEL, GETDEL, ... */
     bool leaves_no_trace; /* the lookup doesn't count as a use: TTL, OBJECT, ... */
 };
-/* O(1): some 700 instructions where all have it, up to 22,000 where all have to evict for it. No shard's lock is
+/* O(1): some 700 instructions where all have it, up to 14,000 where all have to evict for it. No shard's lock is
  * held. */
 void curve_note(struct curve *curve, const struct curve_note *note, int64_t now_ms);
 

@@ -3,19 +3,23 @@
  * What has to agree, since each was seen to be worth a point of hit ratio or more: how many are looked at for a
  * victim (whole buckets of a table, LOOKS_STEP keys each on average), the pool that is carried from one victim to
  * the next, the ghost's share of the keys (its places are a power of two, in a shard as here: so a curve's rate is
- * one, too), the halving of counts, the shards that lead under allkeys-adaptive. */
+ * one, too), the halving of counts, the shards that lead under allkeys-adaptive.
+ *
+ * What may differ is how the next to be looked at is found: by a map of the places where there is somebody, 64 in
+ * a word. And nobody who is a candidate need be looked at again, nor be looked up before he goes: who leaves the
+ * miniature leaves its pool. */
 #include "miniature.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "entry.h"
 
 enum {
-    LOOKS_STEP = 8, /* keys in a bucket of a table at the memory limit */
-    SWEEP_BUCKETS_MAX =
-        64, /* that the hand passes for one victim: in a small population most are empty */
-    VICTIMS_MAX = 64, /* for one that comes */
+    LOOKS_STEP = 8,       /* keys in a bucket of a table at the memory limit */
+    SWEEP_KEYS_MAX = 256, /* met for one victim, at most: volatile-* may find few of theirs */
+    VICTIMS_MAX = 64,     /* for one that comes */
     CAMP_RECENCY = 0,
     CAMP_FREQUENCY = 1,
     CAMP_REST = 2,
@@ -28,8 +32,12 @@ static uint32_t load(const _Atomic uint32_t *field) {
 /* ---- Lifetime -------------------------------------------------------------------------------- */
 
 static void lay_camp(struct miniature_camp *camp, uint32_t first_ward, uint32_t wards) {
-    *camp = (struct miniature_camp){.first_bucket = first_ward * POPULATION_WARD_BUCKETS,
-                                    .bucket_count = wards * POPULATION_WARD_BUCKETS};
+    enum { WARD_WORDS = POPULATION_WORDS / POPULATION_WARDS };
+    *camp = (struct miniature_camp){
+        .first_word = first_ward * WARD_WORDS,
+        .end_word = (first_ward + wards) * WARD_WORDS,
+        .hand = first_ward * POPULATION_WARD_PLACES,
+    };
 }
 
 void miniature_init(struct miniature *miniature, struct population *population, uint8_t index,
@@ -42,6 +50,7 @@ void miniature_init(struct miniature *miniature, struct population *population, 
         .policy = (enum eviction_policy)load(&rules->policy),
     };
     miniature->counts = eviction_policy_counts(miniature->policy);
+    miniature->recalls_uses = miniature->counts != 0 && !eviction_policy_is_lfu(miniature->policy);
     miniature->has_camps =
         miniature->policy == EVICTION_ALLKEYS_ADAPTIVE && rules->shard_count >= EVICTION_ROLE_EVERY;
     ghost_init(&miniature->ghost);
@@ -69,9 +78,9 @@ static struct miniature_camp *camp_of(struct miniature *miniature, uint64_t hash
     return &miniature->camps[ward < CAMP_REST ? ward : CAMP_REST];
 }
 
-/* Its part of the room, as of the buckets. */
+/* Its part of the room, as of the places. */
 static uint64_t limit_of(const struct miniature *miniature, const struct miniature_camp *camp) {
-    return miniature->limit_bytes * camp->bucket_count / POPULATION_BUCKETS;
+    return miniature->limit_bytes * (camp->end_word - camp->first_word) / POPULATION_WORDS;
 }
 
 static bool prefers_recent(const struct miniature *miniature, const struct miniature_camp *camp) {
@@ -118,61 +127,74 @@ static uint64_t score_of(const struct miniature *miniature, const struct evictio
     return eviction_score(view, &subject);
 }
 
-static uint32_t pool_first(const struct miniature_camp *camp) {
-    uint32_t first = 0;
-    for (uint32_t i = 1; i < camp->pool_count; i++) {
-        if (camp->pool[i].score > camp->pool[first].score) first = i;
-    }
-    return first;
-}
-
-/* Take in a candidate, in place of the least one if that is worth less. Most aren't worth even what is known of
- * the least. */
-static void pool_offer(struct miniature_camp *camp, const struct miniature_candidate *candidate) {
+/* Open a place in the pool for a candidate of that score, or have the least one leave its own. What comes is
+ * mostly gladder to go than what has been known for a while: look from the end. */
+static void pool_insert(struct miniature *miniature, struct miniature_camp *camp, uint64_t score,
+                        uint32_t place) {
+    uint64_t *scores = camp->pool_scores;
+    uint16_t *places = camp->pool_places;
     bool is_full = camp->pool_count == EVICTION_POOL;
-    if (is_full && candidate->score <= camp->pool_least) return;
-    uint32_t last = 0;
-    for (uint32_t i = 0; i < camp->pool_count; i++) {
-        if (camp->pool[i].index == candidate->index) return;
-        if (camp->pool[i].score < camp->pool[last].score) last = i;
+    uint32_t at = camp->pool_count;
+    while (at > is_full && scores[at - 1] >= score) {
+        at--;
     }
-    camp->pool_least = camp->pool_count > 0 ? camp->pool[last].score : 0;
-    if (is_full && candidate->score <= camp->pool_least) return;
-    camp->pool[is_full ? last : camp->pool_count++] = *candidate;
-    if (candidate->score < camp->pool_least) camp->pool_least = candidate->score;
+    if (is_full) {
+        population_map_take(&miniature->pooled, places[0]);
+        at--;
+        memmove(scores, scores + 1, at * sizeof(*scores));
+        memmove(places, places + 1, at * sizeof(*places));
+    } else {
+        memmove(scores + at + 1, scores + at, (camp->pool_count - at) * sizeof(*scores));
+        memmove(places + at + 1, places + at, (camp->pool_count - at) * sizeof(*places));
+        camp->pool_count++;
+    }
+    scores[at] = score;
+    places[at] = (uint16_t)place;
+    population_map_put(&miniature->pooled, place);
 }
 
-static void meet(struct miniature *miniature, struct miniature_camp *camp,
-                 const struct eviction_view *view, struct member *member) {
+static void pool_remove(struct miniature *miniature, struct miniature_camp *camp, uint32_t at) {
+    uint64_t *scores = camp->pool_scores;
+    uint16_t *places = camp->pool_places;
+    population_map_take(&miniature->pooled, places[at]);
+    uint32_t behind = --camp->pool_count - at;
+    if (behind == 0) return;
+    memmove(scores + at, scores + at + 1, behind * sizeof(*scores));
+    memmove(places + at, places + at + 1, behind * sizeof(*places));
+}
+
+static void pool_forget(struct miniature *miniature, struct miniature_camp *camp, uint32_t place) {
+    uint32_t at = 0;
+    while (camp->pool_places[at] != place) {
+        at++;
+    }
+    pool_remove(miniature, camp, at);
+}
+
+static void pool_clear(struct miniature *miniature, struct miniature_camp *camp) {
+    while (camp->pool_count > 0) {
+        pool_remove(miniature, camp, camp->pool_count - 1);
+    }
+}
+
+static bool may_go(const struct miniature *miniature, const struct member *member) {
+    return !miniature->is_volatile || member->deadline != 0;
+}
+
+/* Whether he counts as one that was looked at. */
+static bool meet(struct miniature *miniature, struct miniature_camp *camp,
+                 const struct eviction_view *view, uint32_t place) {
+    struct member *member = population_at(miniature->population, place);
+    if (!may_go(miniature, member)) return false;
     if (camp->is_halving) {
         uint32_t halved = eviction_access_halved(access_of(miniature, member));
         member->uses[miniature->index] = (uint8_t)(halved & miniature->counts);
     }
-    struct miniature_candidate candidate = {
-        .hash = member->hash,
-        .score = score_of(miniature, view, member),
-        .index = population_index(miniature->population, member),
-    };
-    pool_offer(camp, &candidate);
-}
-
-static bool may_go(const struct miniature *miniature, const struct member *member) {
-    if (!miniature_has(miniature, member)) return false;
-    return !eviction_policy_is_volatile(miniature->policy) || member->deadline != 0;
-}
-
-static uint32_t meet_bucket(struct miniature *miniature, struct miniature_camp *camp,
-                            const struct eviction_view *view) {
-    struct population *population = miniature->population;
-    uint32_t met = 0;
-    uint32_t index = population->buckets[camp->first_bucket + camp->hand];
-    for (struct member *member; index != 0; index = member->next) {
-        member = population_at(population, index);
-        if (!may_go(miniature, member)) continue;
-        meet(miniature, camp, view, member);
-        met++;
-    }
-    return met;
+    if (population_map_has(&miniature->pooled, place)) return true;
+    uint64_t score = score_of(miniature, view, member);
+    if (camp->pool_count < EVICTION_POOL || score > camp->pool_scores[0])
+        pool_insert(miniature, camp, score, place);
+    return true;
 }
 
 /* The hand has been everywhere. */
@@ -182,44 +204,56 @@ static void begin_round(const struct miniature *miniature, struct miniature_camp
     if (camp->is_halving) camp->turnover = 0;
 }
 
+/* To the word behind that one, which may be the first again. */
+static void turn_from(const struct miniature *miniature, struct miniature_camp *camp,
+                      uint32_t word) {
+    if (++word == camp->end_word) {
+        word = camp->first_word;
+        begin_round(miniature, camp);
+    }
+    camp->hand = word * POPULATION_WORD;
+}
+
 static void sweep(struct miniature *miniature, struct miniature_camp *camp,
                   const struct eviction_view *view) {
     uint32_t samples = load(&miniature->rules->samples);
     uint32_t looks = (samples + LOOKS_STEP - 1) / LOOKS_STEP * LOOKS_STEP;
-    uint32_t met = 0;
-    for (uint32_t passed = 0; passed < SWEEP_BUCKETS_MAX && met < looks; passed++) {
-        if (camp->hand == 0) begin_round(miniature, camp);
-        met += meet_bucket(miniature, camp, view);
-        camp->hand = (camp->hand + 1) % camp->bucket_count;
+    uint32_t met = 0, passed = 0;
+    for (uint32_t i = camp->first_word; i <= camp->end_word && met < looks; i++) {
+        uint32_t word = camp->hand / POPULATION_WORD;
+        uint64_t ahead = miniature->here.words[word] & UINT64_MAX << camp->hand % POPULATION_WORD;
+        for (; ahead != 0 && met < looks; ahead &= ahead - 1) {
+            uint32_t place = word * POPULATION_WORD + (uint32_t)__builtin_ctzll(ahead);
+            if (passed++ == SWEEP_KEYS_MAX) return;
+            met += meet(miniature, camp, view, place);
+            camp->hand = place + 1;
+        }
+        if (ahead == 0) turn_from(miniature, camp, word);
     }
 }
 
-/* The best of the pool that is still what it was; those that were used since are judged anew. */
-static struct member *take_from_pool(const struct miniature *miniature, struct miniature_camp *camp,
+/* The best of the pool, who goes; those that were used since they came to it are judged anew. */
+static struct member *take_from_pool(struct miniature *miniature, struct miniature_camp *camp,
                                      const struct eviction_view *view) {
     while (camp->pool_count > 0) {
-        uint32_t first = pool_first(camp);
-        struct miniature_candidate *candidate = &camp->pool[first];
-        struct member *member = population_at(miniature->population, candidate->index);
-        if (member->hash != candidate->hash || !may_go(miniature, member)) {
-            *candidate = camp->pool[--camp->pool_count];
-            continue;
-        }
+        uint32_t last = camp->pool_count - 1, place = camp->pool_places[last];
+        uint64_t then = camp->pool_scores[last];
+        struct member *member = population_at(miniature->population, place);
+        pool_remove(miniature, camp, last);
+        if (!may_go(miniature, member)) continue;
         uint64_t score = score_of(miniature, view, member);
-        if (score < candidate->score) {
-            candidate->score = score;
-            if (score < camp->pool_least) camp->pool_least = score;
-            if (pool_first(camp) != first) continue;
-        }
-        *candidate = camp->pool[--camp->pool_count];
-        return member;
+        bool is_best = last == 0 || score >= then || score >= camp->pool_scores[last - 1];
+        if (is_best) return member;
+        pool_insert(miniature, camp, score, place);
     }
     return NULL;
 }
 
 static bool evict_one(struct miniature *miniature, struct miniature_camp *camp,
                       const struct eviction_view *view) {
-    if (camp->pool_is_recent != view->prefers_recent) camp->pool_count = 0; /* other scores */
+    if (camp->pool_is_recent != view->prefers_recent) {
+        pool_clear(miniature, camp); /* other scores */
+    }
     camp->pool_is_recent = view->prefers_recent;
     bool is_served = eviction_policy_is_blind(miniature->policy) && camp->pool_count > 0;
     if (!is_served) sweep(miniature, camp, view);
@@ -259,20 +293,30 @@ void miniature_admit(struct miniature *miniature, struct member *member, int64_t
         eviction_access_new(miniature->rules, &miniature->ghost, ghost_hash(member), now_ms);
     member->uses[miniature->index] = (uint8_t)(access & miniature->counts);
     member->present |= miniature->bit;
+    population_map_put(&miniature->here, population_place(miniature->population, member));
     camp->used_bytes += member->bytes;
     camp->keys++;
 }
 
-void miniature_dismiss(struct miniature *miniature, struct member *member,
-                       enum miss_reason reason) {
+/* Who isn't followed any more is no loss of the cache's. */
+static void remember(struct miniature *miniature, const struct member *member,
+                     enum miss_reason reason) {
     ghost_remember(&miniature->ghost, &(struct departure){.hash = ghost_hash(member),
                                                           .keys = miniature_keys(miniature),
                                                           .reason = reason,
                                                           .uses = member->uses[miniature->index]});
+}
+
+void miniature_dismiss(struct miniature *miniature, struct member *member,
+                       enum miss_reason reason) {
+    if (miniature->recalls_uses && reason != MISS_UNKNOWN) remember(miniature, member, reason);
     struct miniature_camp *camp = camp_of(miniature, member->hash);
     camp->used_bytes -= member->bytes;
     camp->keys--;
     member->present &= (uint8_t)~miniature->bit;
+    uint32_t place = population_place(miniature->population, member);
+    population_map_take(&miniature->here, place);
+    if (population_map_has(&miniature->pooled, place)) pool_forget(miniature, camp, place);
 }
 
 void miniature_resize(struct miniature *miniature, const struct member *member, uint32_t bytes) {
@@ -280,20 +324,33 @@ void miniature_resize(struct miniature *miniature, const struct member *member, 
     camp->used_bytes = camp->used_bytes - member->bytes + bytes;
 }
 
+static void validate_camp(const struct miniature *miniature, const struct miniature_camp *camp) {
+    uint64_t keys = 0, bytes = 0, pooled = 0;
+    uint32_t end = camp->end_word * POPULATION_WORD;
+    for (uint32_t place = camp->first_word * POPULATION_WORD; place < end; place++) {
+        pooled += population_map_has(&miniature->pooled, place);
+        if (!population_map_has(&miniature->here, place)) continue;
+        const struct member *member = population_at(miniature->population, place);
+        check(miniature_has(miniature, member));
+        keys++;
+        bytes += member->bytes;
+    }
+    check(keys == camp->keys && bytes == camp->used_bytes && pooled == camp->pool_count);
+    for (uint32_t i = 0; i < camp->pool_count; i++) {
+        check(population_map_has(&miniature->here, camp->pool_places[i]));
+        check(population_map_has(&miniature->pooled, camp->pool_places[i]));
+        check(i == 0 || camp->pool_scores[i - 1] <= camp->pool_scores[i]);
+    }
+}
+
 void miniature_validate(const struct miniature *miniature) {
-    const struct population *population = miniature->population;
+    uint64_t present = 0;
+    for (uint32_t place = 0; place < POPULATION_PLACES; place++) {
+        if (!population_map_has(&miniature->population->taken, place)) continue;
+        present += miniature_has(miniature, population_at(miniature->population, place));
+    }
+    check(present == miniature_keys(miniature));
     for (uint32_t i = 0; i < miniature->camp_count; i++) {
-        const struct miniature_camp *camp = &miniature->camps[i];
-        uint64_t keys = 0, bytes = 0;
-        for (uint32_t bucket = 0; bucket < camp->bucket_count; bucket++) {
-            uint32_t index = population->buckets[camp->first_bucket + bucket];
-            for (; index != 0; index = population->members[index].next) {
-                const struct member *member = &population->members[index];
-                if (!miniature_has(miniature, member)) continue;
-                keys++;
-                bytes += member->bytes;
-            }
-        }
-        check(keys == camp->keys && bytes == camp->used_bytes);
+        validate_camp(miniature, &miniature->camps[i]);
     }
 }

@@ -2,7 +2,7 @@
  * would keep, by the policy in force, and no values.
  *
  * What eviction.h and room.c do with a shard is done here with a miniature's part of the population: a hand that
- * goes round the buckets, a pool of candidates, a ghost of those that went. Under allkeys-adaptive a sixteenth of
+ * goes round its places, a pool of candidates, a ghost of those that went. Under allkeys-adaptive a sixteenth of
  * its keys is always decided by recency, another by frequency, and the rest as the shards are.
  *
  * One thread, or its owner's lock. */
@@ -19,22 +19,17 @@
 /* Those who decide by recency, those by frequency, all others. */
 enum { MINIATURE_CAMPS = 3 };
 
-struct miniature_candidate {
-    uint64_t hash;
-    uint64_t score;
-    uint32_t index;
-};
-
 /* The keys of some wards, who make room among themselves. */
 struct miniature_camp {
-    uint32_t first_bucket, bucket_count;
-    uint32_t hand; /* from the first bucket */
+    uint32_t first_word, end_word; /* of a population's maps */
+    uint32_t hand;                 /* a place */
     bool is_halving;
     uint64_t turnover; /* evictions since counts were last halved */
     uint64_t keys, used_bytes;
-    struct miniature_candidate pool[EVICTION_POOL];
+    /* Candidates, those with the highest score last. */
+    uint64_t pool_scores[EVICTION_POOL];
+    uint16_t pool_places[EVICTION_POOL];
     uint32_t pool_count;
-    uint64_t pool_least; /* no candidate has a lower score */
     bool pool_is_recent; /* its scores are those of allkeys-adaptive's recency */
 };
 
@@ -44,10 +39,14 @@ struct miniature {
     uint8_t bit;   /* in its members' `present` */
     uint8_t index; /* of their `uses` */
     bool has_camps;
-    bool is_full; /* somebody came for whom others had to go */
+    bool is_full;      /* somebody came for whom others had to go */
+    bool is_volatile;  /* only who has a deadline may go */
+    bool recalls_uses; /* its policy wants to know from a ghost how often a key was used */
     enum eviction_policy policy;
     uint32_t counts; /* bits of `access` that count uses */
     uint64_t limit_bytes;
+    struct population_map here;   /* where its members are */
+    struct population_map pooled; /* those that are candidates */
     struct miniature_camp camps[MINIATURE_CAMPS];
     uint32_t camp_count;
     struct ghost ghost;
@@ -70,7 +69,8 @@ void miniature_use(struct miniature *miniature, struct member *member, int64_t n
 /* A member comes that isn't here: make room for it, and take it in if there is some. Others may leave the
  * population. */
 void miniature_admit(struct miniature *miniature, struct member *member, int64_t now_ms);
-/* A member that is here goes, for that reason. It stays in the population. */
+/* A member that is here goes, for that reason (MISS_UNKNOWN: it isn't to be followed any more). It stays in the
+ * population. */
 void miniature_dismiss(struct miniature *miniature, struct member *member, enum miss_reason reason);
 /* It has another size from now on. */
 void miniature_resize(struct miniature *miniature, const struct member *member, uint32_t bytes);

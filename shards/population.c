@@ -1,6 +1,10 @@
-/* Chains of indexes from a fixed array of buckets, the newest first: thirty-two members a bucket at most on
- * average. Few buckets, since a miniature's hand goes through them: with 4096, and some 4000 members, a victim for
- * each of seven miniatures cost 39,000 instructions, for most buckets were empty. */
+/* An array, a map of which of its places are taken, and chains of those whose hashes name the same place.
+ *
+ * A member lies in the first free place from where its hash says, within its ward. So whoever goes through the
+ * places meets members in an order that has nothing to do with their age, as in the shards' tables, and two in a
+ * cache line; and a miniature that keeps a map of its own skips those it hasn't got 64 at a time. With lists from 1024
+ * buckets, in which a miniature's hand looked at each member to see whether it had it, a victim cost 2,570
+ * instructions instead of 1,890, and members took twice the memory. Chains rather than probing: nobody ever moves. */
 #include "population.h"
 
 #include <assert.h>
@@ -10,69 +14,75 @@
 #include "base/memory.h"
 #include "entry.h"
 
-enum { DEADLINE_UNIT_MS = 16 };
 static_assert(sizeof(struct member) == 32, "two members a cache line");
-static_assert(POPULATION_BUCKETS == 1 << 10, "as many as population_bucket tells apart");
+static_assert(POPULATION_PLACES == 1 << 14, "as many as population_home tells apart");
+static_assert(POPULATION_WARD_PLACES % POPULATION_WORD == 0, "wards are whole words of a map");
 
 enum status population_init(struct population *population, int64_t now_ms) {
     *population = (struct population){.begun_ms = now_ms};
-    population->members = memory_allocate(sizeof(struct member) * (POPULATION_MAX + 1));
-    population->buckets = memory_allocate_zeroed(sizeof(uint32_t) * POPULATION_BUCKETS);
-    if (population->members == NULL || population->buckets == NULL) {
+    population->members = memory_allocate(sizeof(struct member) * POPULATION_PLACES);
+    population->chains = memory_allocate_zeroed(sizeof(uint16_t) * POPULATION_PLACES);
+    if (population->members == NULL || population->chains == NULL) {
         population_release(population);
         return STATUS_NO_MEMORY;
     }
-    for (uint32_t i = 1; i <= POPULATION_MAX; i++) {
-        population->members[i].next = i < POPULATION_MAX ? i + 1 : 0;
-    }
-    population->free = 1;
     return STATUS_OK;
 }
 
 void population_release(struct population *population) {
     memory_free(population->members);
-    memory_free(population->buckets);
+    memory_free(population->chains);
     *population = (struct population){0};
 }
 
-struct member *population_find(const struct population *population, uint64_t hash) {
-    uint32_t index = population->buckets[population_bucket(hash)];
-    while (index != 0 && population->members[index].hash != hash) {
-        index = population->members[index].next;
+/* Where the member of that hash is linked: in its chain's start, in another, or in the end of its chain. */
+static uint16_t *link_of(const struct population *population, uint64_t hash) {
+    uint16_t *link = &population->chains[population_home(hash)];
+    while (*link != 0 && population->members[*link - 1].hash != hash) {
+        link = &population->members[*link - 1].next;
     }
-    return index != 0 ? &population->members[index] : NULL;
+    return link;
+}
+
+struct member *population_find(const struct population *population, uint64_t hash) {
+    uint16_t link = *link_of(population, hash);
+    return link != 0 ? &population->members[link - 1] : NULL;
+}
+
+/* POPULATION_PLACES when there is none. */
+static uint32_t free_place(const struct population *population, uint64_t hash) {
+    enum { WARD_WORDS = POPULATION_WARD_PLACES / POPULATION_WORD };
+    uint32_t home = population_home(hash), first = population_ward(hash) * WARD_WORDS;
+    uint32_t word = home / POPULATION_WORD;
+    uint64_t from_home = UINT64_MAX << home % POPULATION_WORD;
+    uint64_t is_free = ~population->taken.words[word] & from_home;
+    for (uint32_t i = 0; i < WARD_WORDS && is_free == 0; i++) {
+        word = first + (word - first + 1) % WARD_WORDS;
+        is_free = ~population->taken.words[word];
+    }
+    if (is_free == 0) return POPULATION_PLACES;
+    return word * POPULATION_WORD + (uint32_t)__builtin_ctzll(is_free);
 }
 
 struct member *population_add(struct population *population, uint64_t hash) {
-    if (population->free == 0) return NULL;
-    uint32_t index = population->free;
-    struct member *member = &population->members[index];
-    population->free = member->next;
-    uint32_t *first = &population->buckets[population_bucket(hash)];
+    if (population->count == POPULATION_MAX) return NULL;
+    uint32_t place = free_place(population, hash);
+    if (place == POPULATION_PLACES) return NULL;
+    struct member *member = &population->members[place];
+    uint16_t *first = &population->chains[population_home(hash)];
     *member = (struct member){.hash = hash, .next = *first};
-    *first = index;
+    *first = (uint16_t)(place + 1);
+    population_map_put(&population->taken, place);
     population->count++;
     return member;
 }
 
 void population_remove(struct population *population, struct member *member) {
     check(member->present == 0);
-    uint32_t index = population_index(population, member);
-    uint32_t *link = &population->buckets[population_bucket(member->hash)];
-    while (*link != index) {
-        link = &population->members[*link].next;
-    }
-    *link = member->next;
+    *link_of(population, member->hash) = member->next;
+    population_map_take(&population->taken, population_place(population, member));
     population->deadlines -= member->deadline != 0;
-    member->hash = 0;
-    member->next = population->free;
-    population->free = index;
     population->count--;
-}
-
-int64_t population_deadline_ms(const struct population *population, const struct member *member) {
-    if (member->deadline == 0) return ENTRY_NO_EXPIRY;
-    return population->begun_ms + (int64_t)member->deadline * DEADLINE_UNIT_MS;
 }
 
 void population_set_deadline(struct population *population, struct member *member,
@@ -80,20 +90,20 @@ void population_set_deadline(struct population *population, struct member *membe
     population->deadlines -= member->deadline != 0;
     member->deadline = 0;
     if (deadline_ms == ENTRY_NO_EXPIRY) return;
-    int64_t units = (deadline_ms - population->begun_ms) / DEADLINE_UNIT_MS;
+    int64_t units = (deadline_ms - population->begun_ms) / POPULATION_DEADLINE_MS;
     member->deadline = units < 1 ? 1 : units > UINT32_MAX ? UINT32_MAX : (uint32_t)units;
     population->deadlines++;
 }
 
 void population_validate(const struct population *population) {
     uint32_t count = 0, deadlines = 0;
-    for (uint32_t bucket = 0; bucket < POPULATION_BUCKETS; bucket++) {
-        for (uint32_t i = population->buckets[bucket]; i != 0; i = population->members[i].next) {
-            const struct member *member = &population->members[i];
-            check(population_bucket(member->hash) == bucket && member->present != 0);
-            count++;
-            deadlines += member->deadline != 0;
-        }
+    for (uint32_t place = 0; place < POPULATION_PLACES; place++) {
+        if (!population_map_has(&population->taken, place)) continue;
+        const struct member *member = &population->members[place];
+        check(population_find(population, member->hash) == member && member->present != 0);
+        check(population_ward(member->hash) == place / POPULATION_WARD_PLACES);
+        count++;
+        deadlines += member->deadline != 0;
     }
     check(count == population->count && deadlines == population->deadlines);
 }

@@ -4,21 +4,26 @@
  * moment. So a member says that once, has a bit for each miniature it is in, and a use count of its own in each:
  * 32 bytes.
  *
- * Members lie in buckets, a sixteenth of them a "ward" (by hash): allkeys-adaptive lets some wards decide by other
- * rules, as it does with shards. One thread, or its owner's lock. */
+ * Members lie in an array, about where their hash says, and stay there; a sixteenth of it is a "ward":
+ * allkeys-adaptive lets some wards decide by other rules, as it does with shards. One thread, or its owner's
+ * lock. */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/status.h"
+#include "entry.h"
 
 enum {
     POPULATION_MINIATURES = 7,
-    POPULATION_MAX = 32768, /* members */
+    POPULATION_PLACES = 16384,
+    POPULATION_MAX = POPULATION_PLACES / 4 * 3, /* members */
     POPULATION_WARDS = 16,
-    POPULATION_WARD_BUCKETS = 64,
-    POPULATION_BUCKETS = POPULATION_WARDS * POPULATION_WARD_BUCKETS,
+    POPULATION_WARD_PLACES = POPULATION_PLACES / POPULATION_WARDS,
+    POPULATION_WORD = 64, /* places in a word of a map */
+    POPULATION_WORDS = POPULATION_PLACES / POPULATION_WORD,
+    POPULATION_DEADLINE_MS = 16, /* the unit of deadlines */
 };
 
 struct member {
@@ -26,53 +31,72 @@ struct member {
     uint32_t stamp;    /* the last use: `access` as in an entry, without the bits that count */
     uint32_t bytes;    /* what it costs in a cache */
     uint32_t deadline; /* population_deadline_ms; 0: none */
-    uint32_t next;     /* in its bucket, or among the free; 0 ends */
+    uint16_t next;     /* in its chain: a place plus 1; 0 ends */
     uint8_t present;   /* a bit a miniature */
     uint8_t uses[POPULATION_MINIATURES];
 };
 
+/* A bit a place. */
+struct population_map {
+    uint64_t words[POPULATION_WORDS];
+};
+
 struct population {
-    struct member *members; /* [POPULATION_MAX + 1]; the first is nobody */
-    uint32_t *buckets;      /* [POPULATION_BUCKETS]: the first member of each */
-    uint32_t free;
+    struct member *members; /* [POPULATION_PLACES] */
+    uint16_t *chains;       /* [POPULATION_PLACES]: a place plus 1 of the first member of each */
+    struct population_map taken; /* where there are members */
     uint32_t count;
     uint32_t deadlines; /* members that have one */
     int64_t begun_ms;
 };
 
-/* All the memory at once, a little over a megabyte. STATUS_NO_MEMORY leaves nothing to release. */
+/* All the memory at once, a little over half a megabyte. STATUS_NO_MEMORY leaves nothing to release. */
 must_use enum status population_init(struct population *population, int64_t now_ms);
 void population_release(struct population *population);
 
-/* A hash whose bits all count (hashes that are followed begin alike); its bucket, and its ward. */
+/* A hash whose bits all count (hashes that are followed begin alike); where its member would lie, and its ward. */
 static inline uint64_t population_spread(uint64_t hash) {
     return hash * UINT64_C(0x9e3779b97f4a7c15);
 }
-static inline uint32_t population_bucket(uint64_t hash) {
-    return (uint32_t)(population_spread(hash) >> 54);
+static inline uint32_t population_home(uint64_t hash) {
+    return (uint32_t)(population_spread(hash) >> 50);
 }
 static inline uint32_t population_ward(uint64_t hash) {
-    return population_bucket(hash) / POPULATION_WARD_BUCKETS;
+    return population_home(hash) / POPULATION_WARD_PLACES;
 }
 
 /* NULL when it isn't there. */
 struct member *population_find(const struct population *population, uint64_t hash);
-/* A new member, in no miniature yet; its hash isn't there. NULL: there are POPULATION_MAX. */
+/* A new member, in no miniature yet; its hash isn't there. NULL: there are POPULATION_MAX, or its ward is full. */
 struct member *population_add(struct population *population, uint64_t hash);
 /* It must have left all miniatures. */
 void population_remove(struct population *population, struct member *member);
 
 /* Unix time, to a 64th of a second; ENTRY_NO_EXPIRY for none. The farthest are some eight years away. */
-int64_t population_deadline_ms(const struct population *population, const struct member *member);
+static inline int64_t population_deadline_ms(const struct population *population,
+                                             const struct member *member) {
+    if (member->deadline == 0) return ENTRY_NO_EXPIRY;
+    return population->begun_ms + (int64_t)member->deadline * POPULATION_DEADLINE_MS;
+}
 void population_set_deadline(struct population *population, struct member *member,
                              int64_t deadline_ms);
 
-static inline struct member *population_at(const struct population *population, uint32_t index) {
-    return &population->members[index];
+static inline struct member *population_at(const struct population *population, uint32_t place) {
+    return &population->members[place];
 }
-static inline uint32_t population_index(const struct population *population,
+static inline uint32_t population_place(const struct population *population,
                                         const struct member *member) {
     return (uint32_t)(member - population->members);
 }
-/* Tests: every member is in its bucket, the counts are right. */
+
+static inline bool population_map_has(const struct population_map *map, uint32_t place) {
+    return map->words[place / POPULATION_WORD] >> place % POPULATION_WORD & 1;
+}
+static inline void population_map_put(struct population_map *map, uint32_t place) {
+    map->words[place / POPULATION_WORD] |= UINT64_C(1) << place % POPULATION_WORD;
+}
+static inline void population_map_take(struct population_map *map, uint32_t place) {
+    map->words[place / POPULATION_WORD] &= ~(UINT64_C(1) << place % POPULATION_WORD);
+}
+/* Tests: every member is in its chain and ward, the counts are right. */
 void population_validate(const struct population *population);

@@ -126,6 +126,30 @@ static void its_books_are_kept(void **state) {
     assert_int_equal(memory_used(), used_before);
 }
 
+/* More keys than can be followed, all used alike: half of them after the other are let go, and what stays is whole. */
+static void of_too_many_half_are_followed(void **state) {
+    (void)state;
+    enum { FOLLOWED = 3 * POPULATION_MAX, BYTES = 64 };
+    struct limited limited;
+    init(&limited, EVICTION_ALLKEYS_ADAPTIVE, INT64_C(1) << 30);
+    bool begins;
+    assert_int_equal(curve_start(&limited.curve, 0, &begins), STATUS_OK);
+    uint64_t below = curve_followed_below(&limited.curve);
+    struct random random;
+    model_seed(&random, "curve of many");
+    for (int64_t i = 0; i < FOLLOWED; i++) {
+        struct curve_note note = {.hash = random_below(&random, below),
+                                  .bytes = BYTES,
+                                  .deadline_ms = ENTRY_NO_EXPIRY,
+                                  .is_there = true};
+        curve_note(&limited.curve, &note, i);
+    }
+    curve_validate(&limited.curve);
+    assert_int_equal(curve_followed_below(&limited.curve), below / 4);
+    assert_in_range(limited.curve.population.count, POPULATION_MAX / 2, POPULATION_MAX);
+    limited_release(&limited);
+}
+
 static void refused_memory_leaves_it_off(void **state) {
     (void)state;
     struct limited limited;
@@ -148,6 +172,7 @@ int main(void) {
         cmocka_unit_test(the_adaptive_policy_is_foreseen),
         cmocka_unit_test(lru_is_foreseen),
         cmocka_unit_test(its_books_are_kept),
+        cmocka_unit_test(of_too_many_half_are_followed),
         cmocka_unit_test(refused_memory_leaves_it_off),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
