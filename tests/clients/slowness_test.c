@@ -221,8 +221,6 @@ static void a_long_round_of_eviction_is_an_event(void **state) {
     hiredis_expect_status(client, "OK", "CONFIG SET maxmemory-policy volatile-random");
     hiredis_expect_status(client, "OK", "SET {key}one %03000d", 1);
     hiredis_expect_status(client, "OK", "SET {key}two %03000d", 2);
-    struct rivals rivals = {.server = *state};
-    struct crowd *holders = crowd_start(2, hold_reading, &rivals);
     assert_false(has_event(client, "eviction-cycle"));
     while (!has_event(client, "eviction-cycle")) { /* the test's time is limited */
         hiredis_expect_status(client, "OK", "CONFIG SET maxmemory 0");
@@ -232,13 +230,15 @@ static void a_long_round_of_eviction_is_an_event(void **state) {
         for (int i = 0; i < FILLERS; i++) {
             assert_true(hiredis_take(client, REDIS_REPLY_STATUS));
         }
+        struct rivals rivals = {.server = *state};
+        struct crowd *holders = crowd_start(2, hold_reading, &rivals);
         hiredis_expect_status(client, "OK", "CONFIG SET maxmemory 8mb");
-        for (long long keys = FILLERS; keys > FILLERS / 2;) {
+        for (long long keys = FILLERS; keys > FILLERS * 3 / 4;) {
             assert_true(hiredis_ask_integer(client, &keys, "DBSIZE"));
         }
+        atomic_store(&rivals.is_over, true);
+        assert_true(crowd_finish(holders));
     }
-    atomic_store(&rivals.is_over, true);
-    assert_true(crowd_finish(holders));
     redisFree(client);
 }
 
