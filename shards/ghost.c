@@ -36,6 +36,7 @@ enum {
     FATE_BITS = 4,
     FATE_MASK = 0xf,
     FATES = FATE_MASK + 1,
+    FATE_EXPIRED = 8, /* the first */
     FINGERPRINT_MASK = 0xfff,
     SET_SHIFT = 8,
     FINGERPRINT_SHIFT = 44,
@@ -72,12 +73,12 @@ static uint16_t *set_of(const struct ghost *ghost, uint64_t hash) {
     return ghost->sets[(uint32_t)(hash >> SET_SHIFT) & (ghost->set_count - 1)];
 }
 
-/* The last one of this reason with no more uses. */
+/* The last one of this reason with no more uses. Most go with none or few: look from its first. */
 static uint16_t fate_of(const struct departure *departure) {
-    uint16_t fate = FATES - 1;
-    while (fates[fate].reason != departure->reason ||
-           (departure->reason != MISS_DELETED && fates[fate].uses > departure->uses)) {
-        fate--;
+    if (departure->reason == MISS_DELETED) return FATES - 1;
+    uint16_t fate = departure->reason == MISS_EVICTED ? 0 : FATE_EXPIRED;
+    while (fates[fate + 1].reason == departure->reason && fates[fate + 1].uses <= departure->uses) {
+        fate++;
     }
     return fate;
 }
