@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/models/model.h"
 #include "tests/support/client.h"
 #include "tests/support/crowd.h"
 #include "tests/support/lease.h"
@@ -459,6 +460,107 @@ static void no_old_value_is_ever_left_behind(void **state) {
     wire_close(wire);
 }
 
+/* ---- What a token is worth, after whatever may happen to its key ----------------------------- */
+
+enum { MODEL_KEYS = 4, MODEL_STEPS = 6000, MODEL_TOKENS = 3 };
+
+/* The last tokens of a key, newest first, and whether anybody wrote it since each was given. */
+struct told_key {
+    long long tokens[MODEL_TOKENS];
+    bool is_void[MODEL_TOKENS];
+    bool is_due; /* the last write set a deadline, and came after a token was given */
+};
+
+struct token_model {
+    struct wire *wire;
+    struct random random;
+    struct told_key keys[MODEL_KEYS];
+    uint64_t stored, refused, expired;
+};
+
+static void note_write(struct told_key *key, bool is_due) {
+    bool was_given = key->tokens[0] != 0;
+    for (int i = 0; i < MODEL_TOKENS; i++) {
+        key->is_void[i] = true;
+    }
+    key->is_due = is_due && was_given;
+}
+
+/* A lease of an hour or of a millisecond; a token that is still good is given again. */
+static void take_lease(struct token_model *model, int number) {
+    struct told_key *key = &model->keys[number];
+    char line[LINE_MAX];
+    snprintf(line, sizeof line, "GETLEASE key:%d %d", number,
+             random_below(&model->random, 2) == 0 ? 1 : 60000);
+    char *reply = wire_ask(model->wire, line);
+    long long token = lease_token(reply);
+    free(reply);
+    if (token == 0) return;
+    if (token == key->tokens[0]) {
+        assert_false(key->is_void[0]);
+        return;
+    }
+    assert_true(key->tokens[0] == 0 || key->is_void[0]);
+    memmove(key->tokens + 1, key->tokens, sizeof key->tokens - sizeof *key->tokens);
+    memmove(key->is_void + 1, key->is_void, sizeof key->is_void - sizeof *key->is_void);
+    key->tokens[0] = token;
+    key->is_void[0] = false;
+}
+
+static void write_key(struct token_model *model, int number) {
+    static const char *const writes[] = {"SET key:%d v PX %d", "SET key:%d v", "DEL key:%d",
+                                         "PEXPIRE key:%d %d"};
+    size_t which = (size_t)random_below(&model->random, sizeof writes / sizeof *writes);
+    char line[LINE_MAX];
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    snprintf(line, sizeof line, writes[which], number, 1 + (int)random_below(&model->random, 3));
+#pragma GCC diagnostic pop
+    free(wire_ask(model->wire, line));
+    note_write(&model->keys[number], which == 0);
+}
+
+static void use_token(struct token_model *model, int number) {
+    struct told_key *key = &model->keys[number];
+    int which = (int)random_below(&model->random, MODEL_TOKENS);
+    if (key->tokens[which] == 0) return;
+    char line[LINE_MAX];
+    snprintf(line, sizeof line, "EXISTS key:%d", number);
+    char *exists = wire_ask(model->wire, line);
+    bool has_expired = key->is_due && strcmp(exists, ":0") == 0;
+    free(exists);
+    snprintf(line, sizeof line, "SETLEASE key:%d $ v PX %d", number,
+             1 + (int)random_below(&model->random, 3));
+    bool is_good = !key->is_void[which];
+    lease_expect(model->wire, line, key->tokens[which], is_good ? ":1" : ":0");
+    model->stored += is_good;
+    model->refused += !is_good;
+    model->expired += !is_good && has_expired;
+    if (is_good) note_write(key, false);
+}
+
+/* Neither a value's deadline nor a lease's brings a token back to life, or takes its life. */
+static void a_token_is_good_until_the_key_is_written_whatever_expires(void **state) {
+    struct token_model model = {.wire = wire_connect(*state)};
+    model_seed(&model.random, "tokens");
+    for (int i = 0; i < MODEL_STEPS; i++) {
+        int number = (int)random_below(&model.random, MODEL_KEYS);
+        uint64_t draw = random_below(&model.random, 10);
+        if (draw < 5) {
+            take_lease(&model, number);
+        } else if (draw < 7) {
+            write_key(&model, number);
+        } else {
+            use_token(&model, number);
+        }
+    }
+    print_message("%llu stored, %llu refused, %llu of them of a key that was set and expired\n",
+                  (unsigned long long)model.stored, (unsigned long long)model.refused,
+                  (unsigned long long)model.expired);
+    assert_true(model.stored > 0 && model.expired > 0);
+    wire_close(model.wire);
+}
+
 int main(void) {
     test_server_require();
     const struct CMUnitTest tests[] = {
@@ -481,6 +583,7 @@ int main(void) {
         TEST_WITH_SERVER(a_value_that_expires_while_it_is_refreshed_can_still_be_filled, NULL),
         TEST_WITH_SERVER(nobody_is_told_to_refresh_what_does_not_end_or_was_not_timed, NULL),
         TEST_WITH_SERVER(no_old_value_is_ever_left_behind, NULL),
+        TEST_WITH_SERVER(a_token_is_good_until_the_key_is_written_whatever_expires, NULL),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
