@@ -86,6 +86,7 @@ bool ask_take(struct ask *ask, long long *number, char *text, size_t text_max) {
     switch (line[0]) {
     case '+':
     case ':':
+    case '*':
         return true;
     case '$':
         return *number < 0 || take_text(ask, *number, text, text_max);

@@ -21,7 +21,8 @@ bool ask_open(struct ask *ask, const struct target *target);
 void ask_close(struct ask *ask);
 /* Send bytes that are requests. */
 bool ask_send(struct ask *ask, const char *bytes, size_t size);
-/* The next reply: what a number or the size of a string says; a status is 0, no string -1. A string's text, up to
+/* The next reply: what a number or the size of a string says; a status is 0, no string -1. An array is as many
+ * replies more as it says. A string's text, up to
  * `text_max` with its NUL, goes to `text` if that isn't NULL. False for an error. */
 bool ask_take(struct ask *ask, long long *number, char *text, size_t text_max);
 /* One inline command and its reply; as ask_take. */

@@ -20,4 +20,5 @@ int shift_run(int argc, char **argv);
 int hits_run(int argc, char **argv);
 int expire_run(int argc, char **argv);
 int curve_run(int argc, char **argv);
+int lease_run(int argc, char **argv);
 int steady_run(int argc, char **argv);

@@ -134,6 +134,23 @@ static const struct bench benches[] = {
      "  --seed N               of keys and hashes (1)\n"
      "  --json                 one JSON object a row\n",
      curve_run},
+    {"lease", "leases over the network: what a hit costs, and what becomes of a key that all miss",
+     "  --host H, --port P     where the server listens, which is emptied (127.0.0.1 6379)\n"
+     "  --unix PATH            ... or its Unix socket\n"
+     "  --only WHAT            hits: GETLEASE against GET; herd: all wait for one key; death: "
+     "whoever "
+     "is to\n"
+     "                         fill it goes away; many: crowds on many keys\n"
+     "  --clients N            who wait (1000)\n"
+     "  --crowd N              of many: clients that want the same key (10)\n"
+     "  --rounds N             of each but many (5)\n"
+     "  --seconds S            a round of hits, and many (2)\n"
+     "  --lease-ms N           of whoever goes away (100)\n"
+     "  --keys N               that hits draws from (10000)\n"
+     "  --value-bytes N        size of the values; a key is 16 bytes (64)\n"
+     "  --depth N              requests in flight a connection of hits (16)\n"
+     "  --json                 one JSON object a row\n",
+     lease_run},
     {"steady",
      "requests at a fixed rate while a server evicts, expires, saves, frees, lets guests in: what "
      "they feel",
