@@ -41,6 +41,8 @@ enum {
     HANDSHAKE_MS =
         10 * 1000, /* a TLS client has so long for its handshake; or `timeout`, if less */
     TLS_SAID_EACH_MS = 1000,
+    AWAY_MS =
+        2000, /* a tick that comes so late: the machine was asleep or busy, or its clock was set */
 };
 
 /* ---- Clients --------------------------------------------------------------------------------- */
@@ -431,7 +433,8 @@ static void close_idle_clients(struct worker *worker) {
     }
 }
 
-/* Who doesn't get through the handshake costs memory and says nothing. */
+/* Who doesn't get through the handshake costs memory and says nothing. A worker that was away lets the time begin
+ * again: what came meanwhile, it has not looked at. */
 static void close_stalled_handshakes(struct worker *worker) {
     int64_t timeout_ms = config_number(&worker->server->config->timeout) * 1000;
     if (timeout_ms == 0 || timeout_ms > HANDSHAKE_MS) timeout_ms = HANDSHAKE_MS;
@@ -440,8 +443,9 @@ static void close_stalled_handshakes(struct worker *worker) {
         return;
     for (struct client *client = worker->clients, *next; client != NULL; client = next) {
         next = client->next;
-        if (tls_is_established(&client->connection) ||
-            worker->now_ms - client->created_ms <= timeout_ms)
+        int64_t since_ms =
+            client->created_ms > worker->back_ms ? client->created_ms : worker->back_ms;
+        if (tls_is_established(&client->connection) || worker->now_ms - since_ms <= timeout_ms)
             continue;
         log_verbose_limited("Closing client %llu: its TLS handshake takes longer than %lld ms",
                             (unsigned long long)client->id, (long long)timeout_ms);
@@ -511,6 +515,7 @@ static void take_rates(struct worker *worker) {
 }
 
 static void tick(struct worker *worker) {
+    if (worker->now_ms - worker->next_tick_ms > AWAY_MS) worker->back_ms = worker->now_ms;
     worker->next_tick_ms = worker->now_ms + TICK_MS;
     take_rates(worker);
     limit_tick(worker);

@@ -106,6 +106,7 @@ struct worker {
     struct waiting *_Atomic woken; /* atomic: any thread pushes */
     int64_t next_look_ms;          /* when one of them must look again; INT64_MAX: none */
     int64_t next_tick_ms;
+    int64_t back_ms;       /* when its ticks last went on after a break, which nobody is late for */
     bool clients_grew;     /* clients' memory, since clients_memory.c looked: by input, */
     uint64_t chunks_seen;  /* or by replies: buffers.allocations then */
     uint32_t upkeep_left;  /* shards to be looked at before there is nothing more to do, */

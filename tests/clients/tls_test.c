@@ -322,6 +322,42 @@ static void redis_cli_and_redis_benchmark_speak_tls(void **state) {
 /* ---- Who misbehaves
  * ---------------------------------------------------------------------------------------------- */
 
+/* Stop the server, and let another process wake it after `ms`. */
+static pid_t put_to_sleep(const struct test_server *server, int ms) {
+    assert_int_equal(kill(server->pid, SIGSTOP), 0);
+    pid_t waker = fork();
+    assert_true(waker >= 0);
+    if (waker != 0) return waker;
+    poll(NULL, 0, ms);
+    kill(server->pid, SIGCONT);
+    _exit(0);
+}
+
+/* As on a machine that is suspended, or has no processor for it, for longer than a handshake may take. */
+static void a_server_that_slept_closes_no_handshake_for_it(void **state) {
+    (void)state;
+    const char *const options[] = {"--timeout", "1", NULL};
+    struct test_server *server = start(options);
+    struct wire *plain = wire_connect(server);
+    struct wire *wire = wire_try_connect("127.0.0.1", atoi(tls_port));
+    assert_non_null(wire);
+    while (wire_ask_field(plain, "INFO sherd", "tls_handshakes_open") == 0) {
+        /* until it is accepted */
+    }
+    pid_t waker = put_to_sleep(server, 3500);
+    SSL_CTX *context = client_context("client", 0);
+    SSL *session = SSL_new(context);
+    assert_non_null(session);
+    assert_int_equal(SSL_set_fd(session, wire_fd(wire)), 1);
+    assert_int_equal(SSL_connect(session), 1); /* it is answered once the server wakes */
+    assert_int_equal(waitpid(waker, NULL, 0), waker);
+    SSL_free(session);
+    SSL_CTX_free(context);
+    wire_close(wire);
+    wire_close(plain);
+    test_server_stop(server);
+}
+
 static void a_stalled_handshake_is_closed(void **state) {
     (void)state;
     const char *const options[] = {"--timeout", "1", NULL};
@@ -667,6 +703,7 @@ int main(void) {
         cmocka_unit_test(large_values_and_pipelines_come_back),
         cmocka_unit_test(a_client_that_does_not_read_stops_itself_alone),
         cmocka_unit_test(redis_cli_and_redis_benchmark_speak_tls),
+        cmocka_unit_test(a_server_that_slept_closes_no_handshake_for_it),
         cmocka_unit_test(a_stalled_handshake_is_closed),
         cmocka_unit_test(who_speaks_no_tls_is_dropped_and_told_of_now_and_then),
         cmocka_unit_test(refused_clients_are_closed_before_the_handshake),
