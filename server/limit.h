@@ -15,7 +15,7 @@ struct server;
 struct worker;
 
 /* Work for one write at the limit, for one shard between two turns. */
-enum { LIMIT_VICTIMS = 8, LIMIT_VICTIMS_UPKEEP = 64 };
+enum { LIMIT_VICTIMS = 8, LIMIT_VICTIMS_UPKEEP = 32 };
 
 /* The server's part of it. Measured once all is started, before the first key: `base_bytes`, memory_used();
  * `base_beyond_bytes`, resident beyond that. */

@@ -88,7 +88,7 @@ static void make_run_id(char out[SERVER_ID_TEXT]) {
 
 static void release_blob(void *context, void *blob) {
     (void)context;
-    blob_release(blob);
+    blob_release_in_pieces(blob);
 }
 
 /* A large value goes to the background; if the queue is full, whoever freed it pays. */

@@ -29,11 +29,20 @@ struct blob *blob_retain(struct blob *blob) {
     return blob;
 }
 
-void blob_release(struct blob *blob) {
+/* True: it was the last one, and the blob is the caller's to free. */
+static bool release(struct blob *blob) {
     /* Release: our reads of the data come before the free. Acquire: the freeing thread sees all others' releases. */
     uint32_t before = atomic_fetch_sub_explicit(&blob->references, 1, memory_order_acq_rel);
     check(before > 0);
-    if (before == 1) memory_free(blob);
+    return before == 1;
+}
+
+void blob_release(struct blob *blob) {
+    if (release(blob)) memory_free(blob);
+}
+
+void blob_release_in_pieces(struct blob *blob) {
+    if (release(blob)) memory_free_in_pieces(blob);
 }
 
 void blob_release_owner(void *blob) {

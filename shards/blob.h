@@ -27,6 +27,8 @@ struct blob *blob_retain(struct blob *blob);
 /* The last one frees. Its `void *` form is what a reply's reference takes back. */
 void blob_release(struct blob *blob);
 void blob_release_owner(void *blob);
+/* The same in the background: what is freed is freed in pieces (memory.h). */
+void blob_release_in_pieces(struct blob *blob);
 /* True when nobody else holds it; pairs with the release in `blob_release`. */
 bool blob_is_unshared(const struct blob *blob);
 /* An unshared blob that lies among idle blocks of the allocator's moves to where they are fewer (memory.h): it, or what

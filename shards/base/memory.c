@@ -24,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #ifdef SHERD_JEMALLOC
 #include <jemalloc/jemalloc.h>
@@ -37,6 +38,9 @@
 enum {
     STRIPES = 64,
     CACHE_LINE = 64,
+    PAGE_BYTES = 4096,
+    PIECE_BYTES = 2 * 1024 * 1024, /* a huge page, so that none is split */
+    PIECES_MIN = 8 * 1024 * 1024,  /* below, allocators keep the pages for more of the kind */
     ALIGNMENT =
         16, /* jemalloc aligns what is smaller than 16 bytes to 8 only, so nothing smaller is asked for */
 };
@@ -147,6 +151,21 @@ void memory_free(void *pointer) {
     if (pointer == NULL) return;
     memory_account(-(int64_t)memory_usable(pointer));
     free(pointer);
+}
+
+/* The pages that are the block's alone; both allocators keep what they know of it outside of them. */
+void memory_free_in_pieces(void *pointer) {
+    uintptr_t begin = (uintptr_t)pointer, end = begin + memory_usable(pointer);
+    uintptr_t at = (begin + PAGE_BYTES - 1) & ~(uintptr_t)(PAGE_BYTES - 1);
+    end &= ~(uintptr_t)(PAGE_BYTES - 1);
+    bool is_worth_it = end - begin >= PIECES_MIN;
+    while (is_worth_it && at < end) {
+        uintptr_t next = (at + PIECE_BYTES) & ~(uintptr_t)(PIECE_BYTES - 1);
+        if (next > end) next = end;
+        if (madvise((void *)at, next - at, MADV_DONTNEED) != 0) break; /* then all with the free */
+        at = next;
+    }
+    memory_free(pointer);
 }
 
 /* ---- Blocks among idle ones ------------------------------------------------------------------- */

@@ -23,6 +23,10 @@ must_use void *memory_allocate_aligned(size_t alignment, size_t size);
 must_use void *memory_resize(void *pointer, size_t size);
 /* Give back what any of the above returned. NULL is allowed. */
 void memory_free(void *pointer);
+/* The same for a block of megabytes, behind the workers' backs: its pages go back to the system piece by piece,
+ * each of which takes some 0.2 ms. A kernel that takes back 500 MB in one go may keep its processor for
+ * milliseconds. NULL is allowed. */
+void memory_free_in_pieces(void *pointer);
 /* What the allocator really holds for `pointer`, in bytes; 0 for NULL. */
 size_t memory_usable(const void *pointer);
 

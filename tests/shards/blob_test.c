@@ -24,6 +24,19 @@ static void the_last_release_frees(void **state) {
     assert_int_equal(memory_used(), before);
 }
 
+static void in_pieces_too_the_last_release_frees(void **state) {
+    (void)state;
+    size_t before = memory_used(), size = 20 << 20;
+    struct blob *blob = blob_create(size, size);
+    assert_non_null(blob);
+    memset(blob->data, 'x', size);
+    blob_retain(blob);
+    blob_release_in_pieces(blob);
+    assert_int_equal(blob->data[size / 2], 'x');
+    blob_release_in_pieces(blob);
+    assert_int_equal(memory_used(), before);
+}
+
 static void resizing_keeps_what_was_there(void **state) {
     (void)state;
     struct blob *blob = blob_create(10, 10);
@@ -65,6 +78,7 @@ static void a_size_that_would_wrap_is_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_last_release_frees),
+        cmocka_unit_test(in_pieces_too_the_last_release_frees),
         cmocka_unit_test(resizing_keeps_what_was_there),
         cmocka_unit_test(a_refused_resize_changes_nothing),
         cmocka_unit_test(a_size_that_would_wrap_is_refused),

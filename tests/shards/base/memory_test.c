@@ -26,6 +26,27 @@ static void what_is_freed_was_counted(void **state) {
     assert_int_equal(memory_used(), before);
 }
 
+static void what_is_freed_in_pieces_was_counted_and_harms_no_neighbour(void **state) {
+    (void)state;
+    static const size_t sizes[] = {1, 5000, (8 << 20) - 1, (8 << 20) + 1, 33333333};
+    size_t before = memory_used();
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        char *left = memory_allocate(sizes[i]), *freed = memory_allocate(sizes[i]),
+             *right = memory_allocate(sizes[i]);
+        memset(left, 'l', sizes[i]);
+        memset(freed, 'f', sizes[i]);
+        memset(right, 'r', sizes[i]);
+        memory_free_in_pieces(freed);
+        for (size_t j = 0; j < sizes[i]; j++) {
+            if (left[j] != 'l' || right[j] != 'r') fail_msg("byte %zu of %zu", j, sizes[i]);
+        }
+        memory_free_in_pieces(left);
+        memory_free(right);
+    }
+    memory_free_in_pieces(NULL);
+    assert_int_equal(memory_used(), before);
+}
+
 static void allocations_are_aligned_and_zeroed_as_asked(void **state) {
     (void)state;
     for (size_t size = 0; size <= 64; size++) {
@@ -149,6 +170,7 @@ static void refusing_concerns_one_thread(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_freed_was_counted),
+        cmocka_unit_test(what_is_freed_in_pieces_was_counted_and_harms_no_neighbour),
         cmocka_unit_test(allocations_are_aligned_and_zeroed_as_asked),
         cmocka_unit_test(resizing_nothing_allocates),
         cmocka_unit_test(reported_bytes_count_and_the_peak_stays),
