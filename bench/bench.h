@@ -22,3 +22,4 @@ int expire_run(int argc, char **argv);
 int curve_run(int argc, char **argv);
 int lease_run(int argc, char **argv);
 int steady_run(int argc, char **argv);
+int warm_run(int argc, char **argv);

@@ -124,6 +124,16 @@ static const struct bench benches[] = {
      "  --spread S             from the first deadline to the last (10)\n"
      "  --json                 one JSON object a row\n",
      expire_run},
+    {"warm", "warm restarts: what saving and loading a file takes of time and processors, a key",
+     "  --server PATH          who is started: sherd, or Redis or a kin (the sherd beside us)\n"
+     "  --keys N               that it is filled with (1000000)\n"
+     "  --value-bytes N        size of their values; a key is 16 bytes (64)\n"
+     "  --only WHAT            plain, deadlines (each key has one), lzf (values that are "
+     "compressed)\n"
+     "  --rounds N             each so often (3)\n"
+     "  --folder PATH          where a folder for the file is made (/dev/shm)\n"
+     "  --json                 one JSON object a row\n",
+     warm_run},
     {"curve", "CACHE CURVE's estimates at one memory limit, against what caches of those sizes hit",
      "  --limit-bytes N        memory limit (33554432)\n"
      "  --value-bytes N        size of the values; a key is 16 bytes (64)\n"
