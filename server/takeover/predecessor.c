@@ -199,7 +199,8 @@ static bool greet(struct handing *handing) {
              "it has %llu databases, the running server %llu (start it with --databases %llu)",
              (unsigned long long)hello.databases, (unsigned long long)databases,
              (unsigned long long)databases);
-    } else if (atomic_load_explicit(&server->is_stopping, memory_order_relaxed)) {
+    } else if (atomic_load_explicit(&server->is_stopping, memory_order_relaxed) ||
+               (atomic_load_explicit(&server->gates, memory_order_relaxed) & GATE_STOPPING)) {
         fail(handing, "this server is about to stop");
     }
     return handing->why[0] == '\0';

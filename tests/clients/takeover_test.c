@@ -14,7 +14,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "tests/support/client.h"
@@ -327,6 +329,37 @@ static void files_are_the_successors(void **state) {
     test_server_stop(server);
 }
 
+/* systemd is told that the main process is another, and not that anybody stops. */
+static void systemd_is_told_who_serves(void **state) {
+    (void)state;
+    static const char *const supervised[] = {"--takeover-socket", "takeover", "--supervised",
+                                             "systemd", NULL};
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    socklen_t size = sizeof(sa_family_t); /* the kernel chooses an abstract name */
+    char name[sizeof address.sun_path + 1] = "@", told[128], expected[64];
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
+    size = sizeof address;
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+    memcpy(name + 1, address.sun_path + 1, size - offsetof(struct sockaddr_un, sun_path) - 1);
+    setenv("NOTIFY_SOCKET", name, 1);
+    struct test_server *server = test_server_start(supervised);
+    assert_true(test_server_take_over(server, supervised));
+    unsetenv("NOTIFY_SOCKET");
+    snprintf(expected, sizeof expected, "MAINPID=%d", (int)server->pid);
+    bool is_told = false;
+    for (int count = 0; count < 3; count++) { /* READY=1 of both besides */
+        ssize_t length = recv(fd, told, sizeof told - 1, 0);
+        assert_true(length > 0);
+        told[length] = '\0';
+        is_told = is_told || strcmp(told, expected) == 0;
+        if (strcmp(told, expected) != 0) assert_string_equal(told, "READY=1");
+    }
+    assert_true(is_told);
+    close(fd);
+    test_server_stop(server);
+}
+
 /* A successor with less memory keeps what fits, as loading a file does. */
 static void a_successor_with_less_memory_evicts(void **state) {
     struct test_server *server = *state;
@@ -356,6 +389,7 @@ int main(void) {
         TEST_WITH_SERVER(clients_that_wait_are_let_go, options),
         TEST_WITH_SERVER(a_signal_starts_a_successor, options),
         cmocka_unit_test(files_are_the_successors),
+        cmocka_unit_test(systemd_is_told_who_serves),
         TEST_WITH_SERVER(a_successor_with_less_memory_evicts, options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
