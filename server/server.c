@@ -364,6 +364,7 @@ static bool take_over(struct server *server, struct successor *successor) {
 
 int server_run(struct config *config, const struct launch *launch) {
     int exit_status = EXIT_FAILURE;
+    struct successor successor = {.fd = -1};
     struct server *server = memory_allocate_zeroed(sizeof(*server));
     if (server == NULL) {
         log_warning("No memory to start with");
@@ -414,7 +415,6 @@ int server_run(struct config *config, const struct launch *launch) {
         log_warning("%s", tls_error);
         goto no_listeners;
     }
-    struct successor successor = {.fd = -1};
     char takeover_error[SUCCESSOR_ERROR_MAX];
     if (launch->takes_over && successor_begin(&successor, server, takeover_error) != STATUS_OK) {
         log_warning("%s", takeover_error);
@@ -439,11 +439,12 @@ int server_run(struct config *config, const struct launch *launch) {
         goto no_file;
     }
     bool serves = launch->takes_over ? take_over(server, &successor) : begin_service(server);
-    if (!serves || predecessor_start(&server->predecessor) != STATUS_OK) {
+    if (!serves) {
         stop_workers_from(server, 0);
         goto no_service;
     }
 
+    predecessor_start(&server->predecessor);
     print_choices(server);
     bool is_supervised = supervisor_is_wanted(config);
     if (is_supervised) supervisor_notify("READY=1");

@@ -420,10 +420,11 @@ enum status predecessor_open(struct predecessor *predecessor, char *error) {
     return status;
 }
 
-enum status predecessor_start(struct predecessor *predecessor) {
-    if (predecessor->door.fd < 0) return STATUS_OK;
+void predecessor_start(struct predecessor *predecessor) {
+    if (predecessor->door.fd < 0) return;
     predecessor->has_thread = pthread_create(&predecessor->thread, NULL, run, predecessor) == 0;
-    return predecessor->has_thread ? STATUS_OK : STATUS_REFUSED;
+    if (!predecessor->has_thread)
+        log_warning("No thread for takeover-socket (a limit on processes?): no successor can come");
 }
 
 void predecessor_interrupt(struct predecessor *predecessor) {

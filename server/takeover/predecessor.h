@@ -30,8 +30,9 @@ void predecessor_init(struct predecessor *predecessor, struct server *server);
 /* Open the socket that the configuration names, or take it from the server's inheritance; does nothing when it names
  * none. `error` (LISTENER_ERROR_MAX) says why not. */
 must_use enum status predecessor_open(struct predecessor *predecessor, char *error);
-/* Wait for successors from now on. All that is to be handed over is there. STATUS_REFUSED: there is no thread for it. */
-must_use enum status predecessor_start(struct predecessor *predecessor);
+/* Wait for successors from now on: all that is to be handed over is there. Where there is no thread for it, the log says
+ * that none can come. */
+void predecessor_start(struct predecessor *predecessor);
 /* Any thread: give up the hand-over that is under way, if its successor hasn't said "mine" yet. */
 void predecessor_interrupt(struct predecessor *predecessor);
 /* Any thread: is everything the successor's by now? */

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <openssl/ssl.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -19,8 +20,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "tests/support/certificate.h"
 #include "tests/support/client.h"
 #include "tests/support/crowd.h"
+#include "tests/support/folder.h"
 #include "tests/support/server.h"
 #include "tests/support/wire.h"
 
@@ -329,6 +332,54 @@ static void files_are_the_successors(void **state) {
     test_server_stop(server);
 }
 
+/* A client that speaks TLS is told the end as TLS tells it, and not cut off; and the port of metrics goes along. */
+static void the_ports_of_tls_and_metrics_go_along(void **state) {
+    (void)state;
+    enum { TIMES = 2 };
+    char folder[] = "/tmp/sherd-takeover-XXXXXX", tls_port[16], metrics_port[16];
+    char certificate[CERTIFICATE_PATH_MAX], key[CERTIFICATE_PATH_MAX];
+    assert_non_null(mkdtemp(folder));
+    certificate_make(folder, (struct certificate_wish){.name = "server"});
+    certificate_path(folder, "server.crt", certificate);
+    certificate_path(folder, "server.key", key);
+    snprintf(tls_port, sizeof tls_port, "%d", test_server_free_port());
+    snprintf(metrics_port, sizeof metrics_port, "%d", test_server_free_port());
+    const char *const both[] = {"--takeover-socket",
+                                "takeover",
+                                "--tls-port",
+                                tls_port,
+                                "--tls-cert-file",
+                                certificate,
+                                "--tls-key-file",
+                                key,
+                                "--tls-auth-clients",
+                                "no",
+                                "--metrics-port",
+                                metrics_port,
+                                NULL};
+    struct test_server *server = test_server_start(both);
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    for (int i = 0; i < TIMES; i++) {
+        struct wire *wire = wire_try_connect_tls(atoi(tls_port), context, NULL);
+        assert_non_null(wire);
+        wire_expect(wire, "INCR count", i == 0 ? ":1" : ":2");
+        assert_true(test_server_take_over(server, both));
+        wire_expect_closed(wire);
+        assert_int_equal(SSL_get_shutdown(wire_tls(wire)) & SSL_RECEIVED_SHUTDOWN,
+                         SSL_RECEIVED_SHUTDOWN);
+        wire_close(wire);
+        wire = wire_try_connect("127.0.0.1", atoi(metrics_port));
+        assert_non_null(wire);
+        wire_send_text(wire,
+                       "GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        wire_expect_text(wire, "HTTP/1.1 200 OK\r\n");
+        wire_close(wire);
+    }
+    SSL_CTX_free(context);
+    test_server_stop(server);
+    assert_int_equal(folder_remove(folder), 0);
+}
+
 /* systemd is told that the main process is another, and not that anybody stops. */
 static void systemd_is_told_who_serves(void **state) {
     (void)state;
@@ -383,12 +434,14 @@ static void a_successor_with_less_memory_evicts(void **state) {
 
 int main(void) {
     test_server_require();
+    signal(SIGPIPE, SIG_IGN); /* OpenSSL writes to sockets without MSG_NOSIGNAL */
     const struct CMUnitTest tests[] = {
         TEST_WITH_SERVER(ten_hand_overs_under_load_lose_nothing, options),
         TEST_WITH_SERVER(databases_deadlines_and_every_form_of_a_value_go_along, options),
         TEST_WITH_SERVER(clients_that_wait_are_let_go, options),
         TEST_WITH_SERVER(a_signal_starts_a_successor, options),
         cmocka_unit_test(files_are_the_successors),
+        cmocka_unit_test(the_ports_of_tls_and_metrics_go_along),
         cmocka_unit_test(systemd_is_told_who_serves),
         TEST_WITH_SERVER(a_successor_with_less_memory_evicts, options),
     };
