@@ -5,11 +5,13 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -36,6 +38,7 @@ static int make_folder(void **state) {
 
 static int remove_folder(void **state) {
     char command[PATH_BYTES];
+    umount2(*state, MNT_DETACH); /* where a test failed with something mounted */
     snprintf(command, sizeof command, "rm -r '%s'", (char *)*state);
     assert_int_equal(system(command), 0);
     free(*state);
@@ -494,6 +497,46 @@ static void a_full_disk_leaves_the_old_file(void **state) {
     test_server_stop(server);
 }
 
+/* SAVE fails, the log says this, and the file is as it was. */
+static void expect_failing_save(struct test_server *server, struct wire *wire, const char *folder,
+                                const struct dump *before, const char *reason) {
+    wire_expect(wire, "SAVE", "-ERR");
+    char *output = test_server_read_output(server);
+    if (strstr(output, reason) == NULL) fail_msg("\"%s\" is not in:\n%s", reason, output);
+    free(output);
+    expect_no_litter(folder);
+    struct dump after = read_dump(folder);
+    assert_int_equal(after.size, before->size);
+    assert_memory_equal(after.data, before->data, before->size);
+    free(after.data);
+}
+
+/* Real ones: a file system of 64 KiB, which is then made read-only. Takes root. */
+static void a_file_system_that_is_full_or_read_only_leaves_the_old_file(void **state) {
+    if (mount("tmpfs", *state, "tmpfs", 0, "size=64k") != 0) {
+        print_message("Skipped: no file system may be mounted here: %s\n", strerror(errno));
+        skip();
+    }
+    struct test_server *server = start_in(*state, "--rdbcompression", "no");
+    struct wire *wire = wire_connect(server);
+    wire_expect(wire, "SET key value", "+OK");
+    wire_expect(wire, "SAVE", "+OK");
+    struct dump before = read_dump(*state);
+    wire_expect(wire, "SETRANGE large 200000 x", ":200001");
+    expect_failing_save(server, wire, *state, &before, "No space left on device");
+    wire_expect(wire, "DEL large", ":1");
+    wire_expect(wire, "SAVE", "+OK"); /* there is room again */
+    free(before.data);
+    before = read_dump(*state);
+    assert_int_equal(mount(NULL, *state, NULL, MS_REMOUNT | MS_RDONLY, NULL), 0);
+    expect_failing_save(server, wire, *state, &before, "Read-only file system");
+    wire_expect(wire, "GET key", "\"value\"");
+    free(before.data);
+    wire_close(wire);
+    test_server_stop(server);
+    assert_int_equal(umount(*state), 0);
+}
+
 static void after_a_failed_save_writes_are_refused_until_one_goes_well(void **state) {
     char path[PATH_BYTES];
     assert_int_equal(mkdir(path_in(*state, "folder", path), 0700),
@@ -541,6 +584,7 @@ int main(void) {
         TEST(a_damaged_file_is_refused),
         TEST(a_type_that_we_lack_is_named_or_passed_over),
         TEST(a_full_disk_leaves_the_old_file),
+        TEST(a_file_system_that_is_full_or_read_only_leaves_the_old_file),
         TEST(after_a_failed_save_writes_are_refused_until_one_goes_well),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
