@@ -1,7 +1,7 @@
 /* Listening sockets that another process hands us, until they are taken, each by its address. One thread.
  *
- * A socket that is handed on goes on listening: who waits in its queue is accepted by the next process, and nobody is
- * refused in between. */
+ * A socket that is handed on goes on listening: who waits in its queue is accepted by the next process, and nobody
+ * is refused in between. */
 #pragma once
 
 #include <stdbool.h>
@@ -17,11 +17,11 @@ struct inheritance {
     uint32_t count;
 };
 
-/* Owns `fd` from now on; `path` is a Unix socket's, empty for TCP. False: it is no listening socket, or one too many,
- * and is closed. */
+/* Owns `fd` from now on; `path` is a Unix socket's, empty for TCP. False: it is no listening socket, or one too
+ * many, and is closed. */
 must_use bool inheritance_add(struct inheritance *inheritance, int fd, const char *path);
-/* Is there a socket that listens there? Then it is `listener`'s. Its file, if it has one, stays the giver's to remove
- * until `keeps_file` is cleared. */
+/* Is there a socket that listens there? Then it is `listener`'s. Its file, if it has one, stays the giver's to
+ * remove until `keeps_file` is cleared. */
 must_use bool inheritance_take_tcp(struct inheritance *inheritance, const char *host, uint16_t port,
                                    struct listener *listener);
 must_use bool inheritance_take_unix(struct inheritance *inheritance, const char *path,

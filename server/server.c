@@ -340,13 +340,14 @@ static bool listen_now(struct server *server) {
     return false;
 }
 
-/* Serve first, then load: clients are told so. Nobody is served before there is HTTP: what a client sets is not what we
- * start with. */
+/* Serve first, then load: clients are told so. Nobody is served before there is HTTP: what a client sets is not
+ * what we start with. */
 static bool begin_service(struct server *server) {
     return start_http(server) && listen_now(server) && load(server);
 }
 
-/* Load first, then serve: until we say that all is ours the other serves. From then on nothing must end us that needn't. */
+/* Load first, then serve: until we say that all is ours the other serves. From then on nothing must end us that
+ * needn't. */
 static bool take_over(struct server *server, struct successor *successor) {
     char error[SUCCESSOR_ERROR_MAX];
     if (successor_load(successor, server) != STATUS_OK) return false;

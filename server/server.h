@@ -83,8 +83,8 @@ struct server {
     _Atomic int64_t statistics_since_ms; /* CONFIG RESETSTAT */
 };
 
-/* Start everything that `config` says, take over from another process if `launch` says so, print what was chosen, serve
- * until a signal, SHUTDOWN or a successor, stop.
+/* Start everything that `config` says, take over from another process if `launch` says so, print what was chosen,
+ * serve until a signal, SHUTDOWN or a successor, stop.
  * Returns the exit status. */
 int server_run(struct config *config, const struct launch *launch);
 /* Any thread: ask for the orderly end that SIGTERM causes. */

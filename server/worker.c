@@ -123,9 +123,9 @@ void worker_close_client(struct worker *worker, struct client *client) {
     engine_close(worker->engine, &client->connection);
 }
 
-/* It has its replies. After a hand-over it may have sent more, which nobody reads: to close now would have the kernel say
- * so by a reset, and a reset takes along what the client hasn't read yet. So it is told that nothing more comes, and
- * what it sends is dropped, until it hangs up. */
+/* It has its replies. After a hand-over it may have sent more, which nobody reads: to close now would have the
+ * kernel say so by a reset, and a reset takes along what the client hasn't read yet. So it is told that nothing
+ * more comes, and what it sends is dropped, until it hangs up. */
 static void let_go(struct worker *worker, struct client *client) {
     if (!worker->is_parting || client->connection.has_ended) {
         worker_close_client(worker, client);

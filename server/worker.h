@@ -159,8 +159,8 @@ bool worker_keep_up(struct worker *worker);
 /* Any thread: paused clients may go on; all finish and stop. */
 bool worker_unpause(struct worker *worker);
 bool worker_stop(struct worker *worker);
-/* Any thread: post `answered` when nothing runs any more that the gates, as they are now, hold back. `unlistens`: and
- * worker 0 accepts nobody, until worker_listen_again. False when the mailbox is full. */
+/* Any thread: post `answered` when nothing runs any more that the gates, as they are now, hold back. `unlistens`:
+ * and worker 0 accepts nobody, until worker_listen_again. False when the mailbox is full. */
 must_use bool worker_settle(struct worker *worker, sem_t *answered, bool unlistens);
 must_use bool worker_listen_again(struct worker *worker);
 

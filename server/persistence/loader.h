@@ -1,5 +1,5 @@
-/* Reading keys at start, once: a file, before READY, while clients are answered -LOADING; or what a predecessor hands
- * over, while it serves them.
+/* Reading keys at start, once: a file, before READY, while clients are answered -LOADING; or what a predecessor
+ * hands over, while it serves them.
  *
  * It lasts as long as GATE_LOADING is closed. Numbers are atomic and relaxed, for INFO. */
 #pragma once

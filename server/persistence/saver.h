@@ -57,7 +57,8 @@ must_use enum status saver_start(struct saver *saver);
 /* Give up a save that is under way, and wait until it has ended. */
 void saver_cancel(struct saver *saver);
 /* Give up a save that is under way, and let none begin until the claim is given back: the snapshot is the caller's
- * meanwhile. `retires`: nor after that; who asks for one is told that it went well, and the file stays as it is. */
+ * meanwhile. `retires`: nor after that; who asks for one is told that it went well, and the file stays as it
+ * is. */
 void saver_claim(struct saver *saver);
 void saver_yield(struct saver *saver, bool retires);
 /* At start: so many changes are in no file, and the last was written then. */

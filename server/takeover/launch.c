@@ -1,5 +1,5 @@
-/* The executable is looked up by the path it had at our start, not through /proc/self/exe, which follows the file: an
- * upgrade puts a new file at the path, and that is what shall start.
+/* The executable is looked up by the path it had at our start, not through /proc/self/exe, which follows the file:
+ * an upgrade puts a new file at the path, and that is what shall start.
  *
  * WATCHDOG_PID in systemd's environment is our number, and would tell the successor that nobody watches it: it
  * isn't passed on. */

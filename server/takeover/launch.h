@@ -1,4 +1,5 @@
-/* How this process was started: enough to start a successor the same way. Made before anything else, immutable then. */
+/* How this process was started: enough to start a successor the same way. Made before anything else, immutable
+ * then. */
 #pragma once
 
 #include <linux/limits.h>

@@ -6,8 +6,8 @@
  *      predecessor ─▶ YOURS                                  I serve nobody any more, and that was all
  *      successor ─▶ MINE                                     I serve from here on
  *
- * The layout stays as it is in every version to come, so that any two can at least tell each other why they don't go
- * together; what follows from it is versioned by `format`. Both run on one machine: numbers are its own. */
+ * The layout stays as it is in every version to come, so that any two can at least tell each other why they don't
+ * go together; what follows from it is versioned by `format`. Both run on one machine: numbers are its own. */
 #pragma once
 
 #include <stdbool.h>
@@ -44,8 +44,8 @@ struct message {
 
 /* A message of this kind, ready to be sent but for what it says. */
 struct message message_of(enum message_kind kind);
-/* Send it, with a copy of `passed_fd` if that isn't -1. Never waits: the socket takes all of a hand-over's messages.
- * False: the peer is gone. */
+/* Send it, with a copy of `passed_fd` if that isn't -1. Never waits: the socket takes all of a hand-over's
+ * messages. False: the peer is gone. */
 bool message_send(int fd, const struct message *message, int passed_fd);
 
 enum message_outcome {
@@ -54,8 +54,8 @@ enum message_outcome {
     MESSAGE_GONE,    /* the peer hung up */
     MESSAGE_STRANGE, /* what came is no message, or of a format that isn't ours */
 };
-/* Wait for one, `wait_ms` at most. `*passed_fd`: the caller's from now on, or -1; NULL: none is wanted. `message` is
- * all there is of it if its format is strange. */
+/* Wait for one, `wait_ms` at most. `*passed_fd`: the caller's from now on, or -1; NULL: none is wanted. `message`
+ * is all there is of it if its format is strange. */
 enum message_outcome message_receive(int fd, int64_t wait_ms, struct message *message,
                                      int *passed_fd);
 /* Why there is none, for a log. */

@@ -7,21 +7,22 @@
  *      copying, frozen ─▶ (the successor fails, dies or stalls; SIGTERM) ─▶ thawed: all go on; waiting
  *
  * Invariants:
- *   1. At any moment at most one of the two processes runs commands. Ours stop before YOURS; the successor's begin after
- *      MINE; and whether MINE was said is decided once for both: when we lose patience we shut our end for reading, and
- *      look. The kernel either has the message in our queue by then, and we are the past, or refuses it to the
- *      successor for ever, which then may not serve. It does both under one lock (unix_stream_sendmsg, unix_shutdown).
- *   2. A command that was run was answered, as far as its client reads: replies are sent before a connection is closed. One that
- *      wasn't answered wasn't run, and can be sent again.
+ *   1. At any moment at most one of the two processes runs commands. Ours stop before YOURS; the successor's begin
+ *      after MINE; and whether MINE was said is decided once for both: when we lose patience we shut our end for
+ *      reading, and look. The kernel either has the message in our queue by then, and we are the past, or refuses
+ *      it to the successor for ever, which then may not serve. It does both under one lock (unix_stream_sendmsg,
+ *      unix_shutdown).
+ *   2. A command that was run was answered, as far as its client reads: replies are sent before a connection is
+ *      closed. One that wasn't answered wasn't run, and can be sent again.
  *   3. Whoever waits to be accepted is accepted by one of the two: the sockets are the same.
  *
- * Others do it so: nginx hands sockets to a child by an environment variable and lets two generations serve side by
- * side, HAProxy (-x) and Facebook's Proxygen pass them through a Unix socket ("Zero Downtime Release", SIGCOMM 2020), Envoy
- * shares counters besides (hot restart). They own no data; where keys are, two generations at once would be two truths,
- * hence the freeze. Redis restarts from its file, and answers -LOADING meanwhile.
+ * Others do it so: nginx hands sockets to a child by an environment variable and lets two generations serve side
+ * by side, HAProxy (-x) and Facebook's Proxygen pass them through a Unix socket ("Zero Downtime Release", SIGCOMM
+ * 2020), Envoy shares counters besides (hot restart). They own no data; where keys are, two generations at once
+ * would be two truths, hence the freeze. Redis restarts from its file, and answers -LOADING meanwhile.
  *
- * A second successor is refused while one is at it. Each waiting has an end, and is left when a signal wants the end
- * of the process (predecessor_interrupt). */
+ * A second successor is refused while one is at it. Each waiting has an end, and is left when a signal wants the
+ * end of the process (predecessor_interrupt). */
 #include "predecessor.h"
 
 #include <errno.h>

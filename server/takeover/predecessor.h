@@ -1,5 +1,5 @@
-/* The side of a hand-over that has the store: a thread that waits at the Unix socket `takeover-socket` for a successor
- * (successor.h) and gives it the listening sockets and all keys, or goes on as if nobody had come. */
+/* The side of a hand-over that has the store: a thread that waits at the Unix socket `takeover-socket` for a
+ * successor (successor.h) and gives it the listening sockets and all keys, or goes on as if nobody had come. */
 #pragma once
 
 #include <pthread.h>
@@ -27,11 +27,11 @@ struct predecessor {
 };
 
 void predecessor_init(struct predecessor *predecessor, struct server *server);
-/* Open the socket that the configuration names, or take it from the server's inheritance; does nothing when it names
- * none. `error` (LISTENER_ERROR_MAX) says why not. */
+/* Open the socket that the configuration names, or take it from the server's inheritance; does nothing when it
+ * names none. `error` (LISTENER_ERROR_MAX) says why not. */
 must_use enum status predecessor_open(struct predecessor *predecessor, char *error);
-/* Wait for successors from now on: all that is to be handed over is there. Where there is no thread for it, the log says
- * that none can come. */
+/* Wait for successors from now on: all that is to be handed over is there. Where there is no thread for it, the
+ * log says that none can come. */
 void predecessor_start(struct predecessor *predecessor);
 /* Any thread: give up the hand-over that is under way, if its successor hasn't said "mine" yet. */
 void predecessor_interrupt(struct predecessor *predecessor);

@@ -1,4 +1,5 @@
-/* The side of a hand-over that gets the store: `sherd --takeover`. Main thread, at start, before clients are served.
+/* The side of a hand-over that gets the store: `sherd --takeover`. Main thread, at start, before clients are
+ * served.
  *
  *      successor_begin ─▶ (the server is built on what was inherited) ─▶ successor_load ─▶ successor_take ─▶ serve
  *
@@ -25,8 +26,8 @@ must_use enum status successor_begin(struct successor *successor, struct server 
                                      char *error);
 /* Take the keys over. STATUS_FAILED: the log says why. STATUS_REFUSED: a signal to stop came first. */
 must_use enum status successor_load(struct successor *successor, struct server *server);
-/* Say that all is ours. On STATUS_OK it is: the predecessor serves nobody any more, and removes no file. Otherwise it
- * goes on, `error` says why, and we must not serve. */
+/* Say that all is ours. On STATUS_OK it is: the predecessor serves nobody any more, and removes no file. Otherwise
+ * it goes on, `error` says why, and we must not serve. */
 must_use enum status successor_take(struct successor *successor, struct server *server,
                                     char *error);
 void successor_release(struct successor *successor);

@@ -1,8 +1,9 @@
 /* A successor takes over under load: every client counts what became of each of its requests.
  *
- * Each client has keys of its own, so it knows what must be there: what was acknowledged, and nothing else. A request
- * that was not answered, for the connection ended, was not run: it is sent again, and counters show that none was run
- * twice. So the numbers of misses, of wrong values, of refused connections and of errors must all be zero. */
+ * Each client has keys of its own, so it knows what must be there: what was acknowledged, and nothing else. A
+ * request that was not answered, for the connection ended, was not run: it is sent again, and counters show that
+ * none was run twice. So the numbers of misses, of wrong values, of refused connections and of errors must all be
+ * zero. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -332,7 +333,8 @@ static void files_are_the_successors(void **state) {
     test_server_stop(server);
 }
 
-/* A client that speaks TLS is told the end as TLS tells it, and not cut off; and the port of metrics goes along. */
+/* A client that speaks TLS is told the end as TLS tells it, and not cut off; and the port of metrics goes
+ * along. */
 static void the_ports_of_tls_and_metrics_go_along(void **state) {
     (void)state;
     enum { TIMES = 2 };

@@ -1,5 +1,6 @@
-/* Successors that fail, and strangers at the door: whatever they do, and wherever in the hand-over they stop, the server
- * that runs serves on, and the next successor is met as the first would have been. We play the successor, step by step. */
+/* Successors that fail, and strangers at the door: whatever they do, and wherever in the hand-over they stop, the
+ * server that runs serves on, and the next successor is met as the first would have been. We play the successor,
+ * step by step. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

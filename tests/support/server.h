@@ -40,9 +40,9 @@ void test_server_await_end(struct test_server *server);
 /* End it by SIGKILL, in whatever it is doing, if it hasn't ended. Frees `server`. */
 void test_server_kill(struct test_server *server);
 
-/* Start a successor in its place, with `--takeover` and these options, which should be the server's own. True: it serves,
- * `server` is now it, and the one before ended in good order. False: it gave up with an exit status of its own, and
- * `server` is as it was. What both print goes to the one file. */
+/* Start a successor in its place, with `--takeover` and these options, which should be the server's own. True: it
+ * serves, `server` is now it, and the one before ended in good order. False: it gave up with an exit status of its
+ * own, and `server` is as it was. What both print goes to the one file. */
 bool test_server_take_over(struct test_server *server, const char *const *options);
 /* Only start it; the caller's to wait for. It dies with the test program, too. */
 pid_t test_server_start_successor(const struct test_server *server, const char *const *options);
