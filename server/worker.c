@@ -424,6 +424,7 @@ static void close_idle_clients(struct worker *worker) {
     for (struct client *client = worker->clients, *next; client != NULL; client = next) {
         next = client->next;
         if (client_is_blocked(client)) continue; /* it is us who keep it */
+        if (!tls_is_established(&client->connection)) continue; /* close_stalled_handshakes */
         if (worker->now_ms - atomic_load_explicit(&client->active_ms, memory_order_relaxed) <=
             timeout_ms)
             continue;
