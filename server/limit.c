@@ -23,8 +23,6 @@ enum {
     TRIM_BYTES_MIN = 2 * 1024 * 1024, /* are tolerated beyond what is counted */
     TRIM_LOOK_BYTES_MIN = 1024 * 1024,
     GLIDE_PATIENCE_MS = 1000,
-    SCATTERED_BYTES_MIN =
-        1024 * 1024, /* with that part of the limit, may lie idle between values */
 };
 
 static void set(_Atomic uint32_t *rule, const config_field *field) {
@@ -146,24 +144,6 @@ static void trim_if_needed(struct server *server) {
     if (beyond >= left + tolerated) limit_trim(server);
 }
 
-/* Have the shards gather what lies scattered on the heap. A round that moved nothing isn't repeated until more
- * lies scattered: it may be somebody else's than the values'. */
-static void gather_if_needed(struct server *server) {
-    struct limit *limit = &server->limit;
-    int64_t tolerated =
-        config_number(&server->config->maxmemory) / TRIM_DIVISOR + SCATTERED_BYTES_MIN;
-    int64_t scattered = (int64_t)memory_scattered();
-    if (scattered <= tolerated || shards_are_gathering(&server->shards)) return;
-    uint64_t gathered = shards_gathered(&server->shards);
-    if (gathered == limit->gathered_seen && scattered <= limit->scattered_seen + tolerated) return;
-    limit->gathered_seen = gathered;
-    limit->scattered_seen = scattered;
-    atomic_fetch_add_explicit(&server->shards.eviction.gatherings, 1, memory_order_relaxed);
-    for (uint32_t i = 0; i < server->worker_count; i++) {
-        worker_keep_up(&server->workers[i]); /* a full mailbox: then at its next tick */
-    }
-}
-
 bool limit_is_gliding(const struct server *server) {
     return atomic_load_explicit(&server->shards.eviction.grace_bytes, memory_order_relaxed) != 0;
 }
@@ -177,7 +157,6 @@ void limit_turn(struct worker *worker) {
     int64_t returned = atomic_load_explicit(&rules->returned_bytes, memory_order_relaxed);
     if (returned - server->limit.returned_seen < limit / TRIM_DIVISOR + TRIM_LOOK_BYTES_MIN) return;
     server->limit.returned_seen = returned;
-    gather_if_needed(server);
     trim_if_needed(server);
 }
 
@@ -188,7 +167,6 @@ void limit_tick(struct worker *worker) {
     eviction_look(&shards->eviction);
     if (worker->index != 0) return;
     shards_judge_duel(shards);
-    gather_if_needed(server);
     trim_if_needed(server);
 }
 

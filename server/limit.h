@@ -24,8 +24,6 @@ struct limit {
     _Atomic bool is_trimming;   /* a job is at it */
     _Atomic int64_t trimmed_to; /* bytes that a trimming left resident beyond what is counted */
     _Atomic int64_t glided_ms;  /* when the grace of a lowered limit last shrank */
-    uint64_t gathered_seen;     /* worker 0: when a gathering was last asked for: values moved, */
-    int64_t scattered_seen;     /* and bytes */
     int64_t returned_seen;      /* worker 0: eviction_rules.returned_bytes when it last looked */
 };
 

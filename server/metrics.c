@@ -169,7 +169,6 @@ static void gather_shards(struct metrics *metrics, const struct server *server) 
         metrics->lock_longest_hold_us =
             larger(metrics->lock_longest_hold_us, profile.longest_hold_ns / 1000);
     }
-    metrics->gathered = (int64_t)shards_gathered(&server->shards);
     struct counters_sum sum = counters_sum_all(&server->shards.counters);
     metrics->hits = (int64_t)sum.hits;
     metrics->misses = (int64_t)sum.misses;
@@ -333,7 +332,6 @@ void metrics_reset(struct server *server, int64_t now_ms) {
         lateness_reset(&server->shards.shards[i].lateness);
         clear(&server->shards.shards[i].eviction.evicted);
         clear(&server->shards.shards[i].room.moved);
-        clear(&server->shards.shards[i].gathering.moved);
     }
     for (int reason = 0; reason < ACL_LOG_REASONS; reason++) {
         clear(&server->acl_log.denials[reason]);

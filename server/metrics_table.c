@@ -488,7 +488,6 @@ const struct metric metrics_rows[] = {
     {METRICS_SHERD, "reads", NUMBER(reads)},
     {METRICS_SHERD, "writes", NUMBER(writes)},
     {METRICS_SHERD, "compaction_moved_keys", NUMBER(moved)},
-    {METRICS_SHERD, "compaction_moved_values", NUMBER(gathered)},
     {METRICS_SHERD, "adaptive_prefers", .value = write_preference},
     {METRICS_SHERD, "lock_waits", NUMBER(lock_waits)},
     {METRICS_SHERD, "lock_waited_usec", NUMBER(lock_waited_us)},

@@ -423,7 +423,7 @@ static void close_idle_clients(struct worker *worker) {
     if (timeout_ms == 0) return;
     for (struct client *client = worker->clients, *next; client != NULL; client = next) {
         next = client->next;
-        if (client_is_blocked(client)) continue; /* it is us who keep it */
+        if (client_is_blocked(client)) continue;                /* it is us who keep it */
         if (!tls_is_established(&client->connection)) continue; /* close_stalled_handshakes */
         if (worker->now_ms - atomic_load_explicit(&client->active_ms, memory_order_relaxed) <=
             timeout_ms)
@@ -466,7 +466,6 @@ static bool ease(struct worker *worker, uint32_t index) {
     struct server *server = worker->server;
     uint64_t begun_ticks = clock_ticks();
     bool has_more = shards_ease(&server->shards, index, worker->now_ms, LIMIT_VICTIMS_UPKEEP);
-    has_more |= shards_gather(&server->shards, index);
     timing_note_event(server, LATENCY_EVICTION_CYCLE, begun_ticks);
     return has_more;
 }

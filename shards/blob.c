@@ -54,12 +54,6 @@ bool blob_is_unshared(const struct blob *blob) {
     return atomic_load_explicit(&blob->references, memory_order_acquire) == 1;
 }
 
-struct blob *blob_gather(struct blob *blob) {
-    if (!blob_is_unshared(blob) || !memory_is_scattered(blob)) return blob;
-    struct blob *gathered = memory_gather(blob);
-    return gathered != NULL ? gathered : blob;
-}
-
 struct blob *blob_resize(struct blob *blob, size_t size, size_t capacity) {
     check(size <= capacity);
     check_debug(blob_is_unshared(blob));

@@ -31,8 +31,5 @@ void blob_release_owner(void *blob);
 void blob_release_in_pieces(struct blob *blob);
 /* True when nobody else holds it; pairs with the release in `blob_release`. */
 bool blob_is_unshared(const struct blob *blob);
-/* An unshared blob that lies among idle blocks of the allocator's moves to where they are fewer (memory.h): it, or what
- * it has become. */
-struct blob *blob_gather(struct blob *blob);
 /* Grow or shrink an unshared blob; may move it. On refusal NULL, and the old one is as it was. */
 must_use struct blob *blob_resize(struct blob *blob, size_t size, size_t capacity);

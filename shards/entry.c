@@ -60,8 +60,7 @@ static size_t value_offset(const struct entry *entry) {
     return key_offset(entry) + key_bytes(entry->key_size);
 }
 
-/* The whole entry. */
-static size_t entry_bytes(const struct entry *entry) {
+size_t entry_bytes(const struct entry *entry) {
     size_t value = value_is_blob(entry) ? POINTER_BYTES : entry->value_size;
     return sizeof(struct entry) + value_offset(entry) + value;
 }
@@ -273,15 +272,6 @@ uint32_t entry_move(struct slabs *slabs, uint32_t reference) {
     uint32_t to = slabs_allocate(slabs, bytes);
     if (to != 0) memcpy(slabs_at(slabs, to), from, bytes);
     return to;
-}
-
-bool entry_gather(struct entry *entry) {
-    struct blob *blob = entry_blob(entry);
-    if (blob == NULL) return false;
-    struct blob *gathered = blob_gather(blob);
-    if (gathered == blob) return false;
-    write_pointer(entry, value_offset(entry), gathered);
-    return true;
 }
 
 size_t entry_footprint_outside(const struct entry *entry) {

@@ -85,8 +85,8 @@ bool entry_overwrite(struct entry *entry, struct bytes value, enum entry_encodin
 must_use uint32_t entry_reshape(struct slabs *slabs, uint32_t reference, bool has_expiry);
 /* The same entry in a new slot; the rest as with `entry_reshape`, but a deadline goes along. */
 must_use uint32_t entry_move(struct slabs *slabs, uint32_t reference);
-/* What it holds on the heap moves, where that empties a page (memory.h). Whether anything did. Lock: write. */
-bool entry_gather(struct entry *entry);
+/* Its own bytes, without what it holds outside. Lock: read. */
+size_t entry_bytes(const struct entry *entry);
 /* Bytes this entry costs: slot, outside key, blob; its share of the table not counted. Lock: read. */
 size_t entry_footprint(const struct entry *entry);
 /* The same without the slot: what lies on the heap. */

@@ -52,7 +52,6 @@ struct eviction_rules {
     _Atomic int64_t hidden_bytes;       /* not in memory_used(), but counted as used: see limit.c */
     _Atomic int64_t returned_bytes;     /* that evictions gave back to the heap, ever */
     _Atomic int64_t told_bytes;         /* what all shards take, as they last told */
-    _Atomic uint32_t gatherings;        /* rounds asked for: see gathering.h */
     _Atomic uint32_t drainers;          /* shards that evict to empty a slab: see room.c */
     _Atomic bool prefers_recent;        /* which way allkeys-adaptive leans: duel.h */
     uint32_t shard_count;               /* immutable after init */

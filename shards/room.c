@@ -12,8 +12,8 @@
  *
  * All of it is bounded for a write: `victims_max` keys evicted and as many moved, more of both the further
  * memory is past its limit. (Upkeep does no more at once, however far: it comes again.) It goes over the limit
- * by what one command adds, and by what is not seen yet: LOOK_EVERY writes a shard, of slab pages only, since
- * what lies on the heap is counted at once. */
+ * by what one command adds, and by what is not seen yet: LOOK_BYTES a shard, of slab pages only, since what lies
+ * on the heap is counted at once. */
 #include "room.h"
 
 #include "base/check.h"
@@ -22,10 +22,13 @@
 
 enum {
     MARGIN_DIVISOR = 128,   /* of the limit: where making room begins before it */
-    LOOK_EVERY = 16,        /* writes to a shard between two looks at the memory in use */
+    LOOK_EVERY = 16,        /* writes to a shard between two looks at the memory in use, */
+    LOOK_BYTES = 16 << 10,  /* or so much that its slabs have grown by */
     PAST_LIMIT_FACTOR = 16, /* more work for a write while memory is past its limit, */
     URGENCY_MAX = 4,        /* and up to so many times that, the further it is past */
     GLIDE_STEP = 8 * SLABS_SLAB_BYTES, /* towards a lowered limit: work for as many drainers */
+    FREE_BYTES_MIN = 2048,             /* in a shard's free slots, beyond its share */
+    MOVE_BYTES = 2048,                 /* a move is allowed to copy, on average */
     DEFERRED_MIN =
         4 << 20, /* bytes; values from this size on are freed elsewhere: it takes a millisecond */
 };
@@ -77,7 +80,12 @@ bool room_is_short(const struct eviction_rules *rules) {
 
 /* The total is a sum over all threads' counters; a write looks at it now and then. */
 static void look(struct shard *shard) {
-    if (shard->room.unseen_writes++ % LOOK_EVERY == 0) eviction_look(shard->eviction.rules);
+    struct room *room = &shard->room;
+    uint64_t resident = shard->slabs.resident_bytes;
+    bool has_grown = resident > room->looked_bytes + LOOK_BYTES;
+    if (room->unseen_writes++ % LOOK_EVERY != 0 && !has_grown) return;
+    room->looked_bytes = resident;
+    eviction_look(shard->eviction.rules);
 }
 
 /* Remove one key, whom the policy wants, and return its bytes; 0 when there is nobody. What that frees outside
@@ -173,10 +181,14 @@ static void leave_drainers(struct shard *shard) {
 static void compact(struct shard *shard, uint32_t moves_max) {
     struct slabs *slabs = &shard->slabs;
     uint64_t resident_before = slabs->resident_bytes;
+    uint64_t bytes = 0, bytes_max = (uint64_t)moves_max * MOVE_BYTES;
     uint32_t moves = 0;
-    for (uint32_t reference; moves < moves_max && (reference = slabs_drain_next(slabs)) != 0;
-         moves++) {
-        uint64_t hash = hash_seeded(entry_key(slabs_at(slabs, reference)), shard->seed);
+    for (; moves < moves_max && bytes < bytes_max; moves++) {
+        uint32_t reference = slabs_drain_next(slabs);
+        if (reference == 0) break;
+        const struct entry *entry = slabs_at(slabs, reference);
+        uint64_t hash = hash_seeded(entry_key(entry), shard->seed);
+        bytes += entry_bytes(entry);
         if (database_move(database_holding(shard, reference, hash), reference, hash)) continue;
         slabs_drain_stop(slabs);
         break;
@@ -198,7 +210,7 @@ static bool evict_some(struct shard *shard, int64_t target, int64_t now_ms, uint
     int64_t evicted = 0;
     for (; victims_max > 0; victims_max--) {
         int64_t over = load(&rules->used_bytes) - target;
-        int64_t share = over / rules->shard_count + SLABS_OBJECT_MAX;
+        int64_t share = over / rules->shard_count + FREE_BYTES_MIN;
         int64_t free_bytes = (int64_t)shard->slabs.freed_bytes;
         bool has_share = free_bytes >= share || evicted >= share;
         bool is_paid = room->debt_bytes <= 0 || slabs_can_drain(&shard->slabs);

@@ -17,6 +17,7 @@ struct shard;
 /* A shard's part of the limit. Shard lock (write), but for `moved`. All zero to begin with. */
 struct room {
     uint32_t unseen_writes; /* since the memory in use was last looked at */
+    uint64_t looked_bytes;  /* in the shard's slabs, then */
     int64_t told_bytes;     /* what of the rules' told_bytes is this shard's */
     int64_t debt_bytes;     /* to be evicted */
     bool is_charged;        /* memory was short when room was last made: growth counts */

@@ -10,7 +10,6 @@
 #include "database.h"
 #include "eviction.h"
 #include "expiry.h"
-#include "gathering.h"
 #include "lateness.h"
 #include "room.h"
 #include "slabs.h"
@@ -26,15 +25,14 @@ struct shard {
     struct database *flushed; /* chain: detached, not cleared yet; shard lock (write) */
     struct database
         *cleared; /* chain: empty, to be put in place of flushed ones; shard lock (write) */
-    struct eviction eviction;   /* shard lock (write), but for its statistics */
-    struct room room;           /* the same */
-    struct gathering gathering; /* the same */
-    uint64_t seed;              /* immutable after init */
-    uint32_t database_count;    /* immutable after init */
-    uint32_t index;             /* immutable after init: its number, and its lock's rank */
-    _Atomic uint64_t expired;   /* atomic, relaxed: keys removed at their deadline, a statistic */
-    struct lateness lateness;   /* of those that upkeep removed; shard lock (write) */
-    _Atomic bool has_flushed;   /* atomic, relaxed: a hint that `flushed` isn't empty */
+    struct eviction eviction; /* shard lock (write), but for its statistics */
+    struct room room;         /* the same */
+    uint64_t seed;            /* immutable after init */
+    uint32_t database_count;  /* immutable after init */
+    uint32_t index;           /* immutable after init: its number, and its lock's rank */
+    _Atomic uint64_t expired; /* atomic, relaxed: keys removed at their deadline, a statistic */
+    struct lateness lateness; /* of those that upkeep removed; shard lock (write) */
+    _Atomic bool has_flushed; /* atomic, relaxed: a hint that `flushed` isn't empty */
 };
 
 /* The database of that number, now: a flush or a swap puts another in its place. Acquire: pairs with the release of

@@ -18,8 +18,7 @@
 #include "room.h"
 
 enum {
-    GATHER_BUCKETS = 32, /* a hold: some 400 entries */
-    RANDOM_TRIES = 100,  /* draws that may hit expired keys, before the store is searched */
+    RANDOM_TRIES = 100, /* draws that may hit expired keys, before the store is searched */
 };
 static const uint64_t RESERVE_TOTAL = UINT64_C(1)
                                       << 45;            /* of address space, by all shards' slabs */
@@ -281,32 +280,6 @@ bool shards_upkeep(struct shards *shards, uint32_t index, int64_t now_ms, uint32
     rwlock_time_hold(&shard->lock, started_ns);
     unlock_one(shard, true);
     return more || !is_reclaimed;
-}
-
-bool shards_gather(struct shards *shards, uint32_t index) {
-    struct shard *shard = &shards->shards[index];
-    if (!gathering_is_wanted(shard)) return false;
-    lock_one(shard, true);
-    uint64_t started_ns = rwlock_stopwatch_ns();
-    gathering_step(shard, GATHER_BUCKETS);
-    rwlock_time_hold(&shard->lock, started_ns);
-    unlock_one(shard, true);
-    return gathering_is_wanted(shard);
-}
-
-bool shards_are_gathering(const struct shards *shards) {
-    for (uint32_t i = 0; i < shards->count; i++) {
-        if (gathering_is_wanted(&shards->shards[i])) return true;
-    }
-    return false;
-}
-
-uint64_t shards_gathered(const struct shards *shards) {
-    uint64_t moved = 0;
-    for (uint32_t i = 0; i < shards->count; i++) {
-        moved += atomic_load_explicit(&shards->shards[i].gathering.moved, memory_order_relaxed);
-    }
-    return moved;
 }
 
 /* Keys that were evicted or moved: a sum that grows as long as something is achieved. */

@@ -82,12 +82,6 @@ void shards_swap(struct shards *shards, uint32_t a, uint32_t b);
  * takes the lock only when there is work. True when more is left. */
 bool shards_upkeep(struct shards *shards, uint32_t index, int64_t now_ms, uint32_t limit);
 
-/* Gather what lies scattered on the heap, if somebody asked for it (gathering.h), in one bounded hold. True when more
- * is left. */
-bool shards_gather(struct shards *shards, uint32_t index);
-/* Has any shard still to do what was asked for? How many values were moved, ever? Any thread, no lock. */
-bool shards_are_gathering(const struct shards *shards);
-uint64_t shards_gathered(const struct shards *shards);
 /* The memory limit in one shard, beforehand: evict and compact where there is too much in use, by up to `limit` keys.
  * Takes the lock only when there is work. True when more is left. */
 bool shards_ease(struct shards *shards, uint32_t index, int64_t now_ms, uint32_t limit);

@@ -1,4 +1,4 @@
-/* Slots of many sizes, cut from slabs of 64 KiB, cut from one region.
+/* Slots of many sizes, and objects of any size, in slabs of 64 KiB, cut from one region.
  *
  *     region   |H| slab 1 | slab 2 | … | slab 2047 |H| slab 2049 | …
  *     H        the headers of the 2047 slabs behind it, 32 bytes each: one group, 128 MiB
@@ -23,18 +23,27 @@
  * (bench/README.md): Zipf 0.7 hits 45.8 % instead of 45.1, 0.99 78.7 instead of 78.5, scans 61.7 instead of 61.5;
  * taking up to half larger ones gains another tenth of that.
  *
+ * Larger objects. With slots of their own sizes, too, a shard of a few megabytes would have more classes than slabs, and
+ * much of its memory in freed slots that wait for their size (56 MB of 64 B to 8 KiB in 32 shards: 19 % with slots up to
+ * 2 KiB; with some up to 16 KiB, Zipf 0.7 hit 42.3 % instead of 45.1). On the allocator's heap they lose a tenth to its
+ * size classes, cannot be drained, and their pages stay when they go. So objects past SLABS_SLOT_MAX share slabs, in runs
+ * of units (runs.h): one is put where the longest free run is the shortest that will do, so that long runs are kept for
+ * what needs them. What lies idle between them is drained as in any sparse slab, once it is more than a sixteenth, as long
+ * as there are holes: objects of 8 KiB alone leave a ninth of each slab idle that no moving can gain.
+ *
  * Draining. When sizes shift, slabs of the old size lose their objects here and there, and none becomes empty:
  * their memory is of no use to the new size. So where a class has as many freed slots as a slab has slots, what
  * is left in its sparsest slab fits into the holes of the others. That slab leaves its list, hands out nothing
  * any more, and gives its objects one by one to whoever can move them (they know who points to them), a few a
  * write; once it is empty it returns its pages. Nothing is evicted for the sake of a page. Which of its slots
  * are in use is found once, by walking its chain of freed ones. Sparsest means: of the DRAIN_LOOKS_MAX first of
- * the class's list. zsmalloc (Minchan Kim) does the same with pages of compressed memory.
+ * the class's list, or those with the longest free runs.
+ * zsmalloc (Minchan Kim) does the same with pages of compressed memory.
  *
  * Invariants (slabs_validate):
- *   1. A slab is in exactly one state: of a class and full (in no list); of a class with room (in partial[class]);
- *      draining (in no list, not full); spare; free. used = 0 only in the last two.
- *   2. In a slab of a class: slots [0, fresh) were handed out at least once; of these, `used` are in use and the others
+ *   1. A slab is in exactly one state: of a class and full (in no list); of a class with room (in partial[class]); of runs
+ *      (in runs[its longest]); draining (in no list); spare; free. used = 0 only in the last two.
+ *   2. In a slab of slots: slots [0, fresh) were handed out at least once; of these, `used` are in use and the others
  *      are in the free chain, each once, and marked as free.
  *   3. used_bytes, freed_bytes, freed[] and resident_bytes are the sums over the slabs.
  *
@@ -72,8 +81,6 @@ static const size_t RESERVE_MAX = (size_t)32 << 30; /* 2^32 units */
 
 enum {
     SLAB_UNITS = SLABS_SLAB_BYTES / SLABS_UNIT,
-    FINE_MAX = 512, /* slots in steps of 8 up to here, of 64 above */
-    FINE_CLASSES = FINE_MAX / 8,
     NO_CLASS = 255,     /* of a free or spare slab */
     PAGE_BYTES = 4096,  /* what touched memory is counted in, also where pages are larger */
     SPARES_MAX = 1,     /* empty slabs that keep their pages, a shard */
@@ -81,6 +88,10 @@ enum {
     DRAIN_LOOKS_MAX = 32,
     LARGER_DIVISOR = 4, /* a freed slot is taken that is larger by at most this part */
     DRAIN_WORDS = SLABS_SLAB_BYTES / SLABS_UNIT / 64, /* a bit a slot, of the smallest */
+    UNITS_A_PAGE = PAGE_BYTES / RUNS_UNIT,
+    RUN_REFERENCES = RUNS_UNIT / SLABS_UNIT,
+    RUNS_IDLE_PART =
+        16, /* of the slabs of runs: more than that, in free units, is worth draining */
 };
 
 struct slab {
@@ -88,11 +99,12 @@ struct slab {
     uint32_t previous;         /* in a partial list */
     uint32_t free_slot;        /* head of the chain of freed slots, 0 for none */
     uint16_t fresh;            /* slots handed out at least once */
-    uint16_t used;             /* slots in use */
-    uint16_t capacity;         /* slots in all */
-    uint8_t class;             /* or NO_CLASS */
-    uint8_t touched_pages;     /* of its 16 */
-    uint32_t slot_units;
+    uint16_t used;             /* slots in use; units, of runs */
+    uint16_t
+        capacity; /* slots in all; of runs, the units of the longest free one, at most SLABS_RUN_MAX */
+    uint8_t class;         /* or NO_CLASS */
+    uint8_t touched_pages; /* of its 16 */
+    uint32_t slot_units;   /* 0: runs */
 };
 static_assert(sizeof(struct slab) * GROUP_SLABS == SLABS_SLAB_BYTES,
               "a group's headers fill one slab");
@@ -101,18 +113,17 @@ static_assert((int)SLABS_CLASSES_ALL < (int)NO_CLASS, "a class fits its byte");
 /* ---- Sizes ----------------------------------------------------------------------------------- */
 
 static uint32_t class_of(size_t size) {
-    if (size <= FINE_MAX) return (uint32_t)((size + 7) / 8 - 1);
-    return (uint32_t)(FINE_CLASSES + (size - FINE_MAX + 63) / 64 - 1);
+    return (uint32_t)((size + SLABS_UNIT - 1) / SLABS_UNIT - 1);
 }
 
 static size_t class_bytes(uint32_t class) {
     if (class == SLABS_CLASS_FIXED) return SLABS_FIXED_BYTES;
-    if (class < FINE_CLASSES) return (size_t)(class + 1) * 8;
-    return FINE_MAX + (size_t)(class - FINE_CLASSES + 1) * 64;
+    return (size_t)(class + 1) * SLABS_UNIT;
 }
 
 size_t slabs_slot_bytes(size_t size) {
     check_debug(size > 0 && size <= SLABS_OBJECT_MAX);
+    if (size > SLABS_SLOT_MAX) return (size + RUNS_UNIT - 1) / RUNS_UNIT * RUNS_UNIT;
     return class_bytes(class_of(size));
 }
 
@@ -151,8 +162,13 @@ static void account(struct slabs *slabs, int64_t bytes) {
 
 /* ---- Lists of slabs -------------------------------------------------------------------------- */
 
+static uint32_t *list_of(struct slabs *slabs, const struct slab *slab) {
+    if (slab->class == SLABS_CLASS_RUNS) return &slabs->runs[slab->capacity];
+    return &slabs->partial[slab->class];
+}
+
 static void partial_push(struct slabs *slabs, uint32_t number, struct slab *slab) {
-    uint32_t *head = &slabs->partial[slab->class];
+    uint32_t *head = list_of(slabs, slab);
     slab->previous = 0;
     slab->next = *head;
     if (*head != 0) slab_at(slabs, *head)->previous = number;
@@ -163,7 +179,7 @@ static void partial_remove(struct slabs *slabs, struct slab *slab) {
     if (slab->previous != 0) {
         slab_at(slabs, slab->previous)->next = slab->next;
     } else {
-        slabs->partial[slab->class] = slab->next;
+        *list_of(slabs, slab) = slab->next;
     }
     if (slab->next != 0) slab_at(slabs, slab->next)->previous = slab->previous;
 }
@@ -218,8 +234,8 @@ static uint32_t slab_cut(struct slabs *slabs) {
     return number;
 }
 
-/* An empty slab of `class`, in its partial list: a spare one, else one without pages, else a new one. */
-static uint32_t slab_open(struct slabs *slabs, uint32_t class) {
+/* An empty slab, in no list: a spare one, else one without pages, else a new one. 0 when refused. */
+static uint32_t slab_find(struct slabs *slabs) {
     uint32_t number;
     if (slabs->spare_slabs != 0) {
         number = list_pop(slabs, &slabs->spare_slabs);
@@ -228,8 +244,14 @@ static uint32_t slab_open(struct slabs *slabs, uint32_t class) {
         number = list_pop(slabs, &slabs->free_slabs);
     } else {
         number = slab_cut(slabs);
-        if (number == 0) return 0;
     }
+    return number;
+}
+
+/* An empty slab of `class`, in its partial list. 0 when refused. */
+static uint32_t slab_open(struct slabs *slabs, uint32_t class) {
+    uint32_t number = slab_find(slabs);
+    if (number == 0) return 0;
     struct slab *slab = slab_at(slabs, number);
     size_t bytes = class_bytes(class);
     slab->class = (uint8_t) class;
@@ -255,14 +277,8 @@ static void slab_discard(struct slabs *slabs, uint32_t number, struct slab *slab
     list_push(slabs, &slabs->free_slabs, number);
 }
 
-/* The last slot was given back: the slab belongs to no class, and keeps its pages only if few others do. */
-static void slab_close(struct slabs *slabs, uint32_t number, struct slab *slab) {
-    if (number == slabs->draining) {
-        slabs->draining = 0;
-    } else {
-        partial_remove(slabs, slab);
-    }
-    freed_add(slabs, slab, -slab->fresh);
+/* It is empty: it belongs to no class, and keeps its pages only if few others do. */
+static void slab_retire(struct slabs *slabs, uint32_t number, struct slab *slab) {
     slab->class = NO_CLASS;
     if (slabs->spare_count < SPARES_MAX) {
         list_push(slabs, &slabs->spare_slabs, number);
@@ -272,13 +288,27 @@ static void slab_close(struct slabs *slabs, uint32_t number, struct slab *slab) 
     slab_discard(slabs, number, slab);
 }
 
-static uint32_t slab_take_fresh(struct slabs *slabs, uint32_t number, struct slab *slab) {
-    size_t end = ((size_t)slab->fresh + 1) * slab->slot_units * SLABS_UNIT;
-    uint32_t pages = (uint32_t)((end + PAGE_BYTES - 1) / PAGE_BYTES);
-    if (pages > slab->touched_pages) {
-        account(slabs, (int64_t)(pages - slab->touched_pages) * PAGE_BYTES);
-        slab->touched_pages = (uint8_t)pages;
+/* The last slot was given back. */
+static void slab_close(struct slabs *slabs, uint32_t number, struct slab *slab) {
+    if (number == slabs->draining) {
+        slabs->draining = 0;
+    } else {
+        partial_remove(slabs, slab);
     }
+    freed_add(slabs, slab, -slab->fresh);
+    slab_retire(slabs, number, slab);
+}
+
+/* Its bytes up to `end` are to be used. */
+static void touch(struct slabs *slabs, struct slab *slab, size_t end) {
+    uint32_t pages = (uint32_t)((end + PAGE_BYTES - 1) / PAGE_BYTES);
+    if (pages <= slab->touched_pages) return;
+    account(slabs, (int64_t)(pages - slab->touched_pages) * PAGE_BYTES);
+    slab->touched_pages = (uint8_t)pages;
+}
+
+static uint32_t slab_take_fresh(struct slabs *slabs, uint32_t number, struct slab *slab) {
+    touch(slabs, slab, ((size_t)slab->fresh + 1) * slab->slot_units * SLABS_UNIT);
     return number * SLAB_UNITS + slab->fresh++ * slab->slot_units;
 }
 
@@ -303,30 +333,154 @@ void slabs_trim(struct slabs *slabs) {
     }
 }
 
+/* ---- Runs ------------------------------------------------------------------------------------ */
+
+static struct runs *runs_of(const struct slabs *slabs, uint32_t number) {
+    return (struct runs *)(void *)slab_memory(slabs, number);
+}
+
+/* Free units of touched pages. */
+static uint32_t run_units_freed(const struct slab *slab) {
+    return slab->touched_pages * (uint32_t)UNITS_A_PAGE - RUNS_OWN_UNITS - slab->used;
+}
+
+/* Before a change `sign` is -1, after it 1. */
+static void run_units_count(struct slabs *slabs, const struct slab *slab, int64_t sign) {
+    int64_t units = sign * run_units_freed(slab);
+    slabs->freed[SLABS_CLASS_RUNS] += (uint32_t)units;
+    slabs->freed_bytes += (uint64_t)(units * RUNS_UNIT);
+    slabs->used_bytes += (uint64_t)(sign * slab->used * RUNS_UNIT);
+}
+
+static uint16_t run_longest(const struct slabs *slabs, uint32_t number) {
+    uint32_t longest = runs_longest(runs_of(slabs, number));
+    return (uint16_t)(longest < SLABS_RUN_MAX ? longest : SLABS_RUN_MAX);
+}
+
+static uint32_t run_slab_open(struct slabs *slabs) {
+    uint32_t number = slab_find(slabs);
+    if (number == 0) return 0;
+    struct slab *slab = slab_at(slabs, number);
+    slab->class = SLABS_CLASS_RUNS;
+    slab->free_slot = 0;
+    slab->slot_units = 0;
+    slab->fresh = slab->used = 0;
+    slab->capacity = SLABS_RUN_MAX;
+    ASAN_UNPOISON_MEMORY_REGION(slab_memory(slabs, number), sizeof(struct runs));
+    touch(slabs, slab, sizeof(struct runs));
+    runs_init(runs_of(slabs, number));
+    run_units_count(slabs, slab, 1);
+    slabs->run_slabs++;
+    partial_push(slabs, number, slab);
+    return number;
+}
+
+static void run_slab_close(struct slabs *slabs, uint32_t number, struct slab *slab) {
+    run_units_count(slabs, slab, -1);
+    slabs->run_slabs--;
+    ASAN_POISON_MEMORY_REGION(slab_memory(slabs, number), sizeof(struct runs));
+    slab_retire(slabs, number, slab);
+}
+
+/* The slab whose longest run is the shortest that will do; 0 for none. */
+static uint32_t run_slab_for(const struct slabs *slabs, uint32_t units) {
+    while (units < SLABS_RUN_MAX && slabs->runs[units] == 0) {
+        units++;
+    }
+    return slabs->runs[units];
+}
+
+static __attribute__((noinline)) uint32_t run_allocate(struct slabs *slabs, size_t size) {
+    if (!is_slot_granted()) return 0;
+    uint32_t units = (uint32_t)((size + RUNS_UNIT - 1) / RUNS_UNIT);
+    uint32_t number = run_slab_for(slabs, units);
+    if (number == 0) number = run_slab_open(slabs);
+    if (number == 0) return 0;
+    struct slab *slab = slab_at(slabs, number);
+    partial_remove(slabs, slab);
+    run_units_count(slabs, slab, -1);
+    uint32_t unit = runs_take(runs_of(slabs, number), units);
+    touch(slabs, slab, (size_t)(unit + units) * RUNS_UNIT);
+    slab->used = (uint16_t)(slab->used + units);
+    slab->capacity = run_longest(slabs, number);
+    run_units_count(slabs, slab, 1);
+    partial_push(slabs, number, slab);
+    ASAN_UNPOISON_MEMORY_REGION(slab_memory(slabs, number) + (size_t)unit * RUNS_UNIT,
+                                (size_t)units * RUNS_UNIT);
+    return number * SLAB_UNITS + unit * RUN_REFERENCES;
+}
+
+static __attribute__((noinline)) void run_free(struct slabs *slabs, uint32_t reference) {
+    uint32_t number = reference / SLAB_UNITS, unit = reference % SLAB_UNITS / RUN_REFERENCES;
+    check(reference % RUN_REFERENCES == 0);
+    struct slab *slab = slab_at(slabs, number);
+    bool is_listed = number != slabs->draining;
+    if (is_listed) partial_remove(slabs, slab);
+    if (is_listed) slabs->runs_are_packed = false;
+    run_units_count(slabs, slab, -1);
+    uint32_t units = runs_give(runs_of(slabs, number), unit);
+    slab->used = (uint16_t)(slab->used - units);
+    run_units_count(slabs, slab, 1);
+    ASAN_POISON_MEMORY_REGION(slabs_at(slabs, reference), (size_t)units * RUNS_UNIT);
+    if (slab->used == 0) {
+        if (!is_listed) slabs->draining = 0;
+        run_slab_close(slabs, number, slab);
+        return;
+    }
+    slab->capacity = run_longest(slabs, number);
+    if (is_listed) partial_push(slabs, number, slab);
+}
+
 /* ---- Draining -------------------------------------------------------------------------------- */
 
 static void drain_mark_free(struct slabs *slabs, uint32_t slot) {
     slabs->drain_free[slot / 64] |= UINT64_C(1) << slot % 64;
 }
 
+static size_t freed_bytes_of(const struct slabs *slabs, uint32_t class) {
+    return slabs->freed[class] * (class == SLABS_CLASS_RUNS ? RUNS_UNIT : class_bytes(class));
+}
+
 static bool class_can_drain(const struct slabs *slabs, uint32_t class) {
+    if (class == SLABS_CLASS_RUNS) {
+        size_t idle = freed_bytes_of(slabs, class);
+        return !slabs->runs_are_packed && idle >= SLABS_SLAB_BYTES &&
+               idle >= (size_t)slabs->run_slabs * SLABS_SLAB_BYTES / RUNS_IDLE_PART;
+    }
     return slabs->freed[class] >= SLABS_SLAB_BYTES / class_bytes(class);
 }
 
-/* A class that would gain most: that with the most bytes given back. SLABS_CLASSES for none. */
+/* A class that would gain most: that with the most bytes given back. SLABS_CLASS_FIXED, which is never drained, for
+ * none. */
 static uint32_t class_to_drain(const struct slabs *slabs) {
-    uint32_t best = SLABS_CLASSES;
+    uint32_t best = SLABS_CLASS_FIXED;
     size_t best_bytes = 0;
-    for (uint32_t class = 0; class < SLABS_CLASSES; class ++) {
-        size_t bytes = slabs->freed[class] * class_bytes(class);
-        if (bytes <= best_bytes || !class_can_drain(slabs, class)) continue;
+    for (uint32_t class = 0; class < SLABS_CLASSES_ALL; class ++) {
+        size_t bytes = freed_bytes_of(slabs, class);
+        if (bytes <= best_bytes || class == SLABS_CLASS_FIXED || !class_can_drain(slabs, class))
+            continue;
         best = class;
         best_bytes = bytes;
     }
     return best;
 }
 
+/* The same of runs: of those with the longest free ones. */
+static uint32_t sparsest_of_runs(const struct slabs *slabs) {
+    uint32_t best = 0, looks = 0;
+    for (uint32_t longest = SLABS_RUN_MAX + 1; longest-- > 0 && looks < DRAIN_LOOKS_MAX;) {
+        for (uint32_t number = slabs->runs[longest]; number != 0 && looks < DRAIN_LOOKS_MAX;
+             number = slab_at(slabs, number)->next) {
+            looks++;
+            if (best == 0 || slab_at(slabs, number)->used < slab_at(slabs, best)->used)
+                best = number;
+        }
+    }
+    return best;
+}
+
 static uint32_t sparsest_of(const struct slabs *slabs, uint32_t class) {
+    if (class == SLABS_CLASS_RUNS) return sparsest_of_runs(slabs);
     uint32_t best = slabs->partial[class];
     uint32_t number = best;
     for (uint32_t looks = 0; number != 0 && looks < DRAIN_LOOKS_MAX; looks++) {
@@ -350,7 +504,7 @@ static void drain_map(struct slabs *slabs, const struct slab *slab) {
 
 static bool drain_start(struct slabs *slabs) {
     uint32_t class = class_to_drain(slabs);
-    if (class == SLABS_CLASSES) return false;
+    if (class == SLABS_CLASS_FIXED) return false;
     if (slabs->drain_free == NULL) {
         slabs->drain_free = memory_allocate(DRAIN_WORDS * sizeof(uint64_t));
         if (slabs->drain_free == NULL) return false;
@@ -358,19 +512,35 @@ static bool drain_start(struct slabs *slabs) {
     uint32_t number = sparsest_of(slabs, class);
     struct slab *slab = slab_at(slabs, number);
     partial_remove(slabs, slab);
-    drain_map(slabs, slab);
+    if (class != SLABS_CLASS_RUNS) drain_map(slabs, slab);
     slabs->draining = number;
     slabs->drain_slot = 0;
     return true;
 }
 
 bool slabs_can_drain(const struct slabs *slabs) {
-    return slabs->draining != 0 || class_to_drain(slabs) != SLABS_CLASSES;
+    if (slabs->draining != 0) return slab_at(slabs, slabs->draining)->class != SLABS_CLASS_RUNS;
+    for (uint32_t class = 0; class < SLABS_CLASSES; class ++) {
+        if (class_can_drain(slabs, class)) return true;
+    }
+    return false;
+}
+
+/* The next object, if there is a hole for it. */
+static uint32_t drain_next_run(struct slabs *slabs) {
+    const struct runs *runs = runs_of(slabs, slabs->draining);
+    uint32_t unit = runs_next(runs, 0);
+    if (run_slab_for(slabs, runs_units(runs, unit)) != 0)
+        return slabs->draining * SLAB_UNITS + unit * RUN_REFERENCES;
+    slabs->runs_are_packed = true;
+    slabs_drain_stop(slabs);
+    return 0;
 }
 
 uint32_t slabs_drain_next(struct slabs *slabs) {
     if (slabs->draining == 0 && !drain_start(slabs)) return 0;
     const struct slab *slab = slab_at(slabs, slabs->draining);
+    if (slab->class == SLABS_CLASS_RUNS) return drain_next_run(slabs);
     if (slabs->partial[slab->class] ==
         0) { /* the holes were filled by others: it would open a new slab */
         slabs_drain_stop(slabs);
@@ -395,9 +565,19 @@ struct slabs_walk slabs_walk_start(const struct slabs *slabs, uint32_t number) {
     return (struct slabs_walk){.number = number, .slot_units = slab_at(slabs, number)->slot_units};
 }
 
+static uint32_t walk_runs(const struct slabs *slabs, struct slabs_walk *walk, uint32_t *looks) {
+    uint32_t unit = *looks > 0 ? runs_next(runs_of(slabs, walk->number), walk->slot) : RUNS_UNITS;
+    if (unit == RUNS_UNITS) return 0;
+    --*looks;
+    walk->slot = unit + 1;
+    return walk->number * SLAB_UNITS + unit * RUN_REFERENCES;
+}
+
 uint32_t slabs_walk_next(const struct slabs *slabs, struct slabs_walk *walk, uint32_t *looks) {
     const struct slab *slab = slab_at(slabs, walk->number);
-    if (slab->class >= SLABS_CLASS_FIXED || slab->slot_units != walk->slot_units) return 0;
+    if (slab->class == SLABS_CLASS_FIXED || slab->class == NO_CLASS) return 0;
+    if (slab->slot_units != walk->slot_units) return 0;
+    if (slab->class == SLABS_CLASS_RUNS) return walk_runs(slabs, walk, looks);
     uint32_t first = walk->number * SLAB_UNITS;
     while (walk->slot<slab->fresh && * looks> 0) {
         uint32_t reference = first + walk->slot++ * walk->slot_units;
@@ -470,6 +650,7 @@ static inline uint32_t allocate(struct slabs *slabs, uint32_t class) {
 
 uint32_t slabs_allocate(struct slabs *slabs, size_t size) {
     check_debug(size > 0 && size <= SLABS_OBJECT_MAX);
+    if (__builtin_expect(size > SLABS_SLOT_MAX, 0)) return run_allocate(slabs, size);
     return allocate(slabs, class_of(size));
 }
 
@@ -481,6 +662,10 @@ void slabs_free(struct slabs *slabs, uint32_t reference) {
     uint32_t number = reference / SLAB_UNITS;
     struct slab *slab = slab_at(slabs, number);
     check(slab->used > 0 && slab->class != NO_CLASS);
+    if (__builtin_expect(slab->class == SLABS_CLASS_RUNS, 0)) {
+        run_free(slabs, reference);
+        return;
+    }
     check_debug(reference % SLAB_UNITS % slab->slot_units == 0);
     size_t bytes = (size_t)slab->slot_units * SLABS_UNIT;
     *(struct free_slot *)slabs_at(slabs, reference) =
@@ -500,10 +685,27 @@ void slabs_free(struct slabs *slabs, uint32_t reference) {
 
 /* ---- Validation ------------------------------------------------------------------------------ */
 
+static void run_slab_validate(const struct slabs *slabs, uint32_t number) {
+    const struct slab *slab = slab_at(slabs, number);
+    const struct runs *runs = runs_of(slabs, number);
+    check(slab->used > 0 && slab->used == runs_used(runs));
+    check(slab->capacity == run_longest(slabs, number));
+    uint32_t units = 0;
+    struct runs copy = *runs;
+    for (uint32_t unit = 0; (unit = runs_next(runs, unit)) < RUNS_UNITS; unit++) {
+        units += runs_give(&copy, unit);
+    }
+    check(units == slab->used && runs_used(&copy) == 0);
+}
+
 static void slab_validate(const struct slabs *slabs, uint32_t number) {
     const struct slab *slab = slab_at(slabs, number);
     if (slab->class == NO_CLASS) return;
     check(slab->class < SLABS_CLASSES_ALL);
+    if (slab->class == SLABS_CLASS_RUNS) {
+        run_slab_validate(slabs, number);
+        return;
+    }
     check(slab->slot_units * SLABS_UNIT == class_bytes(slab->class));
     check(slab->capacity == SLABS_SLAB_BYTES / class_bytes(slab->class));
     check(slab->used > 0 && slab->used <= slab->fresh && slab->fresh <= slab->capacity);
@@ -517,6 +719,24 @@ static void slab_validate(const struct slabs *slabs, uint32_t number) {
         check(freed <= slab->fresh); /* a chain that runs in a circle */
     }
     check(freed + slab->used == slab->fresh);
+}
+
+/* Returns how many slabs of runs there are in lists. */
+static uint32_t run_lists_validate(const struct slabs *slabs) {
+    uint32_t length = 0;
+    for (uint32_t longest = 0; longest <= SLABS_RUN_MAX; longest++) {
+        uint32_t previous = 0;
+        for (uint32_t number = slabs->runs[longest]; number != 0;) {
+            const struct slab *slab = slab_at(slabs, number);
+            check(slab->class == SLABS_CLASS_RUNS && slab->capacity == longest);
+            check(slab->previous == previous && number != slabs->draining);
+            previous = number;
+            number = slab->next;
+            length++;
+            check(length <= slabs->slab_count);
+        }
+    }
+    return length;
 }
 
 /* Returns how many slabs of `class` have room, having checked their list. */
@@ -550,7 +770,7 @@ void slabs_validate(const struct slabs *slabs) {
     uint64_t freed_bytes = 0;
     uint64_t resident_bytes = 0;
     uint32_t freed[SLABS_CLASSES_ALL] = {0};
-    uint32_t with_room = 0;
+    uint32_t with_room = 0, run_slabs = 0;
     uint32_t empty = 0;
     for (uint32_t number = 1; number < slabs->slab_count; number++) {
         if (number % GROUP_SLABS == 0) continue;
@@ -560,6 +780,13 @@ void slabs_validate(const struct slabs *slabs) {
         resident_bytes += (uint64_t)slab->touched_pages * PAGE_BYTES;
         if (slab->class == NO_CLASS) {
             empty++;
+            continue;
+        }
+        if (slab->class == SLABS_CLASS_RUNS) {
+            run_slabs++;
+            used_bytes += (uint64_t)slab->used * RUNS_UNIT;
+            freed[SLABS_CLASS_RUNS] += run_units_freed(slab);
+            freed_bytes += (uint64_t)run_units_freed(slab) * RUNS_UNIT;
             continue;
         }
         used_bytes += (uint64_t)slab->used * slab->slot_units * SLABS_UNIT;
@@ -575,7 +802,10 @@ void slabs_validate(const struct slabs *slabs) {
     uint32_t spares = empty_validate(slabs, slabs->spare_slabs, true);
     check(spares == slabs->spare_count && spares <= SPARES_MAX);
     check(empty == spares + empty_validate(slabs, slabs->free_slabs, false));
-    check(with_room == 0);
+    check(with_room == 0 && run_slabs == slabs->run_slabs);
+    bool drains_runs =
+        slabs->draining != 0 && slab_at(slabs, slabs->draining)->class == SLABS_CLASS_RUNS;
+    check(run_slabs == run_lists_validate(slabs) + drains_runs);
     check(used_bytes == slabs->used_bytes && freed_bytes == slabs->freed_bytes);
     check(resident_bytes == slabs->resident_bytes);
 }

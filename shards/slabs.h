@@ -3,8 +3,8 @@
  * A shard reserves one range of addresses (region) and cuts it into slabs of 64 KiB; a slab holds slots of one size.
  * A reference counts units of 8 bytes from the start of the region, so 32 bits reach 32 GiB a shard, a bucket holds
  * twelve references in a cache line where pointers would leave room for seven, and turning one into an address is an
- * addition. Slots come in steps of 8 bytes up to 512 and of 64 up to SLABS_OBJECT_MAX, so little is lost to rounding;
- * a general allocator's size classes alone would lose 15 bytes a key.
+ * addition. Slots come in steps of 8 bytes, so little is lost to rounding; a general allocator's size classes
+ * alone would lose 15 bytes a key. Objects larger than SLABS_SLOT_MAX lie side by side in slabs of any size (runs.h).
  *
  * Memory that was once handed out stays mapped, so a stale reference never faults (prefetching without the lock
  * relies on that); an empty slab's pages go back to the system, and a sparse one can be drained: its owner
@@ -19,15 +19,19 @@
 
 #include "base/region.h"
 #include "base/status.h"
+#include "runs.h"
 
 enum {
     SLABS_UNIT = 8, /* bytes a reference step */
-    SLABS_SLAB_BYTES = 64 * 1024,
-    SLABS_OBJECT_MAX = 2048, /* bytes the largest slot holds */
-    SLABS_FIXED_BYTES = 64,  /* of an object that never moves */
-    SLABS_CLASSES = 512 / 8 + (SLABS_OBJECT_MAX - 512) / 64,
-    SLABS_CLASS_FIXED = SLABS_CLASSES, /* beside them: objects that never move */
+    SLABS_SLAB_BYTES = RUNS_SLAB_BYTES,
+    SLABS_SLOT_MAX = 512,        /* bytes the largest slot holds */
+    SLABS_OBJECT_MAX = 57 * 256, /* bytes of the largest object: a fourth of a slab, nearly */
+    SLABS_FIXED_BYTES = 64,      /* of an object that never moves */
+    SLABS_CLASSES = SLABS_SLOT_MAX / SLABS_UNIT,
+    SLABS_CLASS_FIXED = SLABS_CLASSES, /* beside them: objects that never move, */
+    SLABS_CLASS_RUNS,                  /* and those larger than a slot */
     SLABS_CLASSES_ALL,
+    SLABS_RUN_MAX = SLABS_OBJECT_MAX / RUNS_UNIT, /* longer runs are of no use to one object */
 };
 
 /* Shard lock (write), but for `region.base`, which is immutable after init. Lists hold slab numbers, 0 ends them. */
@@ -41,10 +45,15 @@ struct slabs {
     uint32_t free_slabs;    /* empty slabs whose pages were given back */
     uint32_t spare_slabs;   /* empty slabs that kept their pages */
     uint32_t spare_count;   /* how many of those */
-    uint32_t partial[SLABS_CLASSES_ALL]; /* slabs of a class with room */
-    uint32_t freed[SLABS_CLASSES_ALL];   /* slots of a class given back, over its slabs */
+    uint32_t partial[SLABS_CLASSES_ALL]; /* slabs of a class with room; none of SLABS_CLASS_RUNS */
+    uint32_t runs[SLABS_RUN_MAX + 1];    /* its slabs, by their longest run of free units */
+    uint32_t run_slabs;                  /* how many */
+    bool runs_are_packed; /* since one was last freed, draining found no hole for another */
+    uint32_t freed
+        [SLABS_CLASSES_ALL]; /* slots of a class given back, over its slabs; of runs, units that are free and
+                                          lie in touched pages */
     uint32_t draining;    /* the slab that is being emptied and hands out nothing; 0 for none */
-    uint32_t drain_slot;  /* its slots before this one are done */
+    uint32_t drain_slot;  /* its slots (or units) before this one are done */
     uint64_t *drain_free; /* a bit for each of its slots that isn't in use; made at need */
 };
 
@@ -54,7 +63,8 @@ void slabs_release(struct slabs *slabs);
 
 /* A slot of at least `size` bytes (1 … SLABS_OBJECT_MAX), uninitialised, aligned to 8 (and to 64 when the slot's size
  * is a multiple of 64). Before it touches a page it takes a slot given back that is up to a quarter larger. Returns 0
- * when memory or the reservation is exhausted. O(1), or a look at each larger class in question. */
+ * when memory or the reservation is exhausted. O(1), or a look at each larger class in question; past SLABS_SLOT_MAX a
+ * look at the lists of runs and at the bits of one slab. */
 must_use uint32_t slabs_allocate(struct slabs *slabs, size_t size);
 /* The same for an object of SLABS_FIXED_BYTES that its owner can't move: it never lies in a slab that is drained. */
 must_use uint32_t slabs_allocate_fixed(struct slabs *slabs);
@@ -66,7 +76,8 @@ size_t slabs_slot_bytes(size_t size);
 /* Empty slabs that keep their pages for the next need give them back, too. */
 void slabs_trim(struct slabs *slabs);
 
-/* Draining. Is there a class whose given back slots would hold all that is in one of its slabs? */
+/* Draining. Is there a class whose given back slots would hold all that is in one of its slabs? Of runs that is known
+ * only when it is tried: they don't count. */
 bool slabs_can_drain(const struct slabs *slabs);
 /* An object in the slab that is being drained (a sparse one is chosen when none is), for the caller to move: allocate
  * anew, copy, tell whoever points to it, free. 0 when there is nothing (more) to gain; then no slab is being drained.
@@ -78,7 +89,7 @@ void slabs_drain_stop(struct slabs *slabs);
 /* Walking over the objects of one slab, in as many steps as the caller likes. */
 struct slabs_walk {
     uint32_t number; /* of the slab */
-    uint32_t slot;   /* the next to look at */
+    uint32_t slot;   /* the next to look at; a unit, of runs */
     uint32_t slot_units;
 };
 /* A slot that was given back reads so in its second four bytes. No object that may be walked over does. */

@@ -369,8 +369,6 @@ static const struct family families[] = {
      US(lock_longest_hold_us)},
     {"sherd_compaction_moved_keys_total", counter, "Keys moved out of sparse slabs.",
      NUMBER(moved)},
-    {"sherd_compaction_moved_values_total", counter, "Large values moved together.",
-     NUMBER(gathered)},
 
     {"sherd_engine_turns_total", counter, "Turns of workers' loops.", NUMBER(turns)},
     {"sherd_engine_receives_total", counter, "Receives.", NUMBER(receives)},

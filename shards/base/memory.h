@@ -48,15 +48,5 @@ size_t memory_resident(void);
 /* Have the allocator give freed pages that it keeps back to the system. Takes a millisecond for ten megabytes. */
 void memory_trim(void);
 
-/* Allocators cut pages into blocks of a size. Pages of which some blocks were freed are of no use to other sizes: bytes
- * that lie idle so, over the whole process; 0 from an allocator that doesn't tell (all but jemalloc). Ten microseconds. */
-size_t memory_scattered(void);
-/* Does this block lie among more idle ones than most of its size? Then it may be moved, to empty its page. False from
- * an allocator that doesn't tell. 30 ns. */
-bool memory_is_scattered(const void *pointer);
-/* The same bytes in another block of that size, where the allocator wants them to lie; `pointer` is freed. NULL when
- * refused: then it isn't. */
-must_use void *memory_gather(void *pointer);
-
 /* Tests: the next `count` allocations of this thread succeed, all later ones are refused; negative: refuse none. */
 void memory_refuse_after(int64_t count);

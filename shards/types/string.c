@@ -1,7 +1,7 @@
 /* Strings in place where that is possible, replaced where it isn't.
  *
- * A short string lives in its entry and is rewritten there as long as its slot has room; a longer one is a
- * blob, which is changed in place while nobody else holds it (a reply may be sending from it) and copied
+ * A short string is rewritten in its entry as long as its slot has room; a longer one that is appended to or patched
+ * becomes a blob, which is changed in place while nobody else holds it (a reply may be sending from it) and copied
  * otherwise. A string that grows by appending gets half as much again, so n appends copy O(n) bytes in all. */
 #include "string.h"
 
@@ -10,6 +10,8 @@
 
 #include "shards/base/check.h"
 #include "shards/base/memory.h"
+
+enum { REWRITTEN_MAX = 1024 /* bytes; a longer string that grows or is patched becomes a blob */ };
 
 const char *string_encoding_name(const struct entry *entry) {
     struct bytes value = entry_value(entry);
@@ -56,7 +58,7 @@ static enum status make_blob(struct place *place, uint64_t size, struct blob **m
 static enum status write_at(struct place *place, uint64_t size, uint64_t offset,
                             struct bytes bytes) {
     struct bytes before = value_of(place);
-    if (size > SLABS_OBJECT_MAX / 2) {
+    if (size > REWRITTEN_MAX) {
         size_t old_size = before.size; /* `before` may die in make_blob */
         struct blob *blob;
         enum status status = make_blob(place, size, &blob);
@@ -65,7 +67,7 @@ static enum status write_at(struct place *place, uint64_t size, uint64_t offset,
         memcpy(blob->data + offset, bytes.data, bytes.size);
         return STATUS_OK;
     }
-    char text[SLABS_OBJECT_MAX / 2];
+    char text[REWRITTEN_MAX];
     memcpy(text, before.data, before.size);
     if (offset > before.size) memset(text + before.size, 0, offset - before.size);
     memcpy(text + offset, bytes.data, bytes.size);

@@ -208,7 +208,7 @@ static void the_limit_holds_when_sizes_shift(void **state) {
 /* The promise about the process, in megabytes: 1.05 times the limit, and what it takes at any limit. Sanitizers keep
  * freed memory, and a shadow of it. */
 static void the_process_stays_within_its_limit_when_sizes_shift(void **state) {
-    enum { LARGE_LIMIT = 64 * 1024 * 1024, BEYOND = 20 * 1024 * 1024, PART = 2000 };
+    enum { LARGE_LIMIT = 64 * 1024 * 1024, BEYOND = 12 * 1024 * 1024, PART = 2000 };
     static const struct load loads[] = {
         {"large", 20000, 8192, ""},
         {"small", 800000, 64, ""},

@@ -78,7 +78,8 @@ static bool is_live(const struct model *model, const struct twin *twin) {
 static size_t draw_size(struct random *random) {
     switch (random_below(random, 20)) {
     case 0:
-        return 1700 + (size_t)random_below(random, 400);
+        return (random_below(random, 2) == 0 ? SLABS_SLOT_MAX : SLABS_OBJECT_MAX) - 300 +
+               (size_t)random_below(random, 400);
     case 1:
         return random_below(random, 20) == 0 ? (size_t)random_below(random, VALUE_MAX) : 3000;
     default:

@@ -8,7 +8,7 @@
 #include "shards/slabs.h"
 #include "model.h"
 
-enum { SLOTS = 8000, STEPS = 300000, WAVE = 60000, VALIDATE_EVERY = 4096 };
+enum { SLOTS = 8000, STEPS = 300000, WAVE = 60000, VALIDATE_EVERY = 4096, MOVE_EVERY = 32 };
 
 struct slot {
     uint32_t reference; /* 0: none */
@@ -56,6 +56,23 @@ static uint64_t bytes_used(const struct slot *slots) {
     return bytes;
 }
 
+/* What should be moved out of a sparse slab, if there is one, is. */
+static void slot_move(struct slabs *slabs, struct slot *slots) {
+    uint32_t from = slabs_drain_next(slabs), i = 0;
+    if (from == 0) return;
+    while (i < SLOTS && slots[i].reference != from) {
+        i++;
+    }
+    assert_true(i < SLOTS); /* it is one of those in use */
+    uint64_t used_before = slabs->used_bytes;
+    slots[i].reference = slabs_allocate(slabs, slots[i].size);
+    assert_int_not_equal(slots[i].reference, 0);
+    memcpy(slabs_at(slabs, slots[i].reference), slabs_at(slabs, from), slots[i].size);
+    slabs_free(slabs, from);
+    slots[i].bytes += slabs->used_bytes - used_before;
+    slot_check(slabs, &slots[i]);
+}
+
 static void slots_keep_what_is_written_to_them(void **state) {
     (void)state;
     static struct slot slots[SLOTS];
@@ -71,6 +88,7 @@ static void slots_keep_what_is_written_to_them(void **state) {
         } else if (!is_growing || random_below(&random, 8) == 0) {
             slot_give_back(&slabs, slot);
         }
+        if (i % MOVE_EVERY == 0) slot_move(&slabs, slots);
         if (i % VALIDATE_EVERY == 0) {
             slabs_validate(&slabs);
             assert_int_equal(slabs.used_bytes, bytes_used(slots));

@@ -77,7 +77,8 @@ static struct entry *find(const struct fixture *fixture, const char *name, int64
 
 static void a_value_is_replaced_whatever_its_size_before_and_after(void **state) {
     struct fixture *fixture = *state;
-    static const size_t SIZES[] = {0, 8, 9, 64, 500, 2000, 2030, 2040, 3000, 100000};
+    static const size_t SIZES[] = {
+        0, 8, 9, 64, 500, 2000, 3000, SLABS_OBJECT_MAX - 18, SLABS_OBJECT_MAX - 8, 100000};
     static char data[100000];
     memset(data, 'x', sizeof(data));
     for (size_t from = 0; from < sizeof(SIZES) / sizeof(SIZES[0]); from++) {
@@ -126,7 +127,7 @@ static void a_deadline_is_given_changed_and_taken_away(void **state) {
 
 static void a_value_with_no_room_beside_the_deadline_moves_out(void **state) {
     struct fixture *fixture = *state;
-    static char data[2030];
+    static char data[SLABS_OBJECT_MAX - 18];
     memset(data, 'y', sizeof(data));
     struct key key = key_of("key");
     struct entry *entry = put(fixture, "key", bytes_of(data, sizeof(data)), ENTRY_NO_EXPIRY);

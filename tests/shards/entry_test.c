@@ -55,8 +55,21 @@ static void assert_holds(const struct entry *entry, size_t key, size_t value) {
 }
 
 static const size_t KEY_SIZES[] = {0, 1, 7, 8, 9, 15, 16, 17, 253, 254, 255, 256, 5000};
-static const size_t VALUE_SIZES[] = {0,    1,    64,   503,  504,  505,  1700,
-                                     2023, 2024, 2025, 2040, 2041, 90000};
+/* Around SLABS_SLOT_MAX and SLABS_OBJECT_MAX, with keys and deadlines and without. */
+static const size_t VALUE_SIZES[] = {0,
+                                     1,
+                                     64,
+                                     503,
+                                     504,
+                                     505,
+                                     1700,
+                                     8192,
+                                     SLABS_OBJECT_MAX - 25,
+                                     SLABS_OBJECT_MAX - 24,
+                                     SLABS_OBJECT_MAX - 23,
+                                     SLABS_OBJECT_MAX - 8,
+                                     SLABS_OBJECT_MAX - 7,
+                                     90000};
 enum {
     KEYS = sizeof(KEY_SIZES) / sizeof(KEY_SIZES[0]),
     VALUES = sizeof(VALUE_SIZES) / sizeof(VALUE_SIZES[0]),
@@ -125,9 +138,9 @@ static void overwriting_keeps_to_the_slot_the_content_needs(void **state) {
 
 static void a_blob_is_never_overwritten_in_place(void **state) {
     struct slabs *slabs = *state;
-    uint32_t reference = create(slabs, 16, 5000, false);
+    uint32_t reference = create(slabs, 16, 50000, false);
     assert_false(entry_overwrite(slabs_at(slabs, reference), value_of(8), ENTRY_INLINE));
-    assert_holds(slabs_at(slabs, reference), 16, 5000);
+    assert_holds(slabs_at(slabs, reference), 16, 50000);
     entry_destroy(slabs, reference, NULL);
 }
 
@@ -148,7 +161,7 @@ static void a_given_blob_is_taken_over_and_can_be_handed_on(void **state) {
     blob_release(orphan);
 }
 
-/* Between 2025 and 2040 bytes of entry, a value fits inline only without a deadline. */
+/* Near SLABS_OBJECT_MAX, a value fits inline only without a deadline. */
 static void reshaping_keeps_everything_but_the_slot(void **state) {
     struct slabs *slabs = *state;
     for (size_t k = 0; k < KEYS; k++) {
@@ -175,7 +188,7 @@ static void reshaping_keeps_everything_but_the_slot(void **state) {
 static void a_refusal_at_any_point_takes_nothing(void **state) {
     struct slabs *slabs = *state;
     size_t before = memory_used();
-    struct entry_content content = {.key = key_of(400), .value = value_of(9000)};
+    struct entry_content content = {.key = key_of(400), .value = value_of(50000)};
     uint32_t reference = 0;
     int refusals = 0;
     for (; reference == 0; refusals++) {
@@ -190,9 +203,9 @@ static void a_refusal_at_any_point_takes_nothing(void **state) {
 
 static void footprints_count_what_is_outside(void **state) {
     struct slabs *slabs = *state;
-    uint32_t reference = create(slabs, 1000, 9000, false);
+    uint32_t reference = create(slabs, 1000, 19000, false);
     size_t footprint = entry_footprint(slabs_at(slabs, reference));
-    assert_in_range(footprint, 10000 + 24, 10000 + 24 + 4096);
+    assert_in_range(footprint, 20000 + 24, 20000 + 24 + 4096);
     entry_destroy(slabs, reference, NULL);
 }
 

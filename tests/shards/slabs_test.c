@@ -76,13 +76,14 @@ static void ten_small_keys_touch_no_more_than_two_pages(void **state) {
     assert_int_equal(memory_used() - before, slabs->resident_bytes);
 }
 
-/* Fills `count` slots of 2 KiB and frees them all. */
+/* Fills `count` slots and runs in turn and frees them all. */
 static void fill_and_empty(struct slabs *slabs, uint32_t count) {
     static uint32_t references[40000];
     for (uint32_t i = 0; i < count; i++) {
-        references[i] = slabs_allocate(slabs, SLABS_OBJECT_MAX);
+        size_t size = i % 2 == 0 ? SLABS_SLOT_MAX : 3500;
+        references[i] = slabs_allocate(slabs, size);
         assert_int_not_equal(references[i], 0);
-        memset(slabs_at(slabs, references[i]), 1, SLABS_OBJECT_MAX);
+        memset(slabs_at(slabs, references[i]), 1, size);
     }
     slabs_validate(slabs);
     for (uint32_t i = 0; i < count; i++) {
@@ -93,7 +94,7 @@ static void fill_and_empty(struct slabs *slabs, uint32_t count) {
 
 static void empty_slabs_give_their_pages_back(void **state) {
     struct slabs *slabs = *state;
-    fill_and_empty(slabs, 40000); /* 78 MiB */
+    fill_and_empty(slabs, 40000); /* 80 MiB */
     assert_int_equal(slabs->used_bytes, 0);
     assert_true(slabs->resident_bytes < 600 * 1024); /* headers, and the few spare slabs */
 }
@@ -112,16 +113,23 @@ static void the_address_space_of_one_size_serves_another(void **state) {
 static void a_full_reservation_is_an_ordinary_refusal(void **state) {
     (void)state;
     struct slabs slabs;
-    assert_int_equal(slabs_init(&slabs, 4 * SLABS_SLAB_BYTES), STATUS_OK);
-    uint32_t last = 0, count = 0;
-    for (uint32_t reference; (reference = slabs_allocate(&slabs, 2048)) != 0; last = reference) {
-        count++;
+    static const struct {
+        size_t size;
+        uint32_t a_slab;
+    } rows[] = {{512, 128}, {2048, 31}, {SLABS_OBJECT_MAX, 4}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        size_t size = rows[i].size;
+        assert_int_equal(slabs_init(&slabs, 4 * SLABS_SLAB_BYTES), STATUS_OK);
+        uint32_t last = 0, count = 0;
+        for (uint32_t next; (next = slabs_allocate(&slabs, size)) != 0; last = next) {
+            count++;
+        }
+        assert_int_equal(count, 3 * rows[i].a_slab); /* the first slab holds headers */
+        slabs_validate(&slabs);
+        slabs_free(&slabs, last);
+        assert_int_equal(slabs_allocate(&slabs, size), last);
+        slabs_release(&slabs);
     }
-    assert_int_equal(count, 3 * 32); /* the first slab holds headers */
-    slabs_validate(&slabs);
-    slabs_free(&slabs, last);
-    assert_int_equal(slabs_allocate(&slabs, 2048), last);
-    slabs_release(&slabs);
 }
 
 static void refused_memory_changes_nothing(void **state) {
@@ -221,6 +229,65 @@ static void draining_returns_the_memory_of_sparse_slabs_and_loses_nothing(void *
         memcpy(&number, slabs_at(slabs, references[i]), sizeof(number));
         assert_int_equal(number, i * 4);
     }
+}
+
+/* Of many sizes: nothing is lost, and what is left lies close together. */
+static void draining_runs_returns_the_memory_between_them(void **state) {
+    enum { COUNT = 4000 };
+    struct slabs *slabs = *state;
+    static uint32_t references[COUNT];
+    for (uint32_t i = 0; i < COUNT; i++) {
+        references[i] = slabs_allocate(slabs, 600 + i * 977 % 9000);
+        assert_int_not_equal(references[i], 0);
+        memcpy(slabs_at(slabs, references[i]), &i, sizeof(i));
+    }
+    for (uint32_t i = 0; i < COUNT; i++) {
+        if (i % 3 == 0) continue;
+        slabs_free(slabs, references[i]);
+        references[i] = 0;
+    }
+    slabs_validate(slabs);
+    assert_true(slabs->resident_bytes > slabs->used_bytes * 2);
+    for (uint32_t from; (from = slabs_drain_next(slabs)) != 0;) {
+        uint32_t number;
+        memcpy(&number, slabs_at(slabs, from), sizeof(number));
+        assert_true(number < COUNT && references[number] == from);
+        size_t size = 600 + number * 977 % 9000;
+        uint32_t to = slabs_allocate(slabs, size);
+        memcpy(slabs_at(slabs, to), slabs_at(slabs, from), size);
+        references[number] = to;
+        slabs_free(slabs, from);
+        if (number % 64 == 0) slabs_validate(slabs);
+    }
+    slabs_trim(slabs);
+    slabs_validate(slabs);
+    assert_false(slabs_can_drain(slabs));
+    assert_true(slabs->resident_bytes < slabs->used_bytes + slabs->used_bytes / 8);
+    for (uint32_t i = 0; i < COUNT; i += 3) {
+        assert_memory_equal(slabs_at(slabs, references[i]), &i, sizeof(i));
+    }
+}
+
+static void a_walk_over_runs_meets_each_object_once(void **state) {
+    enum { COUNT = 20 };
+    struct slabs *slabs = *state;
+    uint32_t references[COUNT], met = 0;
+    for (uint32_t i = 0; i < COUNT; i++) {
+        references[i] = slabs_allocate(slabs, 1000 + i * 100);
+    }
+    uint32_t number = slabs_number(references[0]);
+    assert_int_equal(slabs_number(references[COUNT - 1]), number);
+    for (uint32_t i = 0; i < COUNT; i += 2) {
+        slabs_free(slabs, references[i]);
+    }
+    struct slabs_walk walk = slabs_walk_start(slabs, number);
+    for (;;) {
+        uint32_t looks = 1, reference = slabs_walk_next(slabs, &walk, &looks);
+        if (reference == 0) break;
+        assert_int_equal(reference, references[met * 2 + 1]);
+        met++;
+    }
+    assert_int_equal(met, COUNT / 2);
 }
 
 static void a_class_without_a_slab_of_holes_is_left_alone(void **state) {
@@ -335,6 +402,8 @@ int main(void) {
         SLABS_TEST(refused_memory_changes_nothing),
         SLABS_TEST(slots_go_on_behind_the_headers_of_the_next_group),
         SLABS_TEST(draining_returns_the_memory_of_sparse_slabs_and_loses_nothing),
+        SLABS_TEST(draining_runs_returns_the_memory_between_them),
+        SLABS_TEST(a_walk_over_runs_meets_each_object_once),
         SLABS_TEST(a_class_without_a_slab_of_holes_is_left_alone),
         SLABS_TEST(a_slab_being_drained_hands_out_nothing_and_may_lose_objects),
         SLABS_TEST(a_drain_may_be_given_up),
