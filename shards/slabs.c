@@ -121,12 +121,6 @@ static size_t class_bytes(uint32_t class) {
     return (size_t)(class + 1) * SLABS_UNIT;
 }
 
-size_t slabs_slot_bytes(size_t size) {
-    check_debug(size > 0 && size <= SLABS_OBJECT_MAX);
-    if (size > SLABS_SLOT_MAX) return (size + RUNS_UNIT - 1) / RUNS_UNIT * RUNS_UNIT;
-    return class_bytes(class_of(size));
-}
-
 /* ---- Addresses ------------------------------------------------------------------------------- */
 
 static struct slab *slab_at(const struct slabs *slabs, uint32_t number) {

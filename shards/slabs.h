@@ -71,7 +71,10 @@ must_use uint32_t slabs_allocate_fixed(struct slabs *slabs);
 /* Give back what either gave. O(1). */
 void slabs_free(struct slabs *slabs, uint32_t reference);
 /* The bytes a slot for `size` has at least: what may be used without moving. */
-size_t slabs_slot_bytes(size_t size);
+static inline size_t slabs_slot_bytes(size_t size) {
+    size_t step = size <= SLABS_SLOT_MAX ? (size_t)SLABS_UNIT : (size_t)RUNS_UNIT;
+    return (size + step - 1) & ~(step - 1);
+}
 
 /* Empty slabs that keep their pages for the next need give them back, too. */
 void slabs_trim(struct slabs *slabs);
