@@ -32,7 +32,7 @@
 
 enum {
     ACT_AFTER_US = 10000,  /* of a slice */
-    LASTS_SLICES_MAX = 80, /* a disturbance that lasts longer is not over before we give up */
+    LASTS_SLICES_MAX = 400, /* a disturbance that lasts longer is not over before we give up */
     VALUE_BYTES_MAX = 64 * 1024,
     SIDES = 2,
     STORM_TIMES = 10,

@@ -58,7 +58,7 @@ static int64_t load(const _Atomic int64_t *field) {
 }
 
 static bool is_on(const struct curve *curve) {
-    return curve->population.members != NULL;
+    return curve->miniatures != NULL;
 }
 
 static uint64_t threshold_of(uint32_t rate_bits) {
@@ -67,8 +67,8 @@ static uint64_t threshold_of(uint32_t rate_bits) {
 
 /* What all this takes itself, in bytes. */
 static uint64_t own_bytes(const struct curve *curve) {
-    uint64_t bytes =
-        memory_usable(curve->population.members) + memory_usable(curve->population.chains);
+    uint64_t bytes = memory_usable(curve->population.members) +
+                     memory_usable(curve->population.chains) + memory_usable(curve->miniatures);
     for (int i = 0; i < CURVE_POINTS; i++) {
         bytes += memory_usable(curve->miniatures[i].ghost.sets);
     }
@@ -155,6 +155,8 @@ static void free_locked(struct curve *curve) {
     for (int i = 0; i < CURVE_POINTS; i++) {
         miniature_release(&curve->miniatures[i]);
     }
+    memory_free(curve->miniatures);
+    curve->miniatures = NULL;
     population_release(&curve->population);
 }
 
@@ -177,8 +179,14 @@ static uint32_t rate_bits_for(const struct shards *shards) {
 }
 
 static enum status start_locked(struct curve *curve, int64_t now_ms) {
+    struct miniature *miniatures = memory_allocate(CURVE_POINTS * sizeof(*miniatures));
+    if (miniatures == NULL) return STATUS_NO_MEMORY;
     enum status status = population_init(&curve->population, now_ms);
-    if (status != STATUS_OK) return status;
+    if (status != STATUS_OK) {
+        memory_free(miniatures);
+        return status;
+    }
+    curve->miniatures = miniatures;
     for (int i = 0; i < CURVE_POINTS; i++) {
         miniature_init(&curve->miniatures[i], &curve->population, (uint8_t)i,
                        &curve->shards->eviction);

@@ -32,7 +32,7 @@ struct curve {
 
     pthread_mutex_t lock; /* over everything below */
     struct population population;
-    struct miniature miniatures[CURVE_POINTS];
+    struct miniature *miniatures; /* CURVE_POINTS of them; NULL while it is off */
     uint64_t hits[CURVE_POINTS];     /* of keys that are followed */
     uint64_t noted;                  /* lookups of keys that are followed */
     double expected;                 /* how many there should have been, going by all lookups */

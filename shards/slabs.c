@@ -42,7 +42,7 @@
  *
  * Invariants (slabs_validate):
  *   1. A slab is in exactly one state: of a class and full (in no list); of a class with room (in partial[class]); of runs
- *      (in runs[its longest]); draining (in no list); spare; free. used = 0 only in the last two.
+ *      (in runs[], by its longest); draining (in no list); spare; free. used = 0 only in the last two.
  *   2. In a slab of slots: slots [0, fresh) were handed out at least once; of these, `used` are in use and the others
  *      are in the free chain, each once, and marked as free.
  *   3. used_bytes, freed_bytes, freed[] and resident_bytes are the sums over the slabs.
@@ -157,7 +157,7 @@ static void account(struct slabs *slabs, int64_t bytes) {
 /* ---- Lists of slabs -------------------------------------------------------------------------- */
 
 static uint32_t *list_of(struct slabs *slabs, const struct slab *slab) {
-    if (slab->class == SLABS_CLASS_RUNS) return &slabs->runs[slab->capacity];
+    if (slab->class == SLABS_CLASS_RUNS) return &slabs->runs[slab->capacity / SLABS_RUN_STEP];
     return &slabs->partial[slab->class];
 }
 
@@ -378,10 +378,11 @@ static void run_slab_close(struct slabs *slabs, uint32_t number, struct slab *sl
 
 /* The slab whose longest run is the shortest that will do; 0 for none. */
 static uint32_t run_slab_for(const struct slabs *slabs, uint32_t units) {
-    while (units < SLABS_RUN_MAX && slabs->runs[units] == 0) {
-        units++;
+    uint32_t list = (units + SLABS_RUN_STEP - 1) / SLABS_RUN_STEP; /* all in it have as many */
+    while (list < SLABS_RUN_LISTS - 1 && slabs->runs[list] == 0) {
+        list++;
     }
-    return slabs->runs[units];
+    return slabs->runs[list];
 }
 
 static __attribute__((noinline)) uint32_t run_allocate(struct slabs *slabs, size_t size) {
@@ -462,8 +463,8 @@ static uint32_t class_to_drain(const struct slabs *slabs) {
 /* The same of runs: of those with the longest free ones. */
 static uint32_t sparsest_of_runs(const struct slabs *slabs) {
     uint32_t best = 0, looks = 0;
-    for (uint32_t longest = SLABS_RUN_MAX + 1; longest-- > 0 && looks < DRAIN_LOOKS_MAX;) {
-        for (uint32_t number = slabs->runs[longest]; number != 0 && looks < DRAIN_LOOKS_MAX;
+    for (uint32_t list = SLABS_RUN_LISTS; list-- > 0 && looks < DRAIN_LOOKS_MAX;) {
+        for (uint32_t number = slabs->runs[list]; number != 0 && looks < DRAIN_LOOKS_MAX;
              number = slab_at(slabs, number)->next) {
             looks++;
             if (best == 0 || slab_at(slabs, number)->used < slab_at(slabs, best)->used)
@@ -718,11 +719,11 @@ static void slab_validate(const struct slabs *slabs, uint32_t number) {
 /* Returns how many slabs of runs there are in lists. */
 static uint32_t run_lists_validate(const struct slabs *slabs) {
     uint32_t length = 0;
-    for (uint32_t longest = 0; longest <= SLABS_RUN_MAX; longest++) {
+    for (uint32_t list = 0; list < SLABS_RUN_LISTS; list++) {
         uint32_t previous = 0;
-        for (uint32_t number = slabs->runs[longest]; number != 0;) {
+        for (uint32_t number = slabs->runs[list]; number != 0;) {
             const struct slab *slab = slab_at(slabs, number);
-            check(slab->class == SLABS_CLASS_RUNS && slab->capacity == longest);
+            check(slab->class == SLABS_CLASS_RUNS && slab->capacity / SLABS_RUN_STEP == list);
             check(slab->previous == previous && number != slabs->draining);
             previous = number;
             number = slab->next;

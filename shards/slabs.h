@@ -32,6 +32,8 @@ enum {
     SLABS_CLASS_RUNS,                  /* and those larger than a slot */
     SLABS_CLASSES_ALL,
     SLABS_RUN_MAX = SLABS_OBJECT_MAX / RUNS_UNIT, /* longer runs are of no use to one object */
+    SLABS_RUN_STEP = 3, /* units; a list for each would cost a shard 900 bytes */
+    SLABS_RUN_LISTS = SLABS_RUN_MAX / SLABS_RUN_STEP + 1,
 };
 
 /* Shard lock (write), but for `region.base`, which is immutable after init. Lists hold slab numbers, 0 ends them. */
@@ -46,8 +48,8 @@ struct slabs {
     uint32_t spare_slabs;   /* empty slabs that kept their pages */
     uint32_t spare_count;   /* how many of those */
     uint32_t partial[SLABS_CLASSES_ALL]; /* slabs of a class with room; none of SLABS_CLASS_RUNS */
-    uint32_t runs[SLABS_RUN_MAX + 1];    /* its slabs, by their longest run of free units */
-    uint32_t run_slabs;                  /* how many */
+    uint32_t runs[SLABS_RUN_LISTS]; /* its slabs, by their longest run of free units, in steps */
+    uint32_t run_slabs;             /* how many */
     bool runs_are_packed; /* since one was last freed, draining found no hole for another */
     uint32_t freed
         [SLABS_CLASSES_ALL]; /* slots of a class given back, over its slabs; of runs, units that are free and

@@ -34,7 +34,7 @@ static void expect_rising(struct curve *curve, int64_t now_ms) {
 
 /* The hits of the last `counted` requests, as a ratio; with a report, the curve is on from the first request. */
 static double replay(enum eviction_policy policy, double exponent, int64_t limit_bytes,
-                     uint64_t counted, struct curve_report *report) {
+                     uint64_t requests, uint64_t counted, struct curve_report *report) {
     struct limited limited;
     init(&limited, policy, limit_bytes);
     struct keys keys;
@@ -42,12 +42,12 @@ static double replay(enum eviction_policy policy, double exponent, int64_t limit
     uint64_t hits = 0;
     bool begins = false;
     if (report != NULL) assert_int_equal(curve_start(&limited.curve, 0, &begins), STATUS_OK);
-    for (uint64_t at = 0; at < REQUESTS; at++) {
+    for (uint64_t at = 0; at < requests; at++) {
         int64_t now_ms = (int64_t)(at / REQUESTS_A_MS);
         char name[KEYS_NAME_BYTES];
         keys_write_name(name, keys_next(&keys));
         bool is_hit = limited_ask(&limited, bytes_of(name, sizeof(name)), VALUE_BYTES, now_ms);
-        hits += is_hit && REQUESTS - at <= counted;
+        hits += is_hit && requests - at <= counted;
         if (at % JUDGE_EVERY == 0) shards_judge_duel(&limited.shards);
         if (report != NULL && at % LOOK_EVERY == 0) expect_rising(&limited.curve, now_ms);
     }
@@ -61,15 +61,15 @@ static double replay(enum eviction_policy policy, double exponent, int64_t limit
 
 /* Two sizes of seven: it takes a while. The trace and the keys that are followed are the same each time, so two
  * points are no matter of chance: sherd-bench curve tells of other seeds and all sizes. */
-static void expect_truth(enum eviction_policy policy, double exponent) {
+static void expect_truth(enum eviction_policy policy, double exponent, uint64_t requests) {
     struct curve_report report;
-    replay(policy, exponent, LIMIT, REQUESTS, &report);
+    replay(policy, exponent, LIMIT, requests, requests, &report);
     assert_in_range(report.bytes, 1, CURVE_BYTES_MAX);
-    assert_in_range(report.lookups, REQUESTS / 8, REQUESTS);
+    assert_in_range(report.lookups, requests / 8, requests);
     for (int i = 0; i < CURVE_POINTS; i++) {
         const struct curve_point *point = &report.points[i];
         if (point->times != 0.5 && point->times != 2) continue;
-        double truth = replay(policy, exponent, point->limit_bytes, report.lookups, NULL);
+        double truth = replay(policy, exponent, point->limit_bytes, requests, report.lookups, NULL);
         print_message("%s, zipf %g, %g x: %.2f %%, estimated %.2f %%\n",
                       eviction_policy_name(policy), exponent, point->times, truth * 100,
                       point->hit_ratio * 100);
@@ -77,15 +77,17 @@ static void expect_truth(enum eviction_policy policy, double exponent) {
     }
 }
 
+/* Twice as many where little tells recency from frequency: a smaller cache finds out sooner than the one whose mind all
+ * miniatures follow, and a young one is foreseen badly. */
 static void the_adaptive_policy_is_foreseen(void **state) {
     (void)state;
-    expect_truth(EVICTION_ALLKEYS_ADAPTIVE, 0.7);
-    expect_truth(EVICTION_ALLKEYS_ADAPTIVE, 0.99);
+    expect_truth(EVICTION_ALLKEYS_ADAPTIVE, 0.7, REQUESTS);
+    expect_truth(EVICTION_ALLKEYS_ADAPTIVE, 0.99, 2 * REQUESTS);
 }
 
 static void lru_is_foreseen(void **state) {
     (void)state;
-    expect_truth(EVICTION_ALLKEYS_LRU, 0.99);
+    expect_truth(EVICTION_ALLKEYS_LRU, 0.99, REQUESTS);
 }
 
 /* Notes of all kinds, under a policy that changes now and then; what isn't possible in a server, too. */
