@@ -247,8 +247,8 @@ static void write_percentiles(const struct command_sum *sum, char *percentiles, 
         double percent;
         if (!number_read_double(word, &percent)) continue;
         char name[NUMBER_TEXT_DOUBLE_MAX]; /* "50", also where the configuration says 50.0 */
-        number_write_double(percent, name);
-        text_format(out, "%sp%s=%llu.000", is_first ? "" : ",", name,
+        int size = (int)number_write_double(percent, name);
+        text_format(out, "%sp%.*s=%llu.000", is_first ? "" : ",", size, name,
                     (unsigned long long)metrics_percentile_us(sum, percent));
     }
 }

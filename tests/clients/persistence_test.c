@@ -387,9 +387,9 @@ static void save_filled(const char *folder) {
     test_server_stop(server);
 }
 
-/* 48 MiB of values for a limit of 12: what doesn't fit goes while the file is read, not afterwards. */
+/* 48 MiB of values for a limit of 24: what doesn't fit goes while the file is read, not afterwards. */
 static void a_file_larger_than_the_limit_is_loaded_within_it(void **state) {
-    enum { MIB = 1024 * 1024, LIMIT = 12 * MIB, KEYS = 48 * 1024, VALUE = 1024 };
+    enum { MIB = 1024 * 1024, LIMIT = 24 * MIB, KEYS = 48 * 1024, VALUE = 1024 };
     static char value[VALUE];
     memset(value, 'v', sizeof value);
     struct test_server *server = start_in(*state, NULL, NULL);
@@ -405,7 +405,7 @@ static void a_file_larger_than_the_limit_is_loaded_within_it(void **state) {
     redisFree(context);
     test_server_stop(server);
     const char *const options[] = {
-        "--dir", *state, "--maxmemory", "12mb", "--maxmemory-policy", "allkeys-lru", NULL};
+        "--dir", *state, "--maxmemory", "24mb", "--maxmemory-policy", "allkeys-lru", NULL};
     server = test_server_start(options);
     struct wire *wire = wire_connect(server);
     await_loaded(wire);
