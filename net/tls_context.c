@@ -95,11 +95,14 @@ static bool is_mismatch(unsigned long error) {
 
 static bool load_key(SSL_CTX *shared, const struct tls_options *options, char *error) {
     const char *file = options->key_file[0] != '\0' ? options->key_file : options->certificate_file;
+    if (file[0] == '\0') return true; /* the certificate is missing, and that is told */
     struct password password = {.text = options->key_password};
     SSL_CTX_set_default_passwd_cb(shared, give_password);
     SSL_CTX_set_default_passwd_cb_userdata(shared, &password);
     bool is_loaded = SSL_CTX_use_PrivateKey_file(shared, file, SSL_FILETYPE_PEM) == 1;
     SSL_CTX_set_default_passwd_cb_userdata(shared, NULL);
+    bool has_certificate = SSL_CTX_get0_certificate(shared) != NULL;
+    if (is_loaded && !has_certificate) return true; /* told already: there is nothing to match */
     if (is_loaded && SSL_CTX_check_private_key(shared) == 1) return true;
     if (is_mismatch(ERR_peek_error())) {
         return refuse(error, "tls-key-file: the key in %s isn't that of the certificate in %s",
@@ -214,11 +217,18 @@ static bool fill(struct tls_context *context, const struct tls_options *options,
         return refuse(error, "out of memory");
     set_manner(context->shared);
     set_sessions(context->shared, options);
-    return load_certificate(context->shared, options, error) &&
-           load_key(context->shared, options, error) &&
-           load_authorities(context->shared, options, error) &&
-           set_protocols(context->shared, options, error) &&
-           set_ciphers(context->shared, options, error);
+    static bool (*const parts[])(SSL_CTX * shared, const struct tls_options *options,
+                                 char *error) = {
+        load_certificate, load_key, load_authorities, set_protocols, set_ciphers,
+    };
+    bool is_filled = true;
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        if (parts[i](context->shared, options, error)) continue;
+        if (options->tell == NULL) return false;
+        options->tell(options->tell_context, error);
+        is_filled = false;
+    }
+    return is_filled;
 }
 
 struct tls_context *tls_context_create(const struct tls_options *options, char *error) {

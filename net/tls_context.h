@@ -40,6 +40,9 @@ struct tls_options {
     bool resumes_sessions;
     int64_t sessions_max;    /* kept by us (TLS 1.2 without tickets); 0: no limit */
     int64_t session_seconds; /* how long one may be resumed */
+    /* NULL: the first error is the last one. Otherwise each is told, and there is no context. */
+    void (*tell)(void *context, const char *error);
+    void *tell_context;
 };
 
 /* net/tls.c looks inside; the pointers are OpenSSL's. */

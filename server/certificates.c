@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "config_value.h"
 #include "log.h"
 
 static_assert((int)TLS_ERROR_MAX <= (int)CONFIG_ERROR_MAX, "an error is handed on whole");
@@ -35,6 +36,14 @@ static void copy_texts(struct config *config, struct texts *texts) {
     config_copy_text(config, config->tls_ciphersuites, texts->suites);
 }
 
+/* The option that an error is about is its first word; what has none is about having TLS at all. */
+static void tell(void *context, const char *error) {
+    struct bytes word = bytes_of(error, strcspn(error, ": "));
+    const struct config_option *option = config_option_find(word);
+    bool is_set = option != NULL && config_origin(context, option).source != CONFIG_FROM_DEFAULT;
+    config_tells_of(context, is_set ? option->name : "tls-port", error);
+}
+
 static struct tls_context *make(struct config *config, char *error) {
     static const enum tls_client_certificates asked[] = {
         [TLS_AUTH_NO] = TLS_CERTIFICATES_IGNORED,
@@ -56,6 +65,8 @@ static struct tls_context *make(struct config *config, char *error) {
         .prefers_own_ciphers = config_number(&config->tls_prefer_server_ciphers),
         .resumes_sessions = config_number(&config->tls_session_caching),
         .sessions_max = config_number(&config->tls_session_cache_size),
+        .tell = config->errors != NULL ? tell : NULL,
+        .tell_context = config,
         .session_seconds = config_number(&config->tls_session_cache_timeout),
     };
     struct tls_context *context = tls_context_create(&options, error);
@@ -81,11 +92,9 @@ enum status certificates_load(struct certificates *certificates, struct config *
     return STATUS_OK;
 }
 
-enum status certificates_check(struct config *config, char *error) {
-    if (!is_wanted(config)) return STATUS_OK;
-    struct tls_context *made = make(config, error);
-    tls_context_drop(made);
-    return made != NULL ? STATUS_OK : STATUS_REFUSED;
+void certificates_check(struct config *config) {
+    char error[CONFIG_ERROR_MAX];
+    if (is_wanted(config)) tls_context_drop(make(config, error));
 }
 
 struct tls_context *certificates_take(struct certificates *certificates) {

@@ -24,7 +24,7 @@ void certificates_release(struct certificates *certificates);
  * `error` (CONFIG_ERROR_MAX bytes) says what is amiss and where. Without a tls-port nothing is read. */
 must_use enum status certificates_load(struct certificates *certificates, struct config *config,
                                        char *error);
-/* Would certificates_load accept them? */
-must_use enum status certificates_check(struct config *config, char *error);
+/* Tell every error that certificates_load would find (config_tells). */
+void certificates_check(struct config *config);
 /* The context for a new client, held for the caller; NULL without a tls-port. */
 struct tls_context *certificates_take(struct certificates *certificates);

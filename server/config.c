@@ -151,12 +151,20 @@ static __attribute__((format(printf, 2, 3))) enum status refuse(const struct ori
     return STATUS_REFUSED;
 }
 
-/* The error is told and counted, where all of them are asked for: then what follows is looked at, too. */
-static bool goes_on(struct config *config, const char *error) {
+bool config_tells(struct config *config, const char *error) {
     if (config->errors == NULL) return false;
     fprintf(config->errors, "%s\n", error);
     config->error_count++;
     return true;
+}
+
+bool config_tells_of(struct config *config, const char *option, const char *error) {
+    struct config_origin origin = config_origin(config, config_option_find(bytes_of_text(option)));
+    if (origin.source == CONFIG_FROM_DEFAULT) return config_tells(config, error);
+    char text[2 * CONFIG_ERROR_MAX];
+    struct config_line line = {.place = origin.place, .number = origin.line};
+    config_line_error(&line, error, text, sizeof(text));
+    return config_tells(config, text);
 }
 
 static enum status refuse_unknown(const struct origin *origin, struct bytes name) {
@@ -249,7 +257,7 @@ static enum status load_text(struct config *config, const char *place, char *tex
         char *line_end = memchr(line, '\n', (size_t)(end - line));
         if (line_end == NULL) line_end = end;
         enum status status = load_line(config, line, (size_t)(line_end - line), depth, &origin);
-        if (status != STATUS_OK && !goes_on(config, error)) return status;
+        if (status != STATUS_OK && !config_tells(config, error)) return status;
         line = line_end + 1;
     }
     return STATUS_OK;
@@ -284,7 +292,7 @@ static void remember_file(struct config *config, const char *path) {
 
 enum status config_load_file(struct config *config, const char *path, char *error) {
     enum status status = load_file(config, path, 0, error);
-    if (status != STATUS_OK && goes_on(config, error)) return STATUS_OK;
+    if (status != STATUS_OK && config_tells(config, error)) return STATUS_OK;
     if (status == STATUS_OK && strcmp(path, "-") != 0) remember_file(config, path);
     return status;
 }
@@ -337,7 +345,7 @@ static enum status load_flag(struct config *config, int count, char *const *flag
 enum status config_load_flags(struct config *config, int count, char *const *flags, char *error) {
     for (int i = 0, taken; i < count; i += taken) {
         enum status status = load_flag(config, count - i, flags + i, &taken, error);
-        if (status != STATUS_OK && !goes_on(config, error)) return status;
+        if (status != STATUS_OK && !config_tells(config, error)) return status;
     }
     return STATUS_OK;
 }

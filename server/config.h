@@ -170,6 +170,11 @@ must_use enum status config_load_text(struct config *config, const char *place, 
 must_use enum status config_load_flags(struct config *config, int count, char *const *flags,
                                        char *error);
 
+/* Where `errors` is set, `error` is told there and counted, and it's true: look at what follows, too. */
+bool config_tells(struct config *config, const char *error);
+/* The same, preceded by where the option was set, if it was. */
+bool config_tells_of(struct config *config, const char *option, const char *error);
+
 /* CONFIG GET: `each` is called for every option that matches one of the patterns, once; NULL: only count. Returns how
  * many match. `value` is valid during the call. Any thread. */
 size_t config_get(struct config *config, const struct bytes *patterns, size_t count,

@@ -52,18 +52,27 @@ static struct config *create_config(void) {
     return config;
 }
 
-/* Every error of the options, then the first of what refers to commands and users. */
+/* What else a start reads, from where it would. Without users' and TLS' files `dir` may be yet to come. */
+static void check_files(struct config *config) {
+    bool has_files = config->aclfile[0] != '\0' || config_number(&config->tls_port) != 0;
+    if (has_files && chdir(config->dir) != 0) {
+        char error[CONFIG_ERROR_MAX];
+        snprintf(error, sizeof(error), "dir: can't change to the directory '%.*s': %s",
+                 CONFIG_ERROR_MAX / 2, config->dir, strerror(errno));
+        config_tells_of(config, "dir", error);
+    }
+    access_check(config);
+    certificates_check(config);
+}
+
+/* Every error of the options and of the files that they name. */
 static int check_configuration(const struct cli *cli) {
     struct config *config = create_config();
     if (config == NULL) return EXIT_FAILURE;
     config->errors = stderr;
     char error[CONFIG_ERROR_MAX];
-    if (cli_configure(cli, config, error) != STATUS_OK ||
-        access_check(config, error) != STATUS_OK ||
-        certificates_check(config, error) != STATUS_OK) {
-        fprintf(stderr, "%s\n", error);
-        config->error_count++;
-    }
+    if (cli_configure(cli, config, error) != STATUS_OK) config_tells(config, error);
+    check_files(config);
     size_t count = config->error_count;
     config_destroy(config);
     if (count == 0) {

@@ -22,8 +22,8 @@ static const char *apply(struct command_table *commands, char *text, size_t size
     }
 }
 
-enum status renames_apply(struct command_table *commands, const struct config_lines *lines,
-                          char *error) {
+enum status renames_apply(struct command_table *commands, struct config *config, char *error) {
+    const struct config_lines *lines = &config->rename_lines;
     for (size_t i = 0; i < lines->count; i++) {
         const struct config_line *line = &lines->items[i];
         char text[CONFIG_TEXT_MAX];
@@ -34,7 +34,7 @@ enum status renames_apply(struct command_table *commands, const struct config_li
         }
         if (reason == NULL) continue;
         config_line_error(line, reason, error, CONFIG_ERROR_MAX);
-        return STATUS_REFUSED;
+        if (!config_tells(config, error)) return STATUS_REFUSED;
     }
     return STATUS_OK;
 }

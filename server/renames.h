@@ -3,8 +3,9 @@
 #pragma once
 
 #include "command_table.h"
-#include "config_lines.h"
+#include "config.h"
 
-/* At start. STATUS_REFUSED with what is wrong, and where, in `error` (CONFIG_ERROR_MAX). */
-must_use enum status renames_apply(struct command_table *commands, const struct config_lines *lines,
+/* At start. STATUS_REFUSED with what is wrong, and where, in `error` (CONFIG_ERROR_MAX); where the configuration tells
+ * errors, all are told instead. */
+must_use enum status renames_apply(struct command_table *commands, struct config *config,
                                    char *error);

@@ -197,12 +197,12 @@ static void release_commands(struct server *server) {
 
 /* False when it can't be: the log says why. */
 static bool start_commands(struct server *server) {
-    const struct config_lines *renames = &server->config->rename_lines;
+    bool has_renames = server->config->rename_lines.count != 0;
     server->commands = command_table_create();
-    server->original_commands = renames->count != 0 ? command_table_create() : server->commands;
+    server->original_commands = has_renames ? command_table_create() : server->commands;
     char error[CONFIG_ERROR_MAX] = "no memory for the commands";
     if (server->commands != NULL && server->original_commands != NULL &&
-        renames_apply(server->commands, renames, error) == STATUS_OK)
+        renames_apply(server->commands, server->config, error) == STATUS_OK)
         return true;
     log_warning("%s", error);
     release_commands(server);

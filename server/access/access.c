@@ -12,7 +12,7 @@
 
 /* ---- At start -------------------------------------------------------------------------------- */
 
-static enum status load(struct users *users, struct config *config, bool reads_file, char *error) {
+static enum status load(struct users *users, struct config *config, char *error) {
     if (config->user_lines.count != 0 && config->aclfile[0] != 0) {
         config_line_error(
             &config->user_lines.items[0],
@@ -20,16 +20,17 @@ static enum status load(struct users *users, struct config *config, bool reads_f
             "lead to configuration errors and security holes: please define either an ACL file or "
             "declare users directly in the configuration, but not both",
             error, CONFIG_ERROR_MAX);
-        return STATUS_REFUSED;
+        if (!config_tells(config, error)) return STATUS_REFUSED;
     }
-    if (config->user_lines.count != 0) return users_load_lines(users, &config->user_lines, error);
-    if (config->aclfile[0] != 0 && reads_file)
-        return users_load_file(users, config->aclfile, error);
-    return STATUS_OK;
+    enum status status = STATUS_OK;
+    if (config->user_lines.count != 0) status = users_load_lines(users, config, error);
+    if (config->aclfile[0] != 0 && status == STATUS_OK)
+        status = users_load_file(users, config, error);
+    return status;
 }
 
 static enum status open_users(struct users *users, const struct command_table *commands,
-                              struct config *config, bool reads_file, char *error) {
+                              struct config *config, char *error) {
     snprintf(error, CONFIG_ERROR_MAX, "no memory for users");
     if (users_init(users, commands) != STATUS_OK) return STATUS_NO_MEMORY;
     atomic_store_explicit(&users->channels_at_first,
@@ -38,31 +39,31 @@ static enum status open_users(struct users *users, const struct command_table *c
     struct bytes password = bytes_of_text(config->requirepass);
     enum status status =
         password.size != 0 ? users_set_default_password(users, password) : STATUS_OK;
-    if (status == STATUS_OK) status = load(users, config, reads_file, error);
+    if (status == STATUS_OK) status = load(users, config, error);
     if (status != STATUS_OK) users_release(users);
     return status;
 }
 
 enum status access_open(struct users *users, const struct command_table *commands,
                         struct config *config, char *error) {
-    enum status status = open_users(users, commands, config, true, error);
+    enum status status = open_users(users, commands, config, error);
     config_lines_release(&config->user_lines); /* they have passwords, and are of no use any more */
     return status;
 }
 
-enum status access_check(struct config *config, char *error) {
+void access_check(struct config *config) {
     struct command_table *commands = command_table_create(), *renamed = command_table_create();
     struct users users;
     enum status status = STATUS_NO_MEMORY;
-    snprintf(error, CONFIG_ERROR_MAX, "out of memory");
+    char error[CONFIG_ERROR_MAX] = "out of memory";
     if (commands != NULL && renamed != NULL) {
-        status = renames_apply(renamed, &config->rename_lines, error);
-        if (status == STATUS_OK) status = open_users(&users, commands, config, false, error);
+        status = renames_apply(renamed, config, error);
+        if (status == STATUS_OK) status = open_users(&users, commands, config, error);
         if (status == STATUS_OK) users_release(&users);
     }
+    if (status != STATUS_OK) config_tells(config, error);
     if (commands != NULL) command_table_destroy(commands);
     if (renamed != NULL) command_table_destroy(renamed);
-    return status;
 }
 
 /* ---- A client's user ------------------------------------------------------------------------- */

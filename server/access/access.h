@@ -20,8 +20,8 @@ struct worker;
  * (CONFIG_ERROR_MAX) says what is wrong, and there is nothing to release. */
 must_use enum status access_open(struct users *users, const struct command_table *commands,
                                  struct config *config, char *error);
-/* Would the configuration's renames and `user` lines do? Without aclfile, which is looked for in `dir`. */
-must_use enum status access_check(struct config *config, char *error);
+/* Tell every error of the renames, the `user` lines and the aclfile (config_tells). */
+void access_check(struct config *config);
 
 /* A new connection, or one like it: the default user's. */
 void access_enter(struct client *client);

@@ -18,6 +18,8 @@
 /* Who was read so far. */
 struct reading {
     struct users *users;
+    struct config *config;
+    bool has_told;     /* of an error, and gone on */
     struct user **all; /* heap */
     uint32_t count;
     char *error;
@@ -85,14 +87,23 @@ static enum status read_user(struct reading *reading, const struct config_line *
     return STATUS_OK;
 }
 
+/* The outcome of a line, which isn't the last where all errors are told. */
+static enum status go_on(struct reading *reading, enum status status) {
+    if (status == STATUS_OK || !config_tells(reading->config, reading->error)) return status;
+    reading->has_told = true;
+    return STATUS_OK;
+}
+
 /* All or nothing. */
 static enum status finish(struct reading *reading, enum status status) {
-    if (status == STATUS_OK) {
+    bool is_kept = status == STATUS_OK && !reading->has_told;
+    if (is_kept) {
         status = users_replace(reading->users, reading->all, reading->count);
-        if (status != STATUS_OK)
+        is_kept = status == STATUS_OK;
+        if (!is_kept)
             snprintf(reading->error, CONFIG_ERROR_MAX, "no memory for %u users", reading->count);
     }
-    for (uint32_t i = 0; status != STATUS_OK && i < reading->count; i++) {
+    for (uint32_t i = 0; !is_kept && i < reading->count; i++) {
         user_release(reading->all[i]);
     }
     memory_free(reading->all);
@@ -128,11 +139,12 @@ static enum status read_line(struct reading *reading, const struct config_line *
     return status;
 }
 
-enum status users_load_lines(struct users *users, const struct config_lines *lines, char *error) {
-    struct reading reading = {.users = users, .error = error};
+enum status users_load_lines(struct users *users, struct config *config, char *error) {
+    struct reading reading = {.users = users, .config = config, .error = error};
+    const struct config_lines *lines = &config->user_lines;
     enum status status = STATUS_OK;
     for (size_t i = 0; i < lines->count && status == STATUS_OK; i++) {
-        status = read_line(&reading, &lines->items[i]);
+        status = go_on(&reading, read_line(&reading, &lines->items[i]));
     }
     return finish(&reading, status);
 }
@@ -166,15 +178,16 @@ static enum status read_file_line(struct reading *reading, const struct config_l
     return status;
 }
 
-enum status users_load_file(struct users *users, const char *path, char *error) {
+enum status users_load_file(struct users *users, struct config *config, char *error) {
+    const char *path = config->aclfile;
     struct config_file file;
     enum status status = config_file_init(&file, path);
     if (status != STATUS_OK) {
         snprintf(error, CONFIG_ERROR_MAX, "Error loading ACLs, opening file '%.*s': %s",
                  CONFIG_ERROR_MAX / 2, path, config_file_reason(&file, status));
-        return status;
+        return config_tells_of(config, "aclfile", error) ? STATUS_OK : status;
     }
-    struct reading reading = {.users = users, .error = error};
+    struct reading reading = {.users = users, .config = config, .error = error};
     char place[CONFIG_TEXT_MAX];
     snprintf(place, sizeof(place), "%s", path);
     struct config_line line = {.place = place};
@@ -183,7 +196,7 @@ enum status users_load_file(struct users *users, const char *path, char *error) 
         size_t size = end != NULL ? (size_t)(end - start) : file.size - at;
         line.number++;
         line.text = bytes_of(start, size);
-        status = read_file_line(&reading, &line);
+        status = go_on(&reading, read_file_line(&reading, &line));
         at += size + 1;
     }
     config_file_release(&file);

@@ -230,10 +230,9 @@ static const char *file_of(struct call *call) {
 }
 
 static void acl_load(struct call *call) {
-    const char *path = file_of(call);
     char error[CONFIG_ERROR_MAX];
-    if (path == NULL) return;
-    if (users_load_file(users_of(call), path, error) == STATUS_OK) {
+    if (file_of(call) == NULL) return;
+    if (users_load_file(users_of(call), call->server->config, error) == STATUS_OK) {
         access_spread(call);
         reply_simple(call->reply, "OK");
         return;

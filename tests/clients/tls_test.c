@@ -639,7 +639,13 @@ static void a_checked_configuration_has_a_certificate_that_will_do(void **state)
             in_folder("server.crt"));
     assert_int_equal(fclose(file), 0);
     snprintf(arguments, sizeof arguments, "--check-config %s", in_folder("sherd.conf"));
-    expect_refusal(arguments, "tls-key-file: can't load the key from");
+    expect_refusal(arguments, "sherd.conf:1: tls-key-file: can't load the key from");
+    file = fopen(in_folder("sherd.conf"), "a");
+    assert_non_null(file);
+    fprintf(file, "tls-key-file %s\n", in_folder("ca.key"));
+    assert_int_equal(fclose(file), 0);
+    expect_refusal(arguments, "sherd.conf:4: tls-key-file: the key in");
+    expect_refusal(arguments, "isn't that of the certificate");
 }
 
 static void what_cannot_work_is_said_at_the_start(void **state) {

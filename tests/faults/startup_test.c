@@ -128,6 +128,48 @@ static void checking_tells_every_error_and_starts_nothing(void **state) {
     expect(line, 0, "The configuration is valid.");
 }
 
+static void expect_told(const char *output, const char *text) {
+    if (strstr(output, text) == NULL) fail_msg("no '%s' in: %s", text, output);
+}
+
+static void checking_tells_the_errors_of_the_files_named_too(void **state) {
+    struct folder *folder = *state;
+    char line[LINE_MAX_BYTES], *output;
+    write_file(folder, "users", "user a on\nuser b +nope\nbob on\nuser a on\nuser c ~x (+get");
+    write_file(folder, "key.pem", "none\n");
+    snprintf(line, sizeof line,
+             "prot 1\nrename-command nope x\nuser x +no\nuser y +none\nrename-command get\n"
+             "dir %s\naclfile users\ntls-port 6380\ntls-cert-file missing.pem\n"
+             "tls-key-file key.pem\ntls-protocols SSLv3\n",
+             folder->path);
+    write_file(folder, "all.conf", line);
+    snprintf(line, sizeof line, "--check %s/all.conf", folder->path);
+    assert_int_equal(run(line, &output), 1);
+    expect_told(output, "all.conf:1: unknown option 'prot'");
+    expect_told(output, "all.conf:2: No such command in rename-command\n");
+    expect_told(output, "all.conf:3: users are defined here, and an aclfile is given, too");
+    expect_told(output, "all.conf:3: user 'x', rule '+no'");
+    expect_told(output, "all.conf:4: user 'y', rule '+none'");
+    expect_told(output, "all.conf:5: rename-command takes a command and its new name");
+    expect_told(output, "users:2: user 'b', rule '+nope': Unknown command or category name");
+    expect_told(output, "users:3: should start with user keyword");
+    expect_told(output, "users:4: Duplicate user found.");
+    expect_told(output, "users:5: user 'c', rule '(+get': Unmatched parenthesis");
+    expect_told(output, "all.conf:9: tls-cert-file: can't load the certificate from missing.pem: ");
+    expect_told(output, "all.conf:10: tls-key-file: can't load the key from key.pem: ");
+    expect_told(output, "all.conf:8: tls-auth-clients asks clients for a certificate");
+    expect_told(output, "all.conf:11: tls-protocols: 'SSLv3' isn't one of TLSv1.2, TLSv1.3\n");
+    expect_told(output, "sherd: 14 errors in the configuration\n");
+    free(output);
+    snprintf(line, sizeof line, "dir %s/none\naclfile users\n", folder->path);
+    write_file(folder, "dir.conf", line);
+    snprintf(line, sizeof line, "--check %s/dir.conf", folder->path);
+    assert_int_equal(run(line, &output), 1);
+    expect_told(output, "dir.conf:1: dir: can't change to the directory");
+    expect_told(output, "dir.conf:2: Error loading ACLs, opening file 'users': No such file");
+    free(output);
+}
+
 static void what_cannot_be_used_is_told_and_nothing_starts(void **state) {
     struct folder *folder = *state;
     static const struct {
@@ -283,6 +325,7 @@ int main(void) {
         TEST(a_configuration_that_cannot_be_read_is_told),
         TEST(a_file_that_was_written_in_part_is_told),
         TEST(checking_tells_every_error_and_starts_nothing),
+        TEST(checking_tells_the_errors_of_the_files_named_too),
         TEST(what_cannot_be_used_is_told_and_nothing_starts),
         TEST(a_directory_to_save_to_that_is_not_writable_is_told),
         TEST(a_port_in_use_is_told),
