@@ -83,6 +83,7 @@ static enum syntax_kind kind_of(struct bytes word) {
         {"client-id", SYNTAX_INTEGER},
         {"maxage", SYNTAX_INTEGER},
         {"min-match-len", SYNTAX_INTEGER},
+        {"bits", SYNTAX_INTEGER},
         {"unix-time-seconds", SYNTAX_UNIX_TIME},
         {"unix-time-milliseconds", SYNTAX_UNIX_TIME},
     };

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "server/command_table.h"
+#include "server/syntax.h"
 
 enum { NAME_MAX_BYTES = 64 };
 
@@ -150,12 +151,116 @@ static void what_is_no_name_is_not_found(void **state) {
     assert_null(command_table_find_sub(table, client, BYTES("")).row);
 }
 
+/* ---- What COMMAND tells -------------------------------------------------------------------------------------------- */
+
+static void every_row_is_described(void **state) {
+    const struct command_table *table = *state;
+    for (uint32_t id = 0; id < command_table_count_all(table); id++) {
+        const struct command *row = command_table_row(table, id);
+        const char *const texts[] = {row->summary, row->since, row->complexity};
+        for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+            if (texts[i] == NULL || texts[i][0] == '\0') fail_msg("%s: text %zu", row->name, i);
+        }
+        int major, minor, patch;
+        char rest;
+        if (sscanf(row->since, "%d.%d.%d%c", &major, &minor, &patch, &rest) != 3)
+            fail_msg("%s: since %s", row->name, row->since);
+        if (row->group > GROUP_SERVER) fail_msg("%s: group %d", row->name, row->group);
+        if (row->syntax == NULL) fail_msg("%s: no syntax", row->name);
+        if (row->arity == 0) fail_msg("%s: no arity", row->name);
+    }
+}
+
+/* How many arguments a part of the syntax stands for; `most` of MANY is any number. */
+enum { MANY = 10000 };
+struct span {
+    int least, most;
+};
+
+static struct span span_of(const struct syntax *syntax, uint8_t index) {
+    const struct syntax_node *node = &syntax->nodes[index];
+    bool is_value =
+        node->kind != SYNTAX_TOKEN && node->kind != SYNTAX_BLOCK && node->kind != SYNTAX_ONE_OF;
+    struct span span = {is_value, is_value};
+    for (uint8_t at = node->first; at != SYNTAX_NONE; at = syntax->nodes[at].next) {
+        struct span inside = span_of(syntax, at);
+        if (node->kind == SYNTAX_ONE_OF) {
+            span.least = at == node->first || inside.least < span.least ? inside.least : span.least;
+            span.most = inside.most > span.most ? inside.most : span.most;
+        } else {
+            span.least += inside.least;
+            span.most += inside.most;
+        }
+    }
+    if (node->token.size != 0) span = (struct span){span.least + 1, span.most + 1};
+    if (node->is_optional) span.least = 0;
+    if (node->is_multiple) span.most = MANY;
+    return span;
+}
+
+static int words_of(const char *name) {
+    return strchr(name, '|') != NULL ? 2 : 1;
+}
+
+static void the_syntax_has_as_many_arguments_as_the_arity(void **state) {
+    const struct command_table *table = *state;
+    for (uint32_t id = 0; id < command_table_count_all(table); id++) {
+        const struct command *row = command_table_row(table, id);
+        if (row->subcommand_count != 0) continue;     /* theirs say what follows */
+        if (strcmp(row->name, "quit") == 0) continue; /* takes what comes, as Redis' */
+        struct syntax syntax;
+        assert_true(syntax_parse(&syntax, row->syntax));
+        struct span span = span_of(&syntax, 0);
+        int least = words_of(row->name) + span.least;
+        int arity = span.least == span.most ? least : -least;
+        if (row->arity != arity)
+            fail_msg("%s %s: arity %d, not %d", row->name, row->syntax, row->arity, arity);
+    }
+}
+
+/* Keys as the syntax has them: fixed ones in a row, or one that comes many times, alone or in a block. */
+static struct command_keys keys_of(const struct command *row, const struct syntax *syntax) {
+    struct command_keys keys = NO_KEYS;
+    int position = words_of(row->name);
+    for (uint8_t at = syntax->nodes[0].first; at != SYNTAX_NONE; at = syntax->nodes[at].next) {
+        const struct syntax_node *node = &syntax->nodes[at];
+        bool is_block = node->kind == SYNTAX_BLOCK;
+        struct span span = span_of(syntax, at);
+        if (node->kind == SYNTAX_KEY ||
+            (is_block && syntax->nodes[node->first].kind == SYNTAX_KEY)) {
+            if (keys.first == 0) keys.first = (int8_t)position;
+            keys.last = node->is_multiple ? -1 : (int8_t)position;
+            keys.step = (int8_t)span.least;
+        }
+        position += span.least;
+        if (span.least != span.most) break; /* where those behind stand isn't known */
+    }
+    return keys;
+}
+
+static void the_syntax_has_its_keys_where_the_row_says(void **state) {
+    const struct command_table *table = *state;
+    for (uint32_t id = 0; id < command_table_count_all(table); id++) {
+        const struct command *row = command_table_row(table, id);
+        if (row->subcommand_count != 0) continue;
+        if (strcmp(row->name, "debug|shard") == 0) continue; /* a name of a key: it isn't touched */
+        struct syntax syntax;
+        assert_true(syntax_parse(&syntax, row->syntax));
+        struct command_keys keys = keys_of(row, &syntax);
+        if (keys.first != row->keys.first || keys.last != row->keys.last ||
+            keys.step != row->keys.step)
+            fail_msg("%s %s: keys %d %d %d, not %d %d %d", row->name, row->syntax, row->keys.first,
+                     row->keys.last, row->keys.step, keys.first, keys.last, keys.step);
+    }
+}
+
 /* ---- Other names --------------------------------------------------------------------------------------------------- */
 
 static void a_renamed_command_is_found_by_its_new_name_only(void **state) {
     struct command_table *table = *state;
     struct command_found get = command_table_find(table, BYTES("get"));
-    static const char *const names[] = {"x", "fetch", "eight888", "A-Name-of-more_than-eight", "get"};
+    static const char *const names[] = {"x", "fetch", "eight888", "A-Name-of-more_than-eight",
+                                        "get"};
     const char *before = "get";
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         assert_int_equal(
@@ -211,6 +316,9 @@ int main(void) {
         TABLE_TEST(a_subcommand_is_named_after_its_container),
         TABLE_TEST(a_name_nearly_right_is_not_found),
         TABLE_TEST(what_is_no_name_is_not_found),
+        TABLE_TEST(every_row_is_described),
+        TABLE_TEST(the_syntax_has_as_many_arguments_as_the_arity),
+        TABLE_TEST(the_syntax_has_its_keys_where_the_row_says),
         TABLE_TEST(a_renamed_command_is_found_by_its_new_name_only),
         TABLE_TEST(a_command_without_a_name_is_not_found),
         TABLE_TEST(the_subcommands_of_a_renamed_command_keep_theirs),
