@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "tests/support/client.h"
+#include "tests/support/wire.h"
 
 /* The value of a field of a map as RESP2 shows it; NULL when there is none. */
 static const redisReply *field_of(const redisReply *map, const char *name) {
@@ -149,10 +150,59 @@ static void workers_tell_what_they_did(void **state) {
     }
 }
 
+/* ---- MEMORY USAGE ----------------------------------------------------------------------------------------------- */
+
+enum { KEYS_OF_A_SIZE = 2000 };
+
+static void store_values(struct wire *wire, size_t size) {
+    char key[32], *value = malloc(size);
+    assert_non_null(value);
+    memset(value, 'v', size);
+    for (int i = 0; i < KEYS_OF_A_SIZE; i++) {
+        snprintf(key, sizeof key, "%zu:%08d", size, i);
+        const char *const arguments[] = {"SET", key, value};
+        const size_t sizes[] = {3, strlen(key), size};
+        wire_send_arguments(wire, arguments, sizes, 3);
+        wire_expect_reply(wire, "+OK");
+    }
+    free(value);
+}
+
+static long long sum_usage(struct wire *wire, size_t size) {
+    long long sum = 0;
+    for (int i = 0; i < KEYS_OF_A_SIZE; i++) {
+        char line[64];
+        snprintf(line, sizeof line, "MEMORY USAGE %zu:%08d", size, i);
+        sum += wire_ask_integer(wire, line);
+    }
+    return sum;
+}
+
+static void memory_usage_of_all_keys_is_what_memory_grew_by(void **state) {
+    static const size_t sizes[] = {1, 8, 40, 100, 1000, 5000};
+    enum { SIZES = sizeof sizes / sizeof sizes[0] };
+    struct wire *wire = wire_connect(*state);
+    for (size_t i = 0; i < SIZES; i++) { /* what is allocated once, is: buffers, statistics */
+        store_values(wire, sizes[i]);
+    }
+    wire_expect(wire, "FLUSHALL SYNC", "+OK");
+    long long before = wire_ask_field(wire, "INFO memory", "used_memory");
+    for (size_t i = 0; i < SIZES; i++) {
+        store_values(wire, sizes[i]);
+    }
+    long long grown = wire_ask_field(wire, "INFO memory", "used_memory") - before, told = 0;
+    for (size_t i = 0; i < SIZES; i++) {
+        told += sum_usage(wire, sizes[i]);
+    }
+    assert_in_range(told, grown - grown / 20, grown + grown / 20);
+    wire_close(wire);
+}
+
 int main(void) {
     test_server_require();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_value_tells_where_it_comes_from),
+        TEST_WITH_SERVER(memory_usage_of_all_keys_is_what_memory_grew_by, NULL),
         TEST_WITH_SERVER(wrong_words_are_refused, NULL),
         TEST_WITH_SERVER(workers_tell_what_they_did, TWO_WORKERS),
     };
