@@ -18,6 +18,20 @@
 
 /* ---- Commands -------------------------------------------------------------------------------- */
 
+/* All that a bucket ever counted. Acquire: the bucket is seen no older than the total that it was carried into. */
+static uint64_t read_bucket(const struct worker *worker, uint32_t id, size_t i) {
+    uint64_t total = atomic_load_explicit(&worker->totals[id].total[i], memory_order_acquire);
+    return total + (uint32_t)(LOAD(worker->commands[id].histogram[i]) - (uint32_t)total);
+}
+
+void metrics_carry(struct worker *worker, uint32_t id) {
+    for (uint32_t i = 0; i < COMMAND_HISTOGRAM; i++) {
+        uint64_t counted = read_bucket(worker, id, i);
+        if (counted == LOAD(worker->totals[id].total[i])) continue;
+        atomic_store_explicit(&worker->totals[id].total[i], counted, memory_order_release);
+    }
+}
+
 struct command_sum metrics_command(const struct server *server, uint32_t id) {
     struct command_sum sum = {0};
     for (uint32_t w = 0; w < server->worker_count; w++) {
@@ -27,7 +41,9 @@ struct command_sum metrics_command(const struct server *server, uint32_t id) {
         sum.rejected += LOAD(one->rejected);
         sum.ticks += LOAD(one->ticks);
         for (size_t i = 0; i < COMMAND_HISTOGRAM; i++) {
-            sum.histogram[i] += LOAD(one->histogram[i]);
+            uint64_t base =
+                atomic_load_explicit(&server->workers[w].totals[id].base[i], memory_order_acquire);
+            sum.histogram[i] += read_bucket(&server->workers[w], id, i) - base;
         }
     }
     for (size_t i = 0; i < COMMAND_HISTOGRAM; i++) {
@@ -287,19 +303,21 @@ static void clear(_Atomic uint64_t *counter) {
     atomic_store_explicit(counter, 0, memory_order_relaxed);
 }
 
-static void reset_command(struct command_statistics *statistics) {
+static void reset_command(struct worker *worker, uint32_t id) {
+    struct command_statistics *statistics = &worker->commands[id];
     clear(&statistics->calls);
     clear(&statistics->ticks);
     clear(&statistics->failed);
     clear(&statistics->rejected);
     for (size_t i = 0; i < COMMAND_HISTOGRAM; i++) {
-        atomic_store_explicit(&statistics->histogram[i], 0, memory_order_relaxed);
+        atomic_store_explicit(&worker->totals[id].base[i], read_bucket(worker, id, i),
+                              memory_order_release);
     }
 }
 
 static void reset_worker(struct worker *worker, uint32_t command_count) {
     for (uint32_t id = 0; id < command_count; id++) {
-        reset_command(&worker->commands[id]);
+        reset_command(worker, id);
     }
     errors_reset(&worker->errors);
     clear(&worker->command_count);

@@ -12,6 +12,7 @@
 
 struct error_sum;
 struct server;
+struct worker;
 
 /* One command over all workers. */
 struct command_sum {
@@ -19,6 +20,8 @@ struct command_sum {
     uint64_t ticks, timed; /* timed: how many calls the ticks and the histogram stand for */
     uint64_t histogram[COMMAND_HISTOGRAM]; /* as struct command_statistics */
 };
+/* What the buckets of a command gained goes into its 64-bit totals (worker.h). Thread: the worker. */
+void metrics_carry(struct worker *worker, uint32_t id);
 struct command_sum metrics_command(const struct server *server, uint32_t id);
 /* Error replies by code over all workers, to `sums` (ERRORS_MAX of them); returns how many codes. */
 uint32_t metrics_sum_errors(const struct server *server, struct error_sum *sums);

@@ -25,6 +25,7 @@
 #include "gate.h"
 #include "limit.h"
 #include "log.h"
+#include "metrics.h"
 #include "net/tls.h"
 #include "server.h"
 #include "shards/base/check.h"
@@ -514,10 +515,18 @@ static void take_rates(struct worker *worker) {
     take_rate(&worker->sent_rate, &statistics->sent_bytes, worker->now_ms);
 }
 
+/* A command a tick. */
+static void carry_histogram(struct worker *worker) {
+    metrics_carry(worker, worker->carried_id);
+    worker->carried_id =
+        (worker->carried_id + 1) % command_table_count_all(worker->server->commands);
+}
+
 static void tick(struct worker *worker) {
     if (worker->now_ms - worker->next_tick_ms > AWAY_MS) worker->back_ms = worker->now_ms;
     worker->next_tick_ms = worker->now_ms + TICK_MS;
     take_rates(worker);
+    carry_histogram(worker);
     limit_tick(worker);
     worker->clients_grew = true;
     upkeep_begin(worker);
@@ -703,7 +712,9 @@ enum status worker_init(struct worker *worker, struct server *server, uint32_t i
     worker->misses = misses_of_worker(&server->shards.misses, index);
     worker->commands = memory_allocate_zeroed(command_table_count_all(server->commands) *
                                               sizeof(*worker->commands));
-    if (worker->commands == NULL) return STATUS_NO_MEMORY;
+    worker->totals =
+        memory_allocate_zeroed(command_table_count_all(server->commands) * sizeof(*worker->totals));
+    if (worker->commands == NULL || worker->totals == NULL) return STATUS_NO_MEMORY;
     return sampler_init(&worker->sampler, worker);
 }
 
@@ -752,6 +763,7 @@ void worker_release(struct worker *worker) {
     memory_free(worker->lock_indexes);
     memory_free(worker->scratch);
     memory_free(worker->commands);
+    memory_free(worker->totals);
     sampler_release(&worker->sampler);
     monitors_release(&worker->monitors);
     sem_destroy(&worker->has_started);

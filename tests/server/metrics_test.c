@@ -195,6 +195,24 @@ static void an_empty_keyspace_has_no_lines(void **state) {
     text_release(&text);
 }
 
+static void a_bucket_that_came_around_loses_nothing(void **state) {
+    struct server *server = *state;
+    uint32_t id = command_table_find(server->commands, BYTES("get")).id;
+    struct worker *worker = &server->workers[1];
+    _Atomic uint32_t *bucket = &worker->commands[id].histogram[2];
+    atomic_store(bucket, UINT32_MAX - 5);
+    metrics_carry(worker, id);
+    atomic_fetch_add(bucket, 16);
+    assert_int_equal(metrics_command(server, id).histogram[2], UINT64_C(0xffffffff) + 11);
+    metrics_carry(worker, id);
+    assert_int_equal(metrics_command(server, id).histogram[2], UINT64_C(0xffffffff) + 11);
+    metrics_reset(server, NOW_MS + 1);
+    assert_int_equal(metrics_command(server, id).histogram[2], 0);
+    metrics_carry(worker, id);
+    atomic_fetch_add(bucket, 3);
+    assert_int_equal(metrics_command(server, id).histogram[2], 3);
+}
+
 static void a_reset_starts_all_counters_again(void **state) {
     struct server *server = *state;
     uint32_t id = id_of(server, "get");
@@ -232,6 +250,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(more_codes_than_there_is_room_for_count_in_the_total, start,
                                         stop),
         cmocka_unit_test_setup_teardown(an_empty_keyspace_has_no_lines, start, stop),
+        cmocka_unit_test_setup_teardown(a_bucket_that_came_around_loses_nothing, start, stop),
         cmocka_unit_test_setup_teardown(a_reset_starts_all_counters_again, start, stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
