@@ -37,10 +37,10 @@ struct command_statistics {
         [COMMAND_HISTOGRAM]; /* by power of two of microseconds: bucket i holds times in (2^(i-1), 2^i] */
 };
 
-/* A histogram in 64 bits. A bucket of 32 costs a request nothing and comes around after 4.3e9 calls at the earliest, so
- * the worker carries what it gained into a total, a command a tick: each is visited long before it may have come
- * around. What a bucket has gained since is its difference to the total's low half. Nothing is ever set back, so that
- * a reader's sum is exact at any moment: starting again only moves `base`, which is subtracted. */
+/* A histogram in 64 bits. A bucket of 32 costs a request nothing and comes around after 4.3e9 calls at the
+ * earliest, so the worker carries what it gained into a total, a command a tick: each is visited long before it
+ * may have come around. What a bucket has gained since is its difference to the total's low half. Nothing is ever
+ * set back, so that a reader's sum is exact at any moment: starting again only moves `base`, which is subtracted. */
 struct command_totals {
     _Atomic uint64_t total
         [COMMAND_HISTOGRAM]; /* the worker writes; release, pairs with read_bucket in metrics.c */

@@ -12,9 +12,9 @@
 #include "server/access/users.h"
 #include "server/config.h"
 
-/* Everyone that the file of `aclfile` defines, instead of whoever there is, but the default user where the file has none. On
- * failure `error` (CONFIG_ERROR_MAX bytes) says what is wrong, and nothing has changed. Where the configuration tells
- * errors (config_tells), all are, and the status is STATUS_OK. */
+/* Everyone that the file of `aclfile` defines, instead of whoever there is, but the default user where the file
+ * has none. On failure `error` (CONFIG_ERROR_MAX bytes) says what is wrong, and nothing has changed. Where the
+ * configuration tells errors (config_tells), all are, and the status is STATUS_OK. */
 must_use enum status users_load_file(struct users *users, struct config *config, char *error);
 /* The same, of the `user` lines. */
 must_use enum status users_load_lines(struct users *users, struct config *config, char *error);
