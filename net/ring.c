@@ -485,9 +485,12 @@ static void reap(struct ring_engine *ring) {
     io_uring_cq_advance(&ring->uring.ring, seen);
 }
 
-/* The one system call of a turn. */
+/* The one system call of a turn. A wait would not make it where a completion is there already, as after an early
+ * submission; but all that is put off to our next call (DEFER_TASKRUN) needs one. Without it a receive was cancelled
+ * anew in every turn, for ever, since its own end was never told, and nobody else was heard either. */
 static int submit_and_wait(struct ring_engine *ring, int timeout_ms) {
-    if (timeout_ms == 0) return io_uring_submit_and_get_events(&ring->uring.ring);
+    if (timeout_ms == 0 || io_uring_cq_ready(&ring->uring.ring) > 0)
+        return io_uring_submit_and_get_events(&ring->uring.ring);
     if (timeout_ms < 0) return io_uring_submit_and_wait(&ring->uring.ring, 1);
     struct __kernel_timespec timeout = {.tv_sec = timeout_ms / 1000,
                                         .tv_nsec = timeout_ms % 1000 * 1000000LL};
