@@ -211,6 +211,23 @@ static void pauses_and_resumes_in_any_rhythm_lose_nothing(struct world *world) {
     world_close(world);
 }
 
+static uint64_t no_time(void) {
+    return 1;
+}
+
+/* A measured turn makes two calls; what the first has finished must not spare it the second. */
+static void a_pause_while_turns_are_measured_deafens_nobody(struct world *world) {
+    world_open_usual(world);
+    struct pair *paused = world_add_local_pair(world, 0), *other = world_add_local_pair(world, 0);
+    world_step(world); /* both are received from */
+    world->engine->stopwatch.now = no_time;
+    engine_pause_receive(world->engine, &paused->connection);
+    world_step(world);
+    other->to_write = 1000;
+    world_step_until(world, world_all_is_echoed);
+    world_close(world);
+}
+
 static void an_end_that_came_during_a_pause_is_told_after_it(struct world *world) {
     world_open_usual(world);
     struct pair *pair = world_add_local_pair(world, 1000);
@@ -639,6 +656,7 @@ static const struct row {
     ROW(output_appended_while_a_send_waits_goes_behind_it),
     ROW(a_pause_stops_reading_and_a_resume_goes_on),
     ROW(pauses_and_resumes_in_any_rhythm_lose_nothing),
+    ROW(a_pause_while_turns_are_measured_deafens_nobody),
     ROW(an_end_that_came_during_a_pause_is_told_after_it),
     ROW(a_peer_that_stops_writing_still_gets_its_answer),
     ROW(the_last_bytes_come_before_the_end),
