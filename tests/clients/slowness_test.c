@@ -219,8 +219,8 @@ static bool hold_reading(void *context, size_t index) {
 static void a_long_round_of_eviction_is_an_event(void **state) {
     redisContext *client = hiredis_expect_open(*state);
     hiredis_expect_status(client, "OK", "CONFIG SET maxmemory-policy volatile-random");
-    hiredis_expect_status(client, "OK", "SET {key}one %03000d", 1);
-    hiredis_expect_status(client, "OK", "SET {key}two %03000d", 2);
+    hiredis_expect_status(client, "OK", "SET {key}one %01500d", 1);
+    hiredis_expect_status(client, "OK", "SET {key}two %01500d", 2);
     assert_false(has_event(client, "eviction-cycle"));
     while (!has_event(client, "eviction-cycle")) { /* the test's time is limited */
         hiredis_expect_status(client, "OK", "CONFIG SET maxmemory 0");
