@@ -259,7 +259,8 @@ static bool make_room(struct shard *shard, int64_t now_ms, uint32_t victims_max,
     if (past > -margin_of(limit) / 2) compact(shard, victims_max);
     tell(shard);
     past = load(&rules->used_bytes) - limit;
-    return past <= 0 || is_evicting || (int64_t)shard->slabs.freed_bytes >= past;
+    return past <= 0 || is_evicting || is_gliding(rules, past, limit) ||
+           (int64_t)shard->slabs.freed_bytes >= past;
 }
 
 bool room_make(struct shard *shard, int64_t now_ms, uint32_t victims_max,
