@@ -78,6 +78,11 @@ bool room_is_short(const struct eviction_rules *rules) {
     return limit != 0 && load(&rules->used_bytes) > limit - margin_of(limit);
 }
 
+bool room_is_past(const struct eviction_rules *rules) {
+    int64_t limit = limit_of(rules);
+    return limit != 0 && load(&rules->used_bytes) > limit;
+}
+
 /* The total is a sum over all threads' counters; a write looks at it now and then. */
 static void look(struct shard *shard) {
     struct room *room = &shard->room;
@@ -259,8 +264,7 @@ static bool make_room(struct shard *shard, int64_t now_ms, uint32_t victims_max,
     if (past > -margin_of(limit) / 2) compact(shard, victims_max);
     tell(shard);
     past = load(&rules->used_bytes) - limit;
-    return past <= 0 || is_evicting || is_gliding(rules, past, limit) ||
-           (int64_t)shard->slabs.freed_bytes >= past;
+    return past <= 0 || is_evicting || (int64_t)shard->slabs.freed_bytes >= past;
 }
 
 bool room_make(struct shard *shard, int64_t now_ms, uint32_t victims_max,

@@ -27,6 +27,8 @@ struct room {
 
 /* Is more memory in use than the limit wants? Cheap: looks at what somebody else saw. Any thread, no lock. */
 bool room_is_short(const struct eviction_rules *rules);
+/* More than it allows: a little more than short. The same cost. */
+bool room_is_past(const struct eviction_rules *rules);
 /* Allow less beyond a limit that was lowered: a little less than is in use now. False: it isn't less. */
 bool room_glide(struct eviction_rules *rules);
 /* Before something is added to `shard`: make room, if it can be found here, by about so much work: evicting

@@ -331,11 +331,11 @@ bool shards_relieve(struct shards *shards, uint32_t index, int64_t now_ms, uint3
     }
     eviction_look(rules);
     if (!eviction_policy_evicts(atomic_load_explicit(&rules->policy, memory_order_relaxed)))
-        return !room_is_short(rules);
+        return !room_is_past(rules);
     for (uint32_t i = 1; i < shards->count && room_is_short(rules); i++) {
         if (evict_some(shards, (index + i) % shards->count, now_ms, limit)) return true;
     }
-    return !room_is_short(rules);
+    return !room_is_past(rules);
 }
 
 void shards_judge_duel(struct shards *shards) {

@@ -244,7 +244,7 @@ static bool mix(void *context, size_t index) {
     char value[3000] = {0};
     bool is_good = true;
     unsigned seed = (unsigned)index + 1;
-    for (int i = 0; is_good && i < 200; i++) {
+    for (int i = 0; is_good && i < 300; i++) {
         for (int j = 0; j < PIPELINE; j++) {
             seed = seed * 1103515245 + 12345;
             unsigned kind = seed >> 16 & 7;

@@ -296,6 +296,23 @@ static void a_shard_with_nobody_to_evict_is_relieved_by_others(void **state) {
     assert_true(evicted(fixture) > 0);
 }
 
+/* The write that asks found it past the limit; others freed some since. Whether anybody may go doesn't matter then. */
+static void memory_that_is_within_its_limit_meanwhile_is_relief(void **state) {
+    struct fixture *fixture = *state;
+    static const enum eviction_policy policies[] = {EVICTION_NONE, EVICTION_VOLATILE_LRU};
+    for (uint64_t i = 0; i < 10000; i++) {
+        assert_true(put(fixture, 0, i, 64, ENTRY_NO_EXPIRY));
+    }
+    for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
+        set_rules(fixture, policies[i], (int64_t)memory_used() + 1);
+        assert_true(room_is_short(&fixture->shards.eviction));
+        assert_true(shards_relieve(&fixture->shards, 0, fixture->now_ms, VICTIMS));
+        set_rules(fixture, policies[i], (int64_t)memory_used() - 1);
+        assert_false(shards_relieve(&fixture->shards, 0, fixture->now_ms, VICTIMS));
+    }
+    assert_int_equal(evicted(fixture), 0);
+}
+
 /* ---- Volatile policies ----------------------------------------------------------------------- */
 
 static void only_keys_with_a_deadline_go_under_volatile_policies(void **state) {
@@ -580,6 +597,7 @@ int main(void) {
         TEST(writes_do_not_pay_for_a_limit_that_is_lowered_by_and_by),
         TEST(without_eviction_writes_are_refused_until_room_is_made),
         TEST(a_shard_with_nobody_to_evict_is_relieved_by_others),
+        TEST(memory_that_is_within_its_limit_meanwhile_is_relief),
         TEST(only_keys_with_a_deadline_go_under_volatile_policies),
         TEST(few_keys_with_a_deadline_among_many_are_found),
         TEST(under_volatile_ttl_the_soonest_go_first),
