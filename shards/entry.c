@@ -60,14 +60,10 @@ static size_t value_offset(const struct entry *entry) {
     return key_offset(entry) + key_bytes(entry->key_size);
 }
 
-/* The whole entry. */
-static inline size_t bytes_of_entry(const struct entry *entry) {
+/* Inline here: an overwrite asks for it. */
+inline size_t entry_bytes(const struct entry *entry) {
     size_t value = value_is_blob(entry) ? POINTER_BYTES : entry->value_size;
     return sizeof(struct entry) + value_offset(entry) + value;
-}
-
-size_t entry_bytes(const struct entry *entry) {
-    return bytes_of_entry(entry);
 }
 
 static void *read_pointer(const struct entry *entry, size_t offset) {
@@ -216,8 +212,7 @@ bool entry_overwrite(struct entry *entry, struct bytes value, enum entry_encodin
     size_t offset = value_offset(entry);
     size_t before = sizeof(struct entry) + offset;
     if (value.size > SLABS_OBJECT_MAX - before) return false;
-    if (slabs_slot_bytes(before + value.size) != slabs_slot_bytes(bytes_of_entry(entry)))
-        return false;
+    if (slabs_slot_bytes(before + value.size) != slabs_slot_bytes(entry_bytes(entry))) return false;
     write_bytes(entry->body + offset, value);
     entry->value_size = (uint16_t)value.size;
     entry->kind = kind_of(entry_type(entry), encoding, entry_has_expiry(entry));

@@ -46,7 +46,7 @@
  * better anywhere).
  *
  * Sizes, mixed from 64 B to 8 KiB, 56 MB of 300,000 keys, in percent of requests / of bytes (`sherd-bench trace
- * --mixed-sizes --limit-bytes 56000000`, means of two or three seeds):
+ * --mixed-sizes --limit-bytes 56000000`, means of two or three seeds, when values past 2 KiB were the allocator's):
  *
  *                                      Zipf 0.7        0.99            0.99 and scans   ttl
  *     uses, then the newest            39.7 / 38.7     76.1 / 71.8     58.8 / 52.9      70.4 / 65.1

@@ -55,7 +55,7 @@ struct slabs {
         [SLABS_CLASSES_ALL]; /* slots of a class given back, over its slabs; of runs, units that are free and
                                           lie in touched pages */
     uint32_t draining;    /* the slab that is being emptied and hands out nothing; 0 for none */
-    uint32_t drain_slot;  /* its slots (or units) before this one are done */
+    uint32_t drain_slot;  /* its slots before this one are done */
     uint64_t *drain_free; /* a bit for each of its slots that isn't in use; made at need */
 };
 
