@@ -345,10 +345,17 @@ static void deliver(struct poll_engine *poll, const struct epoll_event *event) {
     }
 }
 
+static void note_receive_memory(struct poll_engine *poll) {
+    _Atomic uint64_t *most = &poll->base.statistics.receive_memory;
+    if (poll->area_used > atomic_load_explicit(most, memory_order_relaxed))
+        atomic_store_explicit(most, poll->area_used, memory_order_relaxed);
+}
+
 static enum status poll_turn(struct engine *engine, int timeout_ms) {
     struct poll_engine *poll = poll_of(engine);
     engine_count(&engine->statistics.turns, 1);
     poll->has_delivered = false;
+    note_receive_memory(poll);
     poll->area_used = 0;
     tls_begin_turn(engine->tls_area);
     settle_changed(poll);

@@ -6,7 +6,7 @@
  * Receiving: each connection has one multishot receive armed for as long as it lasts, which takes its buffers from those
  * that all share (uring.h). An idle connection holds no buffer, and memory that was never received into is never
  * resident. A receive that finds no buffer ends with ENOBUFS and starves its connection until the next turn, whose first
- * act is to give all buffers back: nobody waits for another connection, and the data waits in the socket.
+ * act is to give all buffers back, and more of them: nobody waits for another connection, and the data waits in the socket.
  *
  * System calls for 100000 PINGs, 50 clients, 16 requests deep, under strace: 1201 in 1202 turns; epoll makes 12600. Yet the
  * CPU is the same within the spread (411 ns): on loopback nearly all of it is the kernel's TCP.
@@ -293,6 +293,7 @@ static void on_receive_over(struct ring_engine *ring, struct connection *connect
     connection->is_receiving = false;
     if (result == -ENOBUFS) {
         engine_count(&ring->base.statistics.starved, 1);
+        uring_run_out(&ring->uring);
         connection_list_push(&ring->starved, connection);
         return;
     }
@@ -504,12 +505,18 @@ static bool is_ordinary(int result) {
            result == -EAGAIN;
 }
 
+static void note_receive_memory(struct ring_engine *ring) {
+    uint64_t bytes = (uint64_t)ring->uring.given_count * ring->uring.buffer_bytes;
+    atomic_store_explicit(&ring->base.statistics.receive_memory, bytes, memory_order_relaxed);
+}
+
 static enum status ring_turn(struct engine *engine, int timeout_ms) {
     struct ring_engine *ring = ring_of(engine);
     engine_count(&engine->statistics.turns, 1);
     ring->has_delivered = false;
     tls_begin_turn(engine->tls_area);
     uring_return_buffers(&ring->uring);
+    note_receive_memory(ring);
     settle_changed(ring);
     arm_wake(ring);
     bool is_busy = ring->has_delivered || ring->changed.count > 0;

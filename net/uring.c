@@ -5,7 +5,10 @@
  * others; the engine's CPU a request. With PING every choice of 64 to 1024 buffers of 4 to 16 KiB lies
  * between 384 and 423 ns, without an order: no difference. With SETs of 1 KiB, which fill them, 64 x 4 KiB
  * starve 12000 times in 200000 requests, 64 x 8 KiB 5000 times, 256 never; 1024 x 16 KiB are no faster
- * (602 ns; 550 for 256 x 8 KiB) and leave 14 MiB resident instead of 4. So 256 x 8 KiB. */
+ * (602 ns; 550 for 256 x 8 KiB) and leave 14 MiB resident instead of 4. So 256 x 8 KiB.
+ *
+ * But a ring is a queue: it goes round all of its buffers, however few would do, and so touches them all (2 MiB a worker, a
+ * quarter of the limit of a small cache). So it begins with BUFFERS_FIRST, and gets as many again whenever it ran out. */
 #ifdef SHERD_URING
 
 #include "uring.h"
@@ -21,9 +24,10 @@
 #include "shards/base/memory.h"
 
 enum {
-    SUBMISSIONS = 256,     /* entries of the submission queue; more in a turn are submitted early */
-    BUFFER_GROUP = 0,      /* the one buffer ring's number */
-    BUFFERS_MAX = 32768,   /* the kernel's limit */
+    SUBMISSIONS = 256,   /* entries of the submission queue; more in a turn are submitted early */
+    BUFFER_GROUP = 0,    /* the one buffer ring's number */
+    BUFFERS_MAX = 32768, /* the kernel's limit */
+    BUFFERS_FIRST = 32,
     PROBE_COMPLETIONS = 4, /* more than any kernel posts for the self-test */
 };
 
@@ -73,7 +77,21 @@ void uring_use_buffer(struct uring *uring, uint32_t id) {
     uring->used[uring->used_count++] = (uint16_t)id;
 }
 
+void uring_run_out(struct uring *uring) {
+    uring->has_run_out = true;
+}
+
+static void give_new(struct uring *uring, uint32_t count) {
+    uint32_t left = uring->buffer_count - uring->given_count;
+    if (count > left) count = left;
+    for (uint32_t i = 0; i < count; i++) {
+        uring_use_buffer(uring, uring->given_count++);
+    }
+}
+
 void uring_return_buffers(struct uring *uring) {
+    if (uring->has_run_out) give_new(uring, uring->given_count);
+    uring->has_run_out = false;
     int mask = io_uring_buf_ring_mask(uring->buffer_count);
     for (uint32_t i = 0; i < uring->used_count; i++) {
         io_uring_buf_ring_add(uring->buffers, uring_buffer(uring, uring->used[i]),
@@ -107,9 +125,7 @@ static int open_buffers(struct uring *uring) {
     int result = io_uring_register_buf_ring(&uring->ring, &registration, 0);
     if (result != 0) return result == -EINVAL ? -EOPNOTSUPP : result;
     io_uring_buf_ring_init(uring->buffers);
-    for (uint32_t id = 0; id < uring->buffer_count; id++) {
-        uring_use_buffer(uring, id);
-    }
+    give_new(uring, BUFFERS_FIRST);
     uring_return_buffers(uring);
     return 0;
 }

@@ -2,14 +2,16 @@
  * receive buffers that all of its connections share. Only ring.c uses it; nothing else knows liburing.
  *
  *     buffer ring (mapped, shared with the kernel)        area: buffer_count × buffer_bytes, mapped, untouched
- *     [ id ┆ id ┆ id ┆ … ]  ──kernel takes at head──▶     [ buffer 0 │ buffer 1 │ … ]
+ *     [ id ┆ id ┆ id ┆ … ]  ──kernel takes at head──▶     [ buffer 0 │ buffer 1 │ … ┆ not given yet … ]
  *       ▲ tail: all that a turn delivered,                  ▲ `received` slices point here until the next turn
  *       └ given back by one store at the next turn's start ─┘
  *
- * A buffer is the kernel's (in the ring or being filled) or in `used`, never both. One thread only, which opened it. */
+ * A buffer is the kernel's (in the ring or being filled), in `used`, or not given yet: the ring goes round all that it has,
+ * so it gets no more than were needed at once so far. One thread only, which opened it. */
 #pragma once
 
 #include <liburing.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "net/engine.h"
@@ -23,6 +25,8 @@ struct uring {
     char *area;
     uint32_t buffer_count; /* immutable after opening, like the next */
     uint32_t buffer_bytes;
+    uint32_t given_count; /* buffers that the kernel was ever given */
+    bool has_run_out;     /* since uring_return_buffers */
     uint32_t used_count;
     uint16_t *used; /* buffers that were delivered since uring_return_buffers */
 };
@@ -36,7 +40,9 @@ void uring_release(struct uring *uring);
 void uring_prepare_receive(struct io_uring_sqe *sqe, int fd);
 /* A completion named this buffer: it is ours until all are given back. */
 void uring_use_buffer(struct uring *uring, uint32_t id);
-/* Give the kernel all buffers that are used. */
+/* A receive ended because it found no buffer. */
+void uring_run_out(struct uring *uring);
+/* Give the kernel all buffers that are used, and as many new ones as it has, if it ran out. */
 void uring_return_buffers(struct uring *uring);
 static inline char *uring_buffer(const struct uring *uring, uint32_t id) {
     return uring->area + (size_t)id * uring->buffer_bytes;

@@ -104,10 +104,20 @@ enum status limit_apply(void *context, struct config *config, char *error) {
     return STATUS_OK;
 }
 
+/* What workers receive into: a constant in the end, so no business of the limit's. */
+static int64_t receive_memory(const struct server *server) {
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < server->worker_count; i++) {
+        const struct engine *engine = server->workers[i].engine;
+        bytes += atomic_load_explicit(&engine->statistics.receive_memory, memory_order_relaxed);
+    }
+    return (int64_t)bytes;
+}
+
 /* What the process has in memory beyond what is counted, and beyond what it had so at start. */
 static int64_t beyond_counted(const struct server *server) {
     int64_t base = atomic_load_explicit(&server->limit.base_beyond_bytes, memory_order_relaxed);
-    return (int64_t)memory_resident() - (int64_t)memory_used() - base;
+    return (int64_t)memory_resident() - (int64_t)memory_used() - receive_memory(server) - base;
 }
 
 static void trim(void *context, void *subject) {

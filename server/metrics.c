@@ -102,6 +102,7 @@ static void gather_process(struct metrics *metrics, const struct server *server)
 
 static void gather_memory(struct metrics *metrics, struct server *server) {
     metrics->used_bytes = (int64_t)memory_used();
+    metrics->clients_all_bytes = (int64_t)memory_of_clients();
     metrics->peak_bytes = (int64_t)memory_used_peak();
     metrics->resident_bytes = (int64_t)memory_resident();
     metrics->data_bytes = (int64_t)shards_footprint(&server->shards);

@@ -36,7 +36,8 @@ struct metrics {
     int64_t now_ms;
     int64_t process_id, port, hz, uptime_s, uptime_days, clients_max;
     int64_t statistics_s; /* since CONFIG RESETSTAT, or the start */
-    int64_t clients, clients_waiting, client_bytes, connections_received, connections_rejected;
+    int64_t clients, clients_waiting, client_bytes, clients_all_bytes, connections_received,
+        connections_rejected;
     int64_t used_bytes, peak_bytes, resident_bytes, data_bytes, system_bytes, memory_max;
     int64_t policy, prefers_recent;
     int64_t commands, errors, batches, received_bytes, sent_bytes;

@@ -384,6 +384,7 @@ const struct metric metrics_rows[] = {
     {METRICS_MEMORY, "maxmemory_policy", .value = write_policy},
     {METRICS_MEMORY, "mem_fragmentation_ratio", .value = write_fragmentation},
     {METRICS_MEMORY, "mem_fragmentation_bytes", .value = write_fragmentation_bytes},
+    {METRICS_MEMORY, "mem_not_counted_for_evict", NUMBER(clients_all_bytes)},
     {METRICS_MEMORY, "mem_clients_normal", NUMBER(client_bytes)},
     {METRICS_MEMORY, "mem_allocator", .fixed = ALLOCATOR},
     {METRICS_MEMORY, "active_defrag_running", .fixed = "0"},

@@ -31,7 +31,7 @@ static void reply_worker(struct reply *reply, const struct worker *worker) {
     uint64_t turns = load(&engine->turns), receives = load(&engine->receives);
     uint64_t sends = load(&engine->sends), batches = load(&worker->batches);
     uint64_t commands = load(&worker->command_count);
-    reply_map(reply, 16);
+    reply_map(reply, 17);
     reply_field(reply, "worker", worker->index);
     reply_field(reply, "clients",
                 atomic_load_explicit(&worker->client_count, memory_order_relaxed));
@@ -47,6 +47,7 @@ static void reply_worker(struct reply *reply, const struct worker *worker) {
     reply_field(reply, "received_bytes", load(&engine->received_bytes));
     reply_field(reply, "sent_bytes", load(&engine->sent_bytes));
     reply_field(reply, "starved_receives", load(&engine->starved));
+    reply_field(reply, "receive_memory", load(&engine->receive_memory));
     reply_field(reply, "completion_overflows", load(&engine->overflows));
     reply_field(reply, "rearms", load(&engine->rearms));
 }

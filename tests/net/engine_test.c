@@ -70,6 +70,24 @@ static void more_connections_than_buffers_all_get_their_turn(struct world *world
     world_close(world);
 }
 
+/* One connection makes do with few buffers; a crowd has the engine take more, which it keeps. */
+static void memory_to_receive_into_grows_with_the_need(struct world *world) {
+    enum { COUNT = 256, BYTES = 1024 };
+    world_open(world, (struct engine_options){.receive_buffer_count = COUNT,
+                                              .receive_buffer_bytes = BYTES});
+    _Atomic uint64_t *memory = &world->engine->statistics.receive_memory;
+    world_add_local_pair(world, 1000);
+    world_step_until(world, world_all_is_echoed);
+    uint64_t alone = statistic(memory);
+    assert_in_range(alone, 1, COUNT * BYTES / 4);
+    for (int i = 0; i < 64; i++) {
+        world_add_local_pair(world, 64 * 1000);
+    }
+    world_step_until(world, world_all_is_echoed);
+    assert_in_range(statistic(memory), alone + 1, COUNT * BYTES);
+    world_close(world);
+}
+
 static void a_starved_connection_can_be_closed(struct world *world) {
     world_open(world,
                (struct engine_options){.receive_buffer_count = 1, .receive_buffer_bytes = 64});
@@ -648,6 +666,7 @@ static const struct row {
     ROW(an_echo_over_tcp_comes_back_whole),
     ROW(a_message_larger_than_all_buffers_arrives_in_order),
     ROW(more_connections_than_buffers_all_get_their_turn),
+    ROW(memory_to_receive_into_grows_with_the_need),
     ROW(a_starved_connection_can_be_closed),
     ROW(a_small_completion_queue_loses_nothing),
     ROW(more_sends_than_submission_entries_all_go),
