@@ -64,7 +64,7 @@ must_use enum status slabs_init(struct slabs *slabs, size_t reserve_bytes);
 void slabs_release(struct slabs *slabs);
 
 /* A slot of at least `size` bytes (1 … SLABS_OBJECT_MAX), uninitialised, aligned to 8 (and to 64 when the slot's size
- * is a multiple of 64). Before it touches a page it takes a slot given back that is up to a quarter larger. Returns 0
+ * is a multiple of 64). Before it touches a page it takes a somewhat larger slot that is at hand (slabs.c). Returns 0
  * when memory or the reservation is exhausted. O(1), or a look at each larger class in question; past SLABS_SLOT_MAX a
  * look at the lists of runs and at the bits of one slab. */
 must_use uint32_t slabs_allocate(struct slabs *slabs, size_t size);

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "shards/base/memory.h"
@@ -366,6 +367,42 @@ static void a_somewhat_larger_freed_slot_is_taken_before_a_page_is_touched(void 
     slabs_validate(slabs);
 }
 
+/* A page for each of 64 sizes, and more where one is full, would be 300 KiB. */
+static void few_objects_of_many_sizes_share_pages(void **state) {
+    struct slabs *slabs = *state;
+    uint32_t references[200];
+    for (uint32_t i = 0; i < 200; i++) {
+        references[i] = slabs_allocate(slabs, 1 + i * 193 % SLABS_SLOT_MAX);
+        assert_int_not_equal(references[i], 0);
+    }
+    slabs_validate(slabs);
+    assert_in_range(slabs->resident_bytes, slabs->used_bytes, 160 * 1024);
+    for (uint32_t i = 0; i < 200; i++) {
+        slabs_free(slabs, references[i]);
+    }
+}
+
+/* Of one size as of many: a store that has grown gives each its own. */
+static void many_objects_lie_in_slots_of_their_sizes(void **state) {
+    struct slabs *slabs = *state;
+    enum { COUNT = 50000 };
+    uint32_t *references = malloc(COUNT * sizeof(*references));
+    assert_non_null(references);
+    uint64_t needed = 0;
+    for (uint32_t i = 0; i < COUNT; i++) {
+        size_t size = 1 + i * UINT64_C(7919) % 128;
+        needed += slabs_slot_bytes(size);
+        references[i] = slabs_allocate(slabs, size);
+        assert_int_not_equal(references[i], 0);
+    }
+    slabs_validate(slabs);
+    assert_in_range(slabs->used_bytes, needed, needed + needed / 50);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        slabs_free(slabs, references[i]);
+    }
+    free(references);
+}
+
 static void a_much_larger_freed_slot_is_left_for_its_size(void **state) {
     struct slabs *slabs = *state;
     uint32_t larger = slabs_allocate(slabs, 448);
@@ -393,6 +430,8 @@ int main(void) {
         SLABS_TEST(every_size_gets_an_aligned_slot_of_its_own),
         SLABS_TEST(a_freed_slot_is_the_next_to_be_used),
         SLABS_TEST(a_somewhat_larger_freed_slot_is_taken_before_a_page_is_touched),
+        SLABS_TEST(few_objects_of_many_sizes_share_pages),
+        SLABS_TEST(many_objects_lie_in_slots_of_their_sizes),
         SLABS_TEST(a_much_larger_freed_slot_is_left_for_its_size),
         SLABS_TEST(a_slot_of_a_touched_page_comes_before_a_larger_one),
         SLABS_TEST(ten_small_keys_touch_no_more_than_two_pages),
