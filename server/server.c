@@ -33,6 +33,8 @@
 
 enum {
     SHARDS_PER_WORKER = 16,
+    SHARDS_MIN = 8, /* by ourselves: with fewer, allkeys-adaptive can't tell which way to decide */
+    SHARD_BYTES_MIN = 2 << 20, /* of the memory limit, for each */
     DESCRIPTORS_RESERVED = 64, /* for everything but clients: listeners, rings, files */
     JOBS_WAITING_MAX = 4096,
     JOBS_THREADS_MAX = 2,
@@ -54,11 +56,24 @@ static uint32_t choose_workers(const struct config *config) {
     return chosen != 0 ? (uint32_t)chosen : cpus_allowed();
 }
 
+/* Each shard keeps pages for each size of its own: many small ones waste a small limit. 8 MiB of 64 B to 8 KiB, Zipf 0.99,
+ * hit 71 % of requests with 16 shards, 67 with 32, 76 with 8. */
+static uint32_t shards_for(const struct config *config, uint32_t workers) {
+    uint32_t least = power_of_two_from(workers > SHARDS_MIN ? workers : SHARDS_MIN);
+    int64_t limit = config_number(&config->maxmemory);
+    uint32_t shards = power_of_two_from(workers * SHARDS_PER_WORKER);
+    while (limit != 0 && shards > least && limit / shards < SHARD_BYTES_MIN) {
+        shards /= 2;
+    }
+    return shards;
+}
+
 static uint32_t choose_shards(const struct config *config, uint32_t workers) {
     if (config_number(&config->lock_mode) == LOCK_MODE_GLOBAL) return 1;
     int64_t chosen = config_number(&config->shards);
-    uint32_t wanted = chosen != 0 ? (uint32_t)chosen : workers * SHARDS_PER_WORKER;
-    return power_of_two_from(wanted < SHARDS_MAX ? wanted : SHARDS_MAX);
+    uint32_t shards =
+        chosen != 0 ? power_of_two_from((uint32_t)chosen) : shards_for(config, workers);
+    return shards < SHARDS_MAX ? shards : SHARDS_MAX;
 }
 
 /* Ask for a descriptor a client; be content with less, but say so. */

@@ -198,10 +198,31 @@ static void memory_usage_of_all_keys_is_what_memory_grew_by(void **state) {
     wire_close(wire);
 }
 
+static void expect_shards(const char *limit, const char *workers, const char *shards) {
+    const char *const options[] = {"--maxmemory", limit,     "--workers", workers,
+                                   "--lock-mode", "sharded", NULL};
+    struct test_server *server = test_server_start(options);
+    redisContext *client = hiredis_expect_open(server);
+    expect_field(client, "shards", "effect", shards);
+    redisFree(client);
+    test_server_stop(server);
+}
+
+static void a_small_limit_is_cut_into_fewer_shards(void **state) {
+    (void)state;
+    expect_shards("0", "2", "32:");
+    expect_shards("1gb", "2", "32:");
+    expect_shards("32mb", "2", "16:");
+    expect_shards("40mb", "2", "16:");
+    expect_shards("12mb", "2", "8:");
+    expect_shards("12mb", "3", "8:");
+}
+
 int main(void) {
     test_server_require();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_value_tells_where_it_comes_from),
+        cmocka_unit_test(a_small_limit_is_cut_into_fewer_shards),
         TEST_WITH_SERVER(memory_usage_of_all_keys_is_what_memory_grew_by, NULL),
         TEST_WITH_SERVER(wrong_words_are_refused, NULL),
         TEST_WITH_SERVER(workers_tell_what_they_did, TWO_WORKERS),
