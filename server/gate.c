@@ -30,10 +30,6 @@ bool gate_holds_writers(const struct server *server) {
     return (gates & GATE_SAVING) && saver_is_behind(&server->saver);
 }
 
-bool gate_is_frozen(const struct server *server) {
-    return (gates_of(server) & GATE_FROZEN) != 0;
-}
-
 static int64_t pause_until_ms(const struct server *server) {
     return atomic_load_explicit(&server->pause_until_ms, memory_order_relaxed);
 }
@@ -52,7 +48,7 @@ static bool is_paused(const struct server *server, const struct command *row, in
 
 bool gate_holds(const struct server *server, const struct command *row, int64_t now_ms) {
     if (row == NULL) return false;
-    if (gate_is_frozen(server) || is_paused(server, row, now_ms)) return true;
+    if (gate_is_closed(server, GATE_FROZEN) || is_paused(server, row, now_ms)) return true;
     return (row->flags & COMMAND_WRITE) && gate_holds_writers(server);
 }
 

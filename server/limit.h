@@ -14,7 +14,7 @@ struct call;
 struct server;
 struct worker;
 
-/* Work for one write at the limit, for one shard between two turns. */
+/* Keys to evict, and as many to move: for one write at the limit, for one step of upkeep in a shard. */
 enum { LIMIT_VICTIMS = 8, LIMIT_VICTIMS_UPKEEP = 32 };
 
 /* The server's part of it. Measured once all is started, before the first key: `base_bytes`, memory_used();
@@ -23,7 +23,7 @@ struct limit {
     _Atomic int64_t base_bytes, base_beyond_bytes;
     _Atomic bool is_trimming;   /* a job is at it */
     _Atomic int64_t trimmed_to; /* bytes that a trimming left resident beyond what is counted */
-    _Atomic int64_t glided_ms;  /* when the grace of a lowered limit last shrank */
+    _Atomic int64_t glided_ms;  /* when the grace of a lowered limit began, or last shrank */
     int64_t returned_seen;      /* worker 0: eviction_rules.returned_bytes when it last looked */
 };
 
@@ -37,14 +37,16 @@ enum status limit_apply(void *context, struct config *config, char *error);
 
 /* Has a limit that was lowered still to be reached? Then there is upkeep to do. Any thread. */
 bool limit_is_gliding(const struct server *server);
-/* After a turn: did evictions give much back to the allocator? */
+/* After a turn, worker 0: a step towards a limit that was lowered; and did evictions give much back to the
+ * allocator? */
 void limit_turn(struct worker *worker);
-/* Between turns, now and then: look at the memory in use, and worker 0 at which way allkeys-adaptive should lean. */
+/* Between turns, now and then: look at the memory in use, and worker 0 at which way allkeys-adaptive should lean,
+ * and at what the allocator keeps. */
 void limit_tick(struct worker *worker);
 
 /* Have a job give back the pages that the allocator keeps but doesn't use. Any thread; O(1). */
 void limit_trim(struct server *server);
 
-/* It was not admitted in that shard; no lock is held. Look for room in the others; false: there is none, and
- * the error is replied. */
+/* The call was not admitted in that shard; no lock is held. Look for room in the others. True: some was made, or
+ * memory is within its limit meanwhile; false: there is none, and the error is replied. O(shards). */
 bool limit_relieve(struct call *call, uint32_t shard_index);

@@ -253,7 +253,7 @@ static void on_woken(void *context) {
     freshen(worker);
     mailbox_open_all(&worker->mailbox);
     access_keep_up(worker); /* after: who changes users later wakes us again */
-    if (!gate_is_frozen(worker->server)) blocking_open_woken(worker);
+    if (!gate_is_closed(worker->server, GATE_FROZEN)) blocking_open_woken(worker);
 }
 
 static const struct engine_events events = {
@@ -562,7 +562,7 @@ static int upkeep_timeout_ms(const struct worker *worker) {
 
 static int turn_timeout_ms(const struct worker *worker) {
     int timeout_ms = upkeep_timeout_ms(worker);
-    if (gate_is_frozen(worker->server)) return timeout_ms;
+    if (gate_is_closed(worker->server, GATE_FROZEN)) return timeout_ms;
     int64_t left_ms = worker->next_look_ms - worker->now_ms;
     if (left_ms >= timeout_ms) return timeout_ms;
     return left_ms > 0 ? (int)left_ms : 0;
@@ -590,7 +590,7 @@ static void turn(struct worker *worker, int timeout_ms) {
     profile_note_ran(worker, was_idle);
     limit_turn(worker);
     clients_memory_turn(worker);
-    if (worker->now_ms >= worker->next_look_ms && !gate_is_frozen(worker->server)) {
+    if (worker->now_ms >= worker->next_look_ms && !gate_is_closed(worker->server, GATE_FROZEN)) {
         blocking_open_due(worker);
         batch_run(worker); /* now, not after the next wait */
     }

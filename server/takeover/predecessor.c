@@ -201,7 +201,7 @@ static bool greet(struct handing *handing) {
              (unsigned long long)hello.databases, (unsigned long long)databases,
              (unsigned long long)databases);
     } else if (atomic_load_explicit(&server->is_stopping, memory_order_relaxed) ||
-               (atomic_load_explicit(&server->gates, memory_order_relaxed) & GATE_STOPPING)) {
+               gate_is_closed(server, GATE_STOPPING)) {
         fail(handing, "this server is about to stop");
     }
     return handing->why[0] == '\0';
@@ -250,13 +250,13 @@ static enum status write_to_pipe(void *context, struct bytes bytes) {
     return STATUS_OK;
 }
 
-/* A pipe whose one end the successor reads, by a message of this kind. */
-static bool open_pipe(struct handing *handing, enum message_kind kind) {
+/* A pipe whose one end the successor gets, to read the store from. */
+static bool open_pipe(struct handing *handing) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) return fail(handing, "no pipe: %s", strerror(errno));
     fcntl(ends[1], F_SETPIPE_SZ, PIPE_BYTES); /* or it is as large as it is */
     fcntl(ends[1], F_SETFL, O_NONBLOCK);
-    struct message message = message_of(kind);
+    struct message message = message_of(MESSAGE_DATA);
     bool is_said = say(handing, &message, ends[0]);
     close(ends[0]);
     handing->pipe_fd = ends[1];
@@ -299,7 +299,7 @@ static bool give_keys(struct handing *handing) {
     struct copying copying = {.handing = handing};
     struct rdb_writer_options options = {
         .write = write_to_pipe, .context = handing, .checksums = true};
-    if (!open_pipe(handing, MESSAGE_DATA)) return false;
+    if (!open_pipe(handing)) return false;
     if (rdb_writer_init(&copying.writer, &options) != STATUS_OK)
         return fail(handing, "no memory to encode keys with");
     enum status status = copy_all(handing, &copying);
