@@ -12,6 +12,7 @@
 #include "rdb_format.h"
 #include "shards/base/memory.h"
 #include "shards/base/number.h"
+#include "shards/snapshot.h"
 
 enum {
     BLOCK_BYTES = 64 * 1024,
@@ -183,6 +184,12 @@ void rdb_write_key(struct rdb_writer *writer, struct bytes key, struct bytes val
     write_byte(writer, RDB_TYPE_STRING);
     write_string(writer, key);
     write_string(writer, value);
+}
+
+void rdb_write_entry(struct rdb_writer *writer, const struct snapshot_entry *entry) {
+    bool expires = entry->deadline_ms != ENTRY_NO_EXPIRY;
+    rdb_write_selection(writer, entry->database);
+    rdb_write_key(writer, entry->key, entry->value, expires ? entry->deadline_ms : RDB_NO_DEADLINE);
 }
 
 enum status rdb_write_end(struct rdb_writer *writer) {

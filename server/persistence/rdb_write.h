@@ -1,6 +1,7 @@
 /* The encoder of RDB files: values in, blocks of bytes out. Knows no file and no server.
  *
  *      rdb_writer_init ─▶ rdb_write_head ─▶ rdb_write_fact … ─▶ (rdb_write_database ─▶ rdb_write_key …) … ─▶ rdb_write_end
+ *                                                               └─ of a snapshot: rdb_write_entry …
  *
  * What goes wrong (the sink fails, memory is refused) is kept in `status`, and nothing is written from then on; so only
  * rdb_write_end needs to be asked, and whoever writes much looks at `status` now and then. One thread. */
@@ -12,6 +13,8 @@
 #include "shards/base/bytes.h"
 #include "shards/base/crc64.h"
 #include "shards/base/status.h"
+
+struct snapshot_entry;
 
 enum { RDB_NO_DEADLINE = -1 };
 
@@ -52,5 +55,7 @@ void rdb_write_selection(struct rdb_writer *writer, uint32_t database);
 /* A string in the selected database. */
 void rdb_write_key(struct rdb_writer *writer, struct bytes key, struct bytes value,
                    int64_t deadline_ms);
+/* An entry of a snapshot (shards/snapshot.h), its database selected where that's needed. */
+void rdb_write_entry(struct rdb_writer *writer, const struct snapshot_entry *entry);
 /* The end mark, the checksum, and what is left in the block. Returns `status`. */
 must_use enum status rdb_write_end(struct rdb_writer *writer);

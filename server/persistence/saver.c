@@ -89,9 +89,7 @@ static void write_entry(void *context, const struct snapshot_entry *entry) {
                            snapshot->deadlines[entry->database]);
         *keys = 0;
     }
-    rdb_write_selection(&saving->writer, entry->database);
-    rdb_write_key(&saving->writer, entry->key, entry->value,
-                  entry->deadline_ms == ENTRY_NO_EXPIRY ? RDB_NO_DEADLINE : entry->deadline_ms);
+    rdb_write_entry(&saving->writer, entry);
     STORE(saving->saver->keys_done, ++saving->keys);
     wake_writers(saving->saver, &saving->was_behind);
 }

@@ -275,9 +275,7 @@ struct copying {
 
 static void write_entry(void *context, const struct snapshot_entry *entry) {
     struct copying *copying = context;
-    rdb_write_selection(&copying->writer, entry->database);
-    rdb_write_key(&copying->writer, entry->key, entry->value,
-                  entry->deadline_ms == ENTRY_NO_EXPIRY ? RDB_NO_DEADLINE : entry->deadline_ms);
+    rdb_write_entry(&copying->writer, entry);
     copying->handing->keys++;
 }
 

@@ -9,24 +9,12 @@
 #include "server/persistence/rdb_write.h"
 #include "shards/base/check.h"
 #include "tests/support/foreign_items.h"
+#include "tests/support/sink.h"
 
 enum { ITEMS_MAX = 4096, PATH_BYTES = 512 };
 
-struct items {
-    char data[ITEMS_MAX];
-    size_t size;
-};
-
-static enum status keep(void *context, struct bytes bytes) {
-    struct items *items = context;
-    check(bytes.size <= sizeof items->data - items->size);
-    memcpy(items->data + items->size, bytes.data, bytes.size);
-    items->size += bytes.size;
-    return STATUS_OK;
-}
-
 static void write_seed(const char *folder, const char *target, const char *name, struct bytes head,
-                       const struct items *items) {
+                       struct bytes items) {
     char path[PATH_BYTES];
     snprintf(path, sizeof path, "%s/%s", folder, target);
     mkdir(path, 0755);
@@ -34,11 +22,11 @@ static void write_seed(const char *folder, const char *target, const char *name,
     FILE *file = fopen(path, "w");
     check(file != NULL);
     check(fwrite(head.data, 1, head.size, file) == head.size);
-    check(fwrite(items->data, 1, items->size, file) == items->size);
+    check(fwrite(items.data, 1, items.size, file) == items.size);
     check(fclose(file) == 0);
 }
 
-static void write_seeds(const char *folder, const char *name, const struct items *items) {
+static void write_seeds(const char *folder, const char *name, struct bytes items) {
     char cut[64];
     write_seed(folder, "rdb_fuzz", name, BYTES("\x81"), items);
     write_seed(folder, "load_fuzz", name, BYTES("\x15\x20"), items);
@@ -47,12 +35,13 @@ static void write_seeds(const char *folder, const char *name, const struct items
 }
 
 /* Strings of every form, deadlines, two databases, and hints. */
-static struct items our_items(void) {
-    static char text[300];
+static struct bytes our_items(void) {
+    static char text[300], data[ITEMS_MAX];
     memset(text, 'x', sizeof text);
-    struct items items = {.size = 0};
+    struct sink items = {.data = data, .capacity = sizeof data};
     struct rdb_writer writer;
-    struct rdb_writer_options options = {.write = keep, .context = &items, .compresses = true};
+    struct rdb_writer_options options = {
+        .write = sink_write, .context = &items, .compresses = true};
     check(rdb_writer_init(&writer, &options) == STATUS_OK);
     rdb_write_fact(&writer, "redis-ver", BYTES("7.4.0"));
     rdb_write_database(&writer, 0, 6, 1);
@@ -66,8 +55,7 @@ static struct items our_items(void) {
     rdb_write_key(&writer, bytes_of(text, 70), BYTES("14 bits"), RDB_NO_DEADLINE);
     check(rdb_write_end(&writer) == STATUS_OK);
     rdb_writer_release(&writer);
-    items.size -= 1 + RDB_CHECKSUM_BYTES; /* the end is the fuzzers' */
-    return items;
+    return bytes_of(data, items.size - 1 - RDB_CHECKSUM_BYTES); /* the end is the fuzzers' */
 }
 
 int main(int argument_count, char **arguments) {
@@ -76,14 +64,11 @@ int main(int argument_count, char **arguments) {
         return 2;
     }
     mkdir(arguments[1], 0755);
-    struct items items = our_items();
-    write_seeds(arguments[1], "ours", &items);
+    write_seeds(arguments[1], "ours", our_items());
     for (size_t i = 0; i < foreign_item_count; i++) {
         char name[32];
         snprintf(name, sizeof name, "foreign-%zu", i);
-        items.size = 0;
-        check(keep(&items, foreign_items[i].bytes) == STATUS_OK);
-        write_seeds(arguments[1], name, &items);
+        write_seeds(arguments[1], name, foreign_items[i].bytes);
     }
     return 0;
 }

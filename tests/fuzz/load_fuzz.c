@@ -72,10 +72,7 @@ static enum status take(void *context, struct bytes bytes) {
 }
 
 static void save_entry(void *context, const struct snapshot_entry *entry) {
-    bool expires = entry->deadline_ms != ENTRY_NO_EXPIRY;
-    rdb_write_selection(context, entry->database);
-    rdb_write_key(context, entry->key, entry->value,
-                  expires ? entry->deadline_ms : RDB_NO_DEADLINE);
+    rdb_write_entry(context, entry);
 }
 
 static void save(struct world *world, int64_t now_ms, bool compresses) {

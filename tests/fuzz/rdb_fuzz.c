@@ -11,6 +11,7 @@
 #include "server/persistence/rdb_read.h"
 #include "server/persistence/rdb_write.h"
 #include "shards/base/check.h"
+#include "tests/support/sink.h"
 
 enum { DECODED_MAX = 1 << 20, WRITTEN_MAX = DECODED_MAX * 2 + 1024 };
 
@@ -40,19 +41,6 @@ static void check_cut(const char *data, size_t size, uint64_t whole) {
 
 /* ---- A key, once more -------------------------------------------------------------------------------------------- */
 
-struct written {
-    char data[WRITTEN_MAX];
-    size_t size;
-};
-
-static enum status keep(void *context, struct bytes bytes) {
-    struct written *written = context;
-    check(bytes.size <= sizeof written->data - written->size);
-    memcpy(written->data + written->size, bytes.data, bytes.size);
-    written->size += bytes.size;
-    return STATUS_OK;
-}
-
 /* False when it is damaged. */
 static bool decode(const struct rdb_string *string, char *out) {
     return string->size <= DECODED_MAX && rdb_string_decode(string, out);
@@ -60,14 +48,13 @@ static bool decode(const struct rdb_string *string, char *out) {
 
 static void check_reads_back(const struct rdb_item *item, struct bytes key, struct bytes value,
                              bool compresses) {
-    static struct written written;
-    static char again[DECODED_MAX];
+    static char data[WRITTEN_MAX], again[DECODED_MAX];
+    struct sink written = {.data = data, .capacity = sizeof data};
     struct rdb_writer_options options = {
-        .write = keep, .context = &written, .compresses = compresses};
+        .write = sink_write, .context = &written, .compresses = compresses};
     struct rdb_writer writer;
     struct rdb_item other;
     const char *error;
-    written.size = 0;
     check(rdb_writer_init(&writer, &options) == STATUS_OK);
     rdb_write_key(&writer, key, value, item->deadline_ms);
     check(rdb_write_end(&writer) == STATUS_OK);

@@ -16,6 +16,7 @@
 #include "server/persistence/rdb_write.h"
 #include "shards/base/memory.h"
 #include "tests/support/foreign_items.h"
+#include "tests/support/sink.h"
 
 enum { FILE_MAX = 1024 * 1024, PAGE = 4096 };
 
@@ -24,8 +25,7 @@ enum { FILE_MAX = 1024 * 1024, PAGE = 4096 };
 struct file {
     char *pages; /* FILE_MAX bytes, then one that may not be touched */
     char bytes[FILE_MAX];
-    size_t size;
-    size_t room; /* the sink fails beyond */
+    struct sink sink; /* writes to `bytes` */
 };
 
 static int make_file(void **state) {
@@ -35,7 +35,7 @@ static int make_file(void **state) {
         mmap(NULL, FILE_MAX + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert_true(file->pages != MAP_FAILED);
     assert_int_equal(mprotect(file->pages + FILE_MAX, PAGE, PROT_NONE), 0);
-    file->room = FILE_MAX;
+    file->sink = (struct sink){.data = file->bytes, .capacity = FILE_MAX};
     *state = file;
     return 0;
 }
@@ -45,14 +45,6 @@ static int free_file(void **state) {
     munmap(file->pages, FILE_MAX + PAGE);
     free(file);
     return 0;
-}
-
-static enum status file_write(void *context, struct bytes bytes) {
-    struct file *file = context;
-    if (bytes.size > file->room - file->size) return STATUS_FAILED;
-    memcpy(file->bytes + file->size, bytes.data, bytes.size);
-    file->size += bytes.size;
-    return STATUS_OK;
 }
 
 /* These bytes, so that they end where memory does. */
@@ -105,8 +97,10 @@ static int fill_texts(void **state) {
 
 static void write_samples(struct file *file, bool compresses, bool checksums) {
     struct rdb_writer writer;
-    struct rdb_writer_options options = {
-        .write = file_write, .context = file, .compresses = compresses, .checksums = checksums};
+    struct rdb_writer_options options = {.write = sink_write,
+                                         .context = &file->sink,
+                                         .compresses = compresses,
+                                         .checksums = checksums};
     assert_int_equal(rdb_writer_init(&writer, &options), STATUS_OK);
     rdb_write_head(&writer);
     rdb_write_fact(&writer, "redis-ver", BYTES("7.4.0"));
@@ -117,7 +111,7 @@ static void write_samples(struct file *file, bool compresses, bool checksums) {
         rdb_write_key(&writer, sample->key, sample->value, sample->deadline_ms);
     }
     assert_int_equal(rdb_write_end(&writer), STATUS_OK);
-    assert_int_equal(writer.size, file->size);
+    assert_int_equal(writer.size, file->sink.size);
     rdb_writer_release(&writer);
 }
 
@@ -133,7 +127,7 @@ static void expect_text(const struct rdb_string *string, struct bytes text) {
 }
 
 static void expect_samples(struct file *file) {
-    struct bytes rest = guarded(file, file->bytes, file->size);
+    struct bytes rest = guarded(file, file->bytes, file->sink.size);
     struct crc64 crc64;
     struct rdb_item item;
     const char *error;
@@ -168,7 +162,7 @@ static void expect_samples(struct file *file) {
 static void what_is_written_is_read_again(void **state) {
     for (unsigned choice = 0; choice < 4; choice++) {
         struct file *file = *state;
-        file->size = 0;
+        file->sink.size = 0;
         write_samples(file, choice & 1, choice & 2);
         expect_samples(file);
     }
@@ -177,18 +171,18 @@ static void what_is_written_is_read_again(void **state) {
 static void compressing_makes_it_shorter(void **state) {
     struct file *file = *state;
     write_samples(file, false, true);
-    size_t plain = file->size;
-    file->size = 0;
+    size_t plain = file->sink.size;
+    file->sink.size = 0;
     write_samples(file, true, true);
-    assert_true(file->size + 4000 < plain);
+    assert_true(file->sink.size + 4000 < plain);
 }
 
 static void a_sink_that_fails_is_told_at_the_end(void **state) {
     struct file *file = *state;
     struct rdb_writer writer;
-    struct rdb_writer_options options = {.write = file_write, .context = file};
+    struct rdb_writer_options options = {.write = sink_write, .context = &file->sink};
     assert_int_equal(rdb_writer_init(&writer, &options), STATUS_OK);
-    file->room = 100000;
+    file->sink.capacity = 100000;
     rdb_write_head(&writer);
     for (int i = 0; i < 100; i++) {
         rdb_write_key(&writer, BYTES("noise"), bytes_of(noise, sizeof noise), RDB_NO_DEADLINE);
@@ -198,9 +192,10 @@ static void a_sink_that_fails_is_told_at_the_end(void **state) {
 }
 
 static void refused_memory_is_told_or_does_without(void **state) {
+    struct file *file = *state;
     struct rdb_writer writer;
     struct rdb_writer_options options = {
-        .write = file_write, .context = *state, .compresses = true};
+        .write = sink_write, .context = &file->sink, .compresses = true};
     memory_refuse_after(0);
     assert_int_equal(rdb_writer_init(&writer, &options), STATUS_NO_MEMORY);
     memory_refuse_after(1);
@@ -209,7 +204,7 @@ static void refused_memory_is_told_or_does_without(void **state) {
     rdb_write_key(&writer, BYTES("k"), bytes_of(long_text, sizeof long_text), RDB_NO_DEADLINE);
     memory_refuse_after(-1);
     assert_int_equal(rdb_write_end(&writer), STATUS_OK); /* not compressed */
-    assert_true(((struct file *)*state)->size > sizeof long_text);
+    assert_true(file->sink.size > sizeof long_text);
     rdb_writer_release(&writer);
 }
 
@@ -239,7 +234,7 @@ static void a_torn_file_is_incomplete_wherever_it_is_torn(void **state) {
     struct file *file = *state;
     write_samples(file, true, true);
     size_t items;
-    for (size_t size = RDB_MAGIC_BYTES; size < file->size - RDB_CHECKSUM_BYTES; size++) {
+    for (size_t size = RDB_MAGIC_BYTES; size < file->sink.size - RDB_CHECKSUM_BYTES; size++) {
         struct bytes torn = guarded(file, file->bytes + RDB_MAGIC_BYTES, size - RDB_MAGIC_BYTES);
         assert_int_equal(walk(torn, &items), RDB_INCOMPLETE);
     }
@@ -254,11 +249,12 @@ static void a_flipped_bit_is_read_without_harm(void **state) {
     write_samples(file, true, true);
     struct crc64 crc64;
     crc64_init(&crc64);
-    size_t items, checked = file->size - RDB_CHECKSUM_BYTES;
+    size_t items, checked = file->sink.size - RDB_CHECKSUM_BYTES;
     uint64_t checksum = rdb_read_checksum(file->bytes + checked);
-    for (size_t bit = 0; bit < file->size * 8; bit += bit / 8 < 400 ? 1 : 7) {
+    for (size_t bit = 0; bit < file->sink.size * 8; bit += bit / 8 < 400 ? 1 : 7) {
         file->bytes[bit / 8] ^= (char)(1 << bit % 8);
-        walk(guarded(file, file->bytes + RDB_MAGIC_BYTES, file->size - RDB_MAGIC_BYTES), &items);
+        walk(guarded(file, file->bytes + RDB_MAGIC_BYTES, file->sink.size - RDB_MAGIC_BYTES),
+             &items);
         if (bit / 8 < checked) {
             assert_true(crc64_update(&crc64, 0, bytes_of(file->bytes, checked)) != checksum);
         }
