@@ -16,6 +16,7 @@
 
 #include "bench/ask.h"
 #include "bench/bench.h"
+#include "bench/fill.h"
 #include "bench/histogram.h"
 #include "bench/keys.h"
 #include "bench/options.h"
@@ -72,14 +73,6 @@ static double processor_us(struct herds *herds) {
 }
 
 /* ---- Requests -------------------------------------------------------------------------------- */
-
-static bool send_set(struct herds *herds, struct ask *to, uint64_t key) {
-    char name[KEYS_NAME_BYTES];
-    keys_write_name(name, key);
-    int size = sprintf(herds->request, "*3\r\n$3\r\nSET\r\n$%d\r\n%.*s\r\n$%lld\r\n%s\r\n",
-                       KEYS_NAME_BYTES, KEYS_NAME_BYTES, name, herds->value_bytes, herds->value);
-    return ask_send(to, herds->request, (size_t)size);
-}
 
 static bool send_wait(struct client *client, long long lease_ms) {
     char name[KEYS_NAME_BYTES], text[REQUEST_MAX];
@@ -153,12 +146,17 @@ static bool measure_hits_of(struct herds *herds, struct report *report, bool is_
     return true;
 }
 
+static bool set_keys(struct herds *herds) {
+    const struct fill_span never = {0};
+    struct fill fill;
+    bool is_done = fill_init(&fill, &herds->watcher, (size_t)herds->value_bytes) &&
+                   fill_keys(&fill, 0, (uint64_t)herds->keys, &never);
+    fill_release(&fill);
+    return is_done;
+}
+
 static bool measure_hits(struct herds *herds) {
-    long long ignored;
-    for (long long key = 0; key < herds->keys; key++) {
-        if (!send_set(herds, &herds->watcher, (uint64_t)key)) return false;
-        if (!ask_take(&herds->watcher, &ignored, NULL, 0)) return false;
-    }
+    if (!set_keys(herds)) return false;
     herds->next_key = (uint64_t)herds->keys;
     struct report report;
     report_init(&report, "lease", herds->prints_json, 0);
