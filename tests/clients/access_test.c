@@ -13,10 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/support/program.h"
 #include "tests/support/server.h"
 #include "tests/support/wire.h"
 
@@ -79,16 +79,7 @@ static void expect_refused(const char *folder, const char *options, const char *
     snprintf(command, sizeof command,
              "cd %s && timeout 30 " SHERD_BINARY " %s --port 0 --unixsocket %s/socket 2>&1", folder,
              options, folder);
-    FILE *output = popen(command, "r");
-    assert_non_null(output);
-    char *text = calloc(1, OUTPUT_BYTES_MAX);
-    assert_non_null(text);
-    size_t size = fread(text, 1, OUTPUT_BYTES_MAX - 1, output);
-    text[size] = 0;
-    int status = pclose(output);
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 1 || strstr(text, reason) == NULL)
-        fail_msg("status %d, and \"%s\" is not in:\n%s", status, reason, text);
-    free(text);
+    program_expect(command, 1, reason);
 }
 
 static void expect_in_reply(struct wire *wire, const char *line, const char *part) {

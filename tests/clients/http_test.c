@@ -8,10 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #include "tests/support/client.h"
 #include "tests/support/crowd.h"
+#include "tests/support/program.h"
 #include "tests/support/web.h"
 #include "tests/support/wire.h"
 
@@ -82,17 +82,11 @@ static void a_port_in_use_ends_the_start_with_1(void **state) {
     (void)state;
     int port;
     struct test_server *server = start(&port);
-    char command[256], said[1024];
+    char command[256];
     snprintf(command, sizeof command,
              SHERD_BINARY " --port 0 --unixsocket %s.2 --metrics-port %d 2>&1", server->unix_socket,
              port);
-    FILE *pipe = popen(command, "r");
-    assert_non_null(pipe);
-    size_t size = fread(said, 1, sizeof said - 1, pipe);
-    said[size] = '\0';
-    int status = pclose(pipe);
-    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
-    assert_non_null(strstr(said, "Address already in use (try --metrics-port"));
+    program_expect(command, 1, "Address already in use (try --metrics-port");
     test_server_stop(server);
 }
 

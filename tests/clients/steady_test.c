@@ -9,9 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #include "tests/support/client.h"
+#include "tests/support/program.h"
 #include "tests/support/server.h"
 
 /* Small numbers: two turns of slices of 20 ms. What it prints, standard error included; the caller frees it. */
@@ -22,17 +22,7 @@ static char *run(const struct test_server *server, const char *options, int *exi
              " steady --port %d --json --turns 2 --slice-ms 20 --rate 2000 --connections 2"
              " --keys 5000 --limit-bytes 33554432 --huge-bytes 20000000 --connects 100 %s 2>&1",
              server->port, options);
-    FILE *pipe = popen(command, "re");
-    assert_non_null(pipe);
-    char *output = NULL;
-    size_t capacity = 0;
-    if (getdelim(&output, &capacity, '\0', pipe) < 0) {
-        free(output);
-        output = strdup("");
-    }
-    int status = pclose(pipe);
-    *exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    return output;
+    return program_run(command, exit_status);
 }
 
 static void expect_both_sides(const struct test_server *server, const char *name,

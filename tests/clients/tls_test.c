@@ -22,6 +22,7 @@
 
 #include "tests/support/certificate.h"
 #include "tests/support/folder.h"
+#include "tests/support/program.h"
 #include "tests/support/server.h"
 #include "tests/support/wire.h"
 
@@ -295,17 +296,12 @@ static void a_client_that_does_not_read_stops_itself_alone(void **state) {
 
 /* Run a tool as it comes, over TLS; what it prints must be `expected`. */
 static void expect_tool(const char *tool, const char *arguments, const char *expected) {
-    char command[1024], output[256];
+    char command[1024];
     snprintf(command, sizeof command,
              "(timeout 60 %s -p %s --tls --cacert %s --cert %s --key %s %s) 2>&1 </dev/null", tool,
              tls_port, in_folder("ca.crt"), in_folder("client.crt"), in_folder("client.key"),
              arguments);
-    FILE *pipe = popen(command, "re");
-    assert_non_null(pipe);
-    size_t size = fread(output, 1, sizeof output - 1, pipe);
-    output[size] = '\0';
-    assert_int_equal(pclose(pipe), 0);
-    if (strstr(output, expected) == NULL) fail_msg("%s %s: %s", tool, arguments, output);
+    program_expect(command, 0, expected);
 }
 
 static void redis_cli_and_redis_benchmark_speak_tls(void **state) {
@@ -612,16 +608,9 @@ static void a_wrong_certificate_leaves_the_old_one(void **state) {
 
 /* Run sherd with these arguments: it ends with status 1, having said `text`. */
 static void expect_refusal(const char *options, const char *text) {
-    char command[1024], output[4096];
+    char command[1024];
     snprintf(command, sizeof command, SHERD_BINARY " %s 2>&1", options);
-    FILE *process = popen(command, "r");
-    assert_non_null(process);
-    size_t size = fread(output, 1, sizeof output - 1, process);
-    output[size] = '\0';
-    int status = pclose(process);
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 1);
-    if (strstr(output, text) == NULL) fail_msg("%s: %s", options, output);
+    program_expect(command, 1, text);
 }
 
 static void expect_no_start(const char *options, const char *text) {

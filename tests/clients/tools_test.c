@@ -9,37 +9,28 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 
+#include "tests/support/program.h"
 #include "tests/support/server.h"
 #include "tests/support/wire.h"
 
 enum { COMMAND_BYTES_MAX = 2048 };
 
-/* Run a shell command line in which $cli and $benchmark are the tools, connected to the server; at most for 30 seconds. */
-static char *run(const struct test_server *server, const char *line, int *exit_status) {
-    char command[COMMAND_BYTES_MAX];
-    snprintf(command, sizeof command,
+/* A shell command line in which $cli and $benchmark are the tools, connected to the server; $limit: 30 seconds. */
+static void write_command(const struct test_server *server, const char *line,
+                          char command[COMMAND_BYTES_MAX]) {
+    snprintf(command, COMMAND_BYTES_MAX,
              "cli='redis-cli -p %d'; benchmark='redis-benchmark -p %d'; limit='timeout 30'; "
              "{ %s; } 2>&1 </dev/null",
              server->port, server->port, line);
-    FILE *pipe = popen(command, "re");
-    assert_non_null(pipe);
-    char *output = NULL;
-    size_t capacity = 0;
-    if (getdelim(&output, &capacity, '\0', pipe) < 0) {
-        free(output);
-        output = strdup("");
-    }
-    int status = pclose(pipe);
-    *exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    return output;
 }
 
 static void expect_output(const struct test_server *server, const char *line,
                           const char *expected) {
+    char command[COMMAND_BYTES_MAX];
     int status;
-    char *output = run(server, line, &status);
+    write_command(server, line, command);
+    char *output = program_run(command, &status);
     if (status != 0 || strcmp(output, expected) != 0) {
         fail_msg("%s\nexpected: %s\ngot (exit status %d): %s", line, expected, status, output);
     }
@@ -48,13 +39,9 @@ static void expect_output(const struct test_server *server, const char *line,
 
 static void expect_in_output(const struct test_server *server, const char *line,
                              const char *expected) {
-    int status;
-    char *output = run(server, line, &status);
-    if (status != 0 || strstr(output, expected) == NULL) {
-        fail_msg("%s\nexpected somewhere: %s\ngot (exit status %d): %s", line, expected, status,
-                 output);
-    }
-    free(output);
+    char command[COMMAND_BYTES_MAX];
+    write_command(server, line, command);
+    program_expect(command, 0, expected);
 }
 
 /* ---- redis-cli -------------------------------------------------------------------------------------------------- */

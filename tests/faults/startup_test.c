@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/support/program.h"
 #include "tests/support/server.h"
 
 enum { LINE_MAX_BYTES = 1024 };
@@ -25,16 +26,9 @@ enum { LINE_MAX_BYTES = 1024 };
 static int run_command(const char *command, char **output) {
     char line[3 * LINE_MAX_BYTES];
     snprintf(line, sizeof line, "timeout 20 %s 2>&1 </dev/null", command);
-    FILE *pipe = popen(line, "re");
-    assert_non_null(pipe);
-    *output = NULL;
-    size_t capacity = 0;
-    if (getdelim(output, &capacity, '\0', pipe) < 0) {
-        free(*output);
-        *output = strdup("");
-    }
-    int status = pclose(pipe);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    int exit_status;
+    *output = program_run(line, &exit_status);
+    return exit_status;
 }
 
 /* The same of sherd with these arguments. */

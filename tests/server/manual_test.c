@@ -16,6 +16,7 @@
 #include "server/completion.h"
 #include "server/config_value.h"
 #include "server/manual.h"
+#include "tests/support/program.h"
 
 /* What `print` writes; the caller frees it. */
 static char *printed_by(void (*print)(FILE *out)) {
@@ -97,15 +98,8 @@ static char *filtered(const char *command, const char *input) {
     assert_int_equal(write(fd, input, strlen(input)), (ssize_t)strlen(input));
     close(fd);
     snprintf(line, sizeof line, "%s <%s 2>&1", command, path);
-    FILE *pipe = popen(line, "re");
-    assert_non_null(pipe);
-    char *output = NULL;
-    size_t capacity = 0;
-    if (getdelim(&output, &capacity, '\0', pipe) < 0) {
-        free(output);
-        output = strdup("");
-    }
-    int status = pclose(pipe);
+    int status;
+    char *output = program_run(line, &status);
     unlink(path);
     if (status != 0) fail_msg("%s: %s", command, output);
     return output;
