@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "net/engine.h"
+#include "tests/support/engine_rows.h"
 #include "tests/support/engine_world.h"
 
 enum { TURN_LIMIT_MS = 10 * 1000 /* for a turn that must end by itself */ };
@@ -654,107 +655,45 @@ static void where_rings_are_refused_auto_takes_epoll_and_says_why(void **state) 
 
 /* ---- Every test on every engine --------------------------------------------------------------------------------------- */
 
-typedef void test(struct world *world);
-
-static const struct row {
-    const char *name;
-    test *run;
-} rows[] = {
-#define ROW(test)                                                                                  \
-    { #test, test }
-    ROW(an_echo_over_a_unix_socket_comes_back_whole),
-    ROW(an_echo_over_tcp_comes_back_whole),
-    ROW(a_message_larger_than_all_buffers_arrives_in_order),
-    ROW(more_connections_than_buffers_all_get_their_turn),
-    ROW(memory_to_receive_into_grows_with_the_need),
-    ROW(a_starved_connection_can_be_closed),
-    ROW(a_small_completion_queue_loses_nothing),
-    ROW(more_sends_than_submission_entries_all_go),
-    ROW(a_slow_reader_gets_everything_in_order),
-    ROW(references_are_sent_in_order_and_released_once),
-    ROW(output_appended_while_a_send_waits_goes_behind_it),
-    ROW(a_pause_stops_reading_and_a_resume_goes_on),
-    ROW(pauses_and_resumes_in_any_rhythm_lose_nothing),
-    ROW(a_pause_while_turns_are_measured_deafens_nobody),
-    ROW(an_end_that_came_during_a_pause_is_told_after_it),
-    ROW(a_peer_that_stops_writing_still_gets_its_answer),
-    ROW(the_last_bytes_come_before_the_end),
-    ROW(a_reset_ends_once_and_drops_the_output),
-    ROW(output_after_the_peer_left_is_dropped_and_said_to_be_sent),
-    ROW(a_broken_connection_that_is_paused_costs_no_turns),
-    ROW(a_close_with_operations_in_flight_releases_once),
-    ROW(a_close_inside_an_event_is_the_last_event),
-    ROW(a_close_before_the_first_turn_releases_in_the_next),
-    ROW(a_close_after_a_pause_and_a_resume_releases_once),
-    ROW(many_that_end_and_close_at_once_are_all_released),
-    ROW(a_turn_without_events_lasts_its_timeout),
-    ROW(wakes_before_a_turn_end_it_and_count_as_one),
-    ROW(no_wake_from_another_thread_is_lost),
-    ROW(everyone_who_waits_is_accepted_and_served),
-    ROW(nobody_is_accepted_after_unlisten),
-    ROW(at_the_descriptor_limit_accepting_rests_until_asked_again),
-    ROW(a_destroyed_engine_holds_no_listener),
-#undef ROW
+static const struct engine_row rows[] = {
+    ENGINE_ROW(an_echo_over_a_unix_socket_comes_back_whole),
+    ENGINE_ROW(an_echo_over_tcp_comes_back_whole),
+    ENGINE_ROW(a_message_larger_than_all_buffers_arrives_in_order),
+    ENGINE_ROW(more_connections_than_buffers_all_get_their_turn),
+    ENGINE_ROW(memory_to_receive_into_grows_with_the_need),
+    ENGINE_ROW(a_starved_connection_can_be_closed),
+    ENGINE_ROW(a_small_completion_queue_loses_nothing),
+    ENGINE_ROW(more_sends_than_submission_entries_all_go),
+    ENGINE_ROW(a_slow_reader_gets_everything_in_order),
+    ENGINE_ROW(references_are_sent_in_order_and_released_once),
+    ENGINE_ROW(output_appended_while_a_send_waits_goes_behind_it),
+    ENGINE_ROW(a_pause_stops_reading_and_a_resume_goes_on),
+    ENGINE_ROW(pauses_and_resumes_in_any_rhythm_lose_nothing),
+    ENGINE_ROW(a_pause_while_turns_are_measured_deafens_nobody),
+    ENGINE_ROW(an_end_that_came_during_a_pause_is_told_after_it),
+    ENGINE_ROW(a_peer_that_stops_writing_still_gets_its_answer),
+    ENGINE_ROW(the_last_bytes_come_before_the_end),
+    ENGINE_ROW(a_reset_ends_once_and_drops_the_output),
+    ENGINE_ROW(output_after_the_peer_left_is_dropped_and_said_to_be_sent),
+    ENGINE_ROW(a_broken_connection_that_is_paused_costs_no_turns),
+    ENGINE_ROW(a_close_with_operations_in_flight_releases_once),
+    ENGINE_ROW(a_close_inside_an_event_is_the_last_event),
+    ENGINE_ROW(a_close_before_the_first_turn_releases_in_the_next),
+    ENGINE_ROW(a_close_after_a_pause_and_a_resume_releases_once),
+    ENGINE_ROW(many_that_end_and_close_at_once_are_all_released),
+    ENGINE_ROW(a_turn_without_events_lasts_its_timeout),
+    ENGINE_ROW(wakes_before_a_turn_end_it_and_count_as_one),
+    ENGINE_ROW(no_wake_from_another_thread_is_lost),
+    ENGINE_ROW(everyone_who_waits_is_accepted_and_served),
+    ENGINE_ROW(nobody_is_accepted_after_unlisten),
+    ENGINE_ROW(at_the_descriptor_limit_accepting_rests_until_asked_again),
+    ENGINE_ROW(a_destroyed_engine_holds_no_listener),
 };
-
-enum { ROWS = sizeof rows / sizeof *rows, NAME_MAX_BYTES = 128 };
-
-struct example {
-    const struct row *row;
-    enum engine_kind kind;
-    char name[NAME_MAX_BYTES];
-    struct world *world;
-};
-
-static void run_example(void **state) {
-    struct example *example = *state;
-    struct world *world = calloc(1, sizeof *world);
-    assert_non_null(world);
-    example->world = world;
-    world->kind = example->kind;
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &world->files), 0);
-    example->row->run(world);
-}
-
-static int end_example(void **state) {
-    struct example *example = *state;
-    if (example->world == NULL) return 0;
-    setrlimit(RLIMIT_NOFILE, &example->world->files);
-    free(example->world);
-    return 0;
-}
-
-static bool is_available(enum engine_kind kind) {
-    char text[ENGINE_TEXT_MAX];
-    struct engine_options options = {
-        .events = &world_events, .receive_buffer_count = 4, .receive_buffer_bytes = 1024};
-    struct engine *engine = engine_create(kind, &options, text);
-    print_message("%s\n", text);
-    if (engine != NULL) engine_destroy(engine);
-    return engine != NULL;
-}
 
 int main(void) {
-    static const enum engine_kind kinds[] = {ENGINE_EPOLL, ENGINE_URING};
-    static struct example examples[2 * ROWS];
-    static struct CMUnitTest tests[2 * ROWS];
-    size_t count = 0;
-    for (size_t i = 0; i < 2; i++) {
-        if (!is_available(kinds[i])) continue; /* its text was printed */
-        for (size_t j = 0; j < ROWS; j++, count++) {
-            struct example *example = &examples[count];
-            *example = (struct example){.row = &rows[j], .kind = kinds[i]};
-            snprintf(example->name, sizeof example->name, "%s: %s",
-                     kinds[i] == ENGINE_URING ? "io_uring" : "epoll", rows[j].name);
-            tests[count] = (struct CMUnitTest){.name = example->name,
-                                               .test_func = run_example,
-                                               .teardown_func = end_example,
-                                               .initial_state = example};
-        }
-    }
     const struct CMUnitTest others[] = {
         cmocka_unit_test(where_rings_are_refused_auto_takes_epoll_and_says_why),
     };
-    int failed = _cmocka_run_group_tests("engines", tests, count, NULL, NULL);
+    int failed = engine_rows_run("engines", rows, sizeof rows / sizeof *rows, NULL, NULL);
     return failed + cmocka_run_group_tests(others, NULL, NULL);
 }

@@ -18,6 +18,7 @@
 #include "net/tls.h"
 #include "shards/base/memory.h"
 #include "tests/support/certificate.h"
+#include "tests/support/engine_rows.h"
 #include "tests/support/engine_world.h"
 #include "tests/support/folder.h"
 
@@ -591,53 +592,22 @@ static void a_context_says_what_is_wrong(void **state) {
 /* ---- Running
  * ---------------------------------------------------------------------------------------------------------- */
 
-static const struct row {
-    const char *name;
-    void (*run)(struct world *);
-} rows[] = {
-#define ROW(test)                                                                                  \
-    { #test, test }
-    ROW(an_echo_over_tls_1_3_comes_back_whole),
-    ROW(an_echo_over_tls_1_2_comes_back_whole),
-    ROW(a_stream_of_single_bytes_is_understood),
-    ROW(a_record_that_comes_in_two_halves_is_delivered_once),
-    ROW(many_connections_in_one_turn_do_not_mix),
-    ROW(references_and_text_are_encrypted_in_order),
-    ROW(what_a_turn_appended_is_one_record),
-    ROW(a_client_that_does_not_read_has_little_encrypted_for_it),
-    ROW(close_notify_is_the_end_and_is_answered),
-    ROW(a_handshake_may_be_left_at_every_byte),
-    ROW(what_is_no_tls_is_refused_and_named),
-    ROW(a_spoiled_record_ends_the_connection),
-    ROW(key_updates_are_followed),
-    ROW(paused_and_closed_connections_let_go_of_everything),
-#undef ROW
+static const struct engine_row rows[] = {
+    ENGINE_ROW(an_echo_over_tls_1_3_comes_back_whole),
+    ENGINE_ROW(an_echo_over_tls_1_2_comes_back_whole),
+    ENGINE_ROW(a_stream_of_single_bytes_is_understood),
+    ENGINE_ROW(a_record_that_comes_in_two_halves_is_delivered_once),
+    ENGINE_ROW(many_connections_in_one_turn_do_not_mix),
+    ENGINE_ROW(references_and_text_are_encrypted_in_order),
+    ENGINE_ROW(what_a_turn_appended_is_one_record),
+    ENGINE_ROW(a_client_that_does_not_read_has_little_encrypted_for_it),
+    ENGINE_ROW(close_notify_is_the_end_and_is_answered),
+    ENGINE_ROW(a_handshake_may_be_left_at_every_byte),
+    ENGINE_ROW(what_is_no_tls_is_refused_and_named),
+    ENGINE_ROW(a_spoiled_record_ends_the_connection),
+    ENGINE_ROW(key_updates_are_followed),
+    ENGINE_ROW(paused_and_closed_connections_let_go_of_everything),
 };
-
-enum { ROWS = sizeof rows / sizeof *rows, NAME_MAX_BYTES = 128 };
-
-struct example {
-    const struct row *row;
-    enum engine_kind kind;
-    char name[NAME_MAX_BYTES];
-};
-
-static void run_example(void **state) {
-    const struct example *example = *state;
-    static struct world world; /* a failed test leaves it behind */
-    world = (struct world){.kind = example->kind};
-    example->row->run(&world);
-}
-
-static bool is_available(enum engine_kind kind) {
-    char text[ENGINE_TEXT_MAX];
-    struct engine_options options = {
-        .events = &world_events, .receive_buffer_count = 4, .receive_buffer_bytes = 1024};
-    struct engine *engine = engine_create(kind, &options, text);
-    print_message("%s\n", text);
-    if (engine != NULL) engine_destroy(engine);
-    return engine != NULL;
-}
 
 static int make_folder(void **state) {
     (void)state;
@@ -656,20 +626,8 @@ static int remove_folder(void **state) {
 }
 
 int main(void) {
-    static const enum engine_kind kinds[] = {ENGINE_EPOLL, ENGINE_URING};
-    static struct example examples[2 * ROWS];
-    static struct CMUnitTest tests[2 * ROWS + 1] = {cmocka_unit_test(a_context_says_what_is_wrong)};
-    size_t count = 1;
-    for (size_t i = 0; i < 2; i++) {
-        if (!is_available(kinds[i])) continue; /* its text was printed */
-        for (size_t j = 0; j < ROWS; j++, count++) {
-            struct example *example = &examples[count - 1];
-            *example = (struct example){.row = &rows[j], .kind = kinds[i]};
-            snprintf(example->name, sizeof example->name, "%s: %s",
-                     kinds[i] == ENGINE_URING ? "io_uring" : "epoll", rows[j].name);
-            tests[count] = (struct CMUnitTest){
-                .name = example->name, .test_func = run_example, .initial_state = example};
-        }
-    }
-    return _cmocka_run_group_tests("tls", tests, count, make_folder, remove_folder);
+    const struct CMUnitTest others[] = {cmocka_unit_test(a_context_says_what_is_wrong)};
+    int failed =
+        engine_rows_run("tls", rows, sizeof rows / sizeof *rows, make_folder, remove_folder);
+    return failed + cmocka_run_group_tests(others, make_folder, remove_folder);
 }
