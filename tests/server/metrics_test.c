@@ -16,16 +16,6 @@
 
 enum { NOW_MS = 1000000 };
 
-static int start(void **state) {
-    *state = idle_server_create();
-    return 0;
-}
-
-static int stop(void **state) {
-    idle_server_destroy(*state);
-    return 0;
-}
-
 static void assert_section_has(const struct metrics *metrics, enum metric_section section,
                                const char *line) {
     struct text text = {0};
@@ -236,22 +226,23 @@ static void a_reset_starts_all_counters_again(void **state) {
     assert_int_equal(atomic_load(&server->statistics_since_ms), NOW_MS + 1);
 }
 
+#define TEST(test) cmocka_unit_test_setup_teardown(test, idle_server_set_up, idle_server_tear_down)
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_of_a_section_stand_together),
         cmocka_unit_test(no_section_has_a_name_twice),
         cmocka_unit_test(a_row_says_in_one_way_how_it_is_made),
         cmocka_unit_test(bytes_for_people_have_two_digits_and_a_unit),
-        cmocka_unit_test_setup_teardown(counters_are_summed_over_workers_and_shards, start, stop),
-        cmocka_unit_test_setup_teardown(a_sampled_call_shows_its_own_time, start, stop),
-        cmocka_unit_test_setup_teardown(a_command_without_calls_took_no_time, start, stop),
+        TEST(counters_are_summed_over_workers_and_shards),
+        TEST(a_sampled_call_shows_its_own_time),
+        TEST(a_command_without_calls_took_no_time),
         cmocka_unit_test(a_percentile_is_the_bucket_that_reaches_it),
-        cmocka_unit_test_setup_teardown(errors_are_summed_by_their_codes, start, stop),
-        cmocka_unit_test_setup_teardown(more_codes_than_there_is_room_for_count_in_the_total, start,
-                                        stop),
-        cmocka_unit_test_setup_teardown(an_empty_keyspace_has_no_lines, start, stop),
-        cmocka_unit_test_setup_teardown(a_bucket_that_came_around_loses_nothing, start, stop),
-        cmocka_unit_test_setup_teardown(a_reset_starts_all_counters_again, start, stop),
+        TEST(errors_are_summed_by_their_codes),
+        TEST(more_codes_than_there_is_room_for_count_in_the_total),
+        TEST(an_empty_keyspace_has_no_lines),
+        TEST(a_bucket_that_came_around_loses_nothing),
+        TEST(a_reset_starts_all_counters_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

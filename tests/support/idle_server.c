@@ -45,3 +45,13 @@ void idle_server_destroy(struct server *server) {
     config_destroy(server->config);
     free(server);
 }
+
+int idle_server_set_up(void **state) {
+    *state = idle_server_create();
+    return 0;
+}
+
+int idle_server_tear_down(void **state) {
+    idle_server_destroy(*state);
+    return 0;
+}

@@ -58,16 +58,6 @@ static const char *skip_value(const char *at) {
 
 /* ---- Tests ----------------------------------------------------------------------------------- */
 
-static int start(void **state) {
-    *state = idle_server_create();
-    return 0;
-}
-
-static int stop(void **state) {
-    idle_server_destroy(*state);
-    return 0;
-}
-
 static void note(struct server *server, struct bytes name) {
     struct hotkeys *hotkeys = server->workers[1].sampler.hotkeys;
     struct sampled sampled = {.key = {.name = name, .hash = name.size}, .bytes = 10};
@@ -178,7 +168,7 @@ static void the_page_needs_nothing_from_elsewhere(void **state) {
     assert_non_null(strstr(policy, "; frame-ancestors 'none'")); /* it is whole */
 }
 
-#define TEST(test) cmocka_unit_test_setup_teardown(test, start, stop)
+#define TEST(test) cmocka_unit_test_setup_teardown(test, idle_server_set_up, idle_server_tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

@@ -167,16 +167,6 @@ static struct exposition *expose(struct server *server) {
     return exposition;
 }
 
-static int start(void **state) {
-    *state = idle_server_create();
-    return 0;
-}
-
-static int stop(void **state) {
-    idle_server_destroy(*state);
-    return 0;
-}
-
 static uint32_t id_of(const struct server *server, const char *name) {
     struct command_found found = command_table_find_full(server->commands, bytes_of_text(name));
     assert_non_null(found.row);
@@ -286,7 +276,7 @@ static void many_shards_are_told_in_sum(void **state) {
     free(exposition);
 }
 
-#define TEST(test) cmocka_unit_test_setup_teardown(test, start, stop)
+#define TEST(test) cmocka_unit_test_setup_teardown(test, idle_server_set_up, idle_server_tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
