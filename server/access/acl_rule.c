@@ -29,6 +29,28 @@ bool acl_has_space(struct bytes text) {
     return false;
 }
 
+struct bytes acl_take_word(struct bytes *text) {
+    size_t start = 0, end;
+    while (start < text->size && acl_has_space(bytes_of(text->data + start, 1))) {
+        start++;
+    }
+    for (end = start; end < text->size && !acl_has_space(bytes_of(text->data + end, 1));) {
+        end++;
+    }
+    struct bytes word = bytes_of(text->data + start, end - start);
+    *text = bytes_of(text->data + end, text->size - end);
+    return word;
+}
+
+size_t acl_split(struct bytes text, struct bytes *words) {
+    size_t count = 0;
+    struct bytes word;
+    while ((word = acl_take_word(&text)).size != 0) {
+        words[count++] = word;
+    }
+    return count;
+}
+
 struct bytes acl_rule_shown(struct bytes text) {
     bool has_password = text.size != 0 && strchr("><#!", text.data[0]) != NULL;
     return has_password ? bytes_of(text.data, 1) : text;

@@ -63,5 +63,9 @@ must_use const char *acl_rule_read(struct acl_rule *rule, struct bytes text,
                                    const struct command_table *commands);
 /* Spaces and NUL are in no pattern and no name: so definitions can be split at spaces. */
 bool acl_has_space(struct bytes text);
+/* The next word of `text`, which begins behind it from then on; empty: there is none. Borrowed, as the next. */
+struct bytes acl_take_word(struct bytes *text);
+/* All its words, into room for one in two bytes, and one more; returns how many there are. */
+size_t acl_split(struct bytes text, struct bytes *words);
 /* A rule as it may be logged: of one with a password its first character only. */
 struct bytes acl_rule_shown(struct bytes text);

@@ -106,20 +106,6 @@ static struct selector *grow_selectors(struct user *user) {
     return &grown[user->selector_count];
 }
 
-/* The next word of `rules`, which begin behind it from then on; empty: there is none. */
-static struct bytes take_word(struct bytes *rules) {
-    size_t start = 0, end;
-    while (start < rules->size && acl_has_space(bytes_of(rules->data + start, 1))) {
-        start++;
-    }
-    for (end = start; end < rules->size && !acl_has_space(bytes_of(rules->data + end, 1));) {
-        end++;
-    }
-    struct bytes word = bytes_of(rules->data + start, end - start);
-    *rules = bytes_of(rules->data + end, rules->size - end);
-    return word;
-}
-
 static bool ends_selector(struct bytes word) {
     return word.size != 0 && word.data[word.size - 1] == ')';
 }
@@ -127,7 +113,7 @@ static bool ends_selector(struct bytes word) {
 /* A word that ends like a selector would end it early when it is read back. */
 static const char *apply_words(struct selector *selector, struct bytes rules,
                                const struct command_table *commands) {
-    for (struct bytes word = take_word(&rules); word.size != 0; word = take_word(&rules)) {
+    for (struct bytes word = acl_take_word(&rules); word.size != 0; word = acl_take_word(&rules)) {
         struct acl_rule rule;
         const char *error = ends_selector(word) ? acl_syntax : acl_rule_read(&rule, word, commands);
         if (error == NULL) error = selector_apply(selector, &rule, commands);

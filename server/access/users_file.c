@@ -151,23 +151,10 @@ enum status users_load_lines(struct users *users, struct config *config, char *e
 
 /* ---- aclfile --------------------------------------------------------------------------------- */
 
-static size_t split_at_spaces(struct bytes text, struct bytes *list) {
-    size_t count = 0;
-    for (size_t at = 0; at < text.size;) {
-        size_t end = at;
-        while (end < text.size && !acl_has_space(bytes_of(text.data + end, 1))) {
-            end++;
-        }
-        if (end != at) list[count++] = bytes_of(text.data + at, end - at);
-        at = end + 1;
-    }
-    return count;
-}
-
 static enum status read_file_line(struct reading *reading, const struct config_line *line) {
     struct bytes *list = allocate_words(line->text);
     if (list == NULL) return refuse(reading, line, acl_no_memory);
-    size_t count = split_at_spaces(line->text, list);
+    size_t count = acl_split(line->text, list);
     enum status status = STATUS_OK;
     if (count != 0 && !bytes_equal(list[0], BYTES("user"))) {
         status = refuse(reading, line, "should start with user keyword followed by the username");
@@ -311,7 +298,7 @@ bool users_print(struct users *users, FILE *out) {
         struct bytes *list = NULL;
         has_failed =
             !write_user(all[i], &line) || (list = allocate_words(text_bytes(&line))) == NULL;
-        size_t words = has_failed ? 0 : split_at_spaces(text_bytes(&line), list);
+        size_t words = has_failed ? 0 : acl_split(text_bytes(&line), list);
         if (words != 0) fwrite(list[0].data, 1, list[0].size, out);
         for (size_t w = 1; w < words; w++) {
             print_word(list[w], out);

@@ -10,26 +10,13 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static size_t split(struct bytes text, struct bytes *words) {
-    size_t count = 0;
-    for (size_t at = 0; at < text.size;) {
-        size_t end = at;
-        while (end < text.size && !acl_has_space(bytes_of(text.data + end, 1))) {
-            end++;
-        }
-        if (end != at) words[count++] = bytes_of(text.data + at, end - at);
-        at = end + 1;
-    }
-    return count;
-}
-
 /* NULL when it is refused. */
 static struct user *read_user(struct bytes text, const struct command_table *commands) {
     struct bytes *words = memory_allocate((text.size / 2 + 1) * sizeof(*words));
     struct user *user = user_create(BYTES("user"), false);
     check(words != NULL && user != NULL);
     struct user_error error = {0};
-    bool is_good = user_apply_all(user, words, split(text, words), commands, &error);
+    bool is_good = user_apply_all(user, words, acl_split(text, words), commands, &error);
     check(is_good || error.reason != NULL);
     memory_free(words);
     if (is_good) return user;
