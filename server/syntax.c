@@ -5,6 +5,7 @@
  *      item          ::=  TOKEN [ value | group ]  |  value  |  group
  *      group         ::=  "[" alternatives "]"  |  "<" alternatives ">"
  *      repetition    ::=  "[" what came before "..." "]"  |  "[...]"        (an item that marks the items before it)
+ *      value         ::=  word [ ":double" ]                                (the word alone tells the other kinds)
  */
 #include "syntax.h"
 
@@ -67,6 +68,7 @@ static enum syntax_kind kind_of(struct bytes word) {
         {"seconds", SYNTAX_INTEGER},
         {"milliseconds", SYNTAX_INTEGER},
         {"count", SYNTAX_INTEGER},
+        {"increment", SYNTAX_INTEGER},
         {"decrement", SYNTAX_INTEGER},
         {"offset", SYNTAX_INTEGER},
         {"start", SYNTAX_INTEGER},
@@ -136,9 +138,19 @@ static uint8_t wrap(struct parser *parser, const struct chain *chain, enum synta
 
 static uint8_t parse_alternatives(struct parser *parser, char closing);
 
+static bool take_suffix(struct bytes *word, struct bytes suffix) {
+    if (word->size <= suffix.size) return false;
+    size_t rest = word->size - suffix.size;
+    if (!bytes_equal(bytes_of(word->data + rest, suffix.size), suffix)) return false;
+    word->size = rest;
+    return true;
+}
+
 static uint8_t parse_value(struct parser *parser) {
     struct bytes word = take(parser);
     if (is_mark(word, '<')) return parse_alternatives(parser, '>');
+    if (take_suffix(&word, BYTES(":double")))
+        return add_node(parser, (struct syntax_node){.kind = SYNTAX_DOUBLE, .name = word});
     return add_node(parser, (struct syntax_node){.kind = kind_of(word), .name = word});
 }
 
@@ -245,13 +257,10 @@ bool syntax_parse(struct syntax *syntax, const char *text) {
 
 const char *syntax_kind_name(enum syntax_kind kind) {
     static const char *const names[SYNTAX_KINDS] = {
-        [SYNTAX_STRING] = "string",
-        [SYNTAX_INTEGER] = "integer",
-        [SYNTAX_KEY] = "key",
-        [SYNTAX_PATTERN] = "pattern",
-        [SYNTAX_UNIX_TIME] = "unix-time",
-        [SYNTAX_TOKEN] = "pure-token",
-        [SYNTAX_ONE_OF] = "oneof",
+        [SYNTAX_STRING] = "string",    [SYNTAX_INTEGER] = "integer",
+        [SYNTAX_DOUBLE] = "double",    [SYNTAX_KEY] = "key",
+        [SYNTAX_PATTERN] = "pattern",  [SYNTAX_UNIX_TIME] = "unix-time",
+        [SYNTAX_TOKEN] = "pure-token", [SYNTAX_ONE_OF] = "oneof",
         [SYNTAX_BLOCK] = "block",
     };
     return names[kind];

@@ -3,7 +3,8 @@
  *      key value [NX | XX] [EX seconds | KEEPTTL] [field [field ...]]
  *
  * Words in capitals are tokens, others stand for values; a token takes the value behind it. [ ] may be left out, < >
- * groups, | divides alternatives, "x [x ...]" and "x [...]" may come several times. */
+ * groups, | divides alternatives, "x [x ...]" and "x [...]" may come several times. What kind of value it is the word
+ * says by itself ("seconds" is an integer), but for fractions: "increment:double". */
 #pragma once
 
 #include <stdbool.h>
@@ -14,6 +15,7 @@
 enum syntax_kind {
     SYNTAX_STRING,
     SYNTAX_INTEGER,
+    SYNTAX_DOUBLE,
     SYNTAX_KEY,
     SYNTAX_PATTERN,
     SYNTAX_UNIX_TIME,

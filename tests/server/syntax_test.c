@@ -75,13 +75,17 @@ static void repetition_marks_what_it_repeats(void **state) {
 static void kinds_come_from_the_words(void **state) {
     (void)state;
     struct syntax syntax;
-    assert_true(syntax_parse(&syntax, "key seconds pattern unix-time-seconds FLAG word"));
-    static const enum syntax_kind kinds[] = {SYNTAX_KEY, SYNTAX_INTEGER, SYNTAX_PATTERN,
-                                             SYNTAX_UNIX_TIME, SYNTAX_STRING};
-    uint8_t node = syntax.nodes[0].first;
+    assert_true(syntax_parse(&syntax, "key seconds pattern unix-time-seconds FLAG word "
+                                      "increment increment:double"));
+    static const enum syntax_kind kinds[] = {SYNTAX_KEY,       SYNTAX_INTEGER, SYNTAX_PATTERN,
+                                             SYNTAX_UNIX_TIME, SYNTAX_STRING,  SYNTAX_INTEGER,
+                                             SYNTAX_DOUBLE};
+    uint8_t node = syntax.nodes[0].first, last = node;
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++, node = syntax.nodes[node].next) {
         assert_int_equal(syntax.nodes[node].kind, kinds[i]);
+        last = node;
     }
+    assert_true(bytes_is(syntax.nodes[last].name, "increment"));
     assert_int_equal(node, SYNTAX_NONE);
 }
 
