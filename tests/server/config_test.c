@@ -256,6 +256,28 @@ static void what_we_cannot_do_is_refused_not_ignored(void **state) {
         STATUS_OK);
 }
 
+static void percentiles_are_told_as_numbers_whatever_words_they_came_in(void **state) {
+    struct fixture *fixture = *state;
+    static const struct {
+        const char *given, *told;
+    } examples[] = {{"50.0  0.10 1e1", "50 0.1 10"},
+                    {"+5 100 0", "5 100 0"},
+                    {"33.3333333333", "33.333333"},
+                    {"99.90000001", "99.9"},
+                    {"", ""}};
+    for (size_t i = 0; i < sizeof examples / sizeof examples[0]; i++) {
+        assert_int_equal(SET(fixture, "latency-tracking-info-percentiles", examples[i].given),
+                         STATUS_OK);
+        assert_option(fixture->config, "latency-tracking-info-percentiles", examples[i].told);
+    }
+    char many[CONFIG_TEXT_MAX] = "";
+    for (size_t size = 0; size + 3 < sizeof many; size += 3) {
+        strcpy(many + size, ".5 "); /* which is longer when told: 0.5 */
+    }
+    assert_int_equal(SET(fixture, "latency-tracking-info-percentiles", many), STATUS_REFUSED);
+    assert_option(fixture->config, "latency-tracking-info-percentiles", "");
+}
+
 static void the_memory_limit_may_be_a_share_of_what_there_is(void **state) {
     struct fixture *fixture = *state;
     assert_int_equal(load(fixture, "maxmemory 100%\n"), STATUS_OK);
@@ -577,6 +599,7 @@ int main(void) {
         TEST(what_is_wrong_in_a_file_is_told_with_its_place),
         TEST(every_error_is_told_to_whom_asks_for_all),
         TEST(what_we_cannot_do_is_refused_not_ignored),
+        TEST(percentiles_are_told_as_numbers_whatever_words_they_came_in),
         TEST(the_memory_limit_may_be_a_share_of_what_there_is),
         TEST(every_eviction_policy_has_its_name),
         TEST(a_file_may_include_another_but_not_itself),
