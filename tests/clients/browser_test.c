@@ -242,7 +242,7 @@ static void the_console_shows_what_happened(void **state) {
     prepare(visit);
     visit_page(visit);
     char *page = read_file(visit->page);
-    expect_in(page, ">live, ");
+    expect_in(page, ">live<");
     expect_in(page, "id=\"ratio\">75.0 %<");
     expect_in(page, "id=\"evicted_misses\">0 /s<");
     expect_in(page, "id=\"limit\">of 64.0 MiB<");
