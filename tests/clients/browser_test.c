@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/support/browser.h"
 #include "tests/support/client.h"
 #include "tests/support/folder.h"
 #include "tests/support/web.h"
@@ -285,7 +286,7 @@ static void the_console_has_no_errors_and_asks_nobody_else(void **state) {
 
 int main(void) {
     test_server_require();
-    if (system("chromium --version >/dev/null 2>&1") != 0) {
+    if (!browser_is_installed()) {
         fprintf(stderr, "skipped: there is no chromium to look at the console with\n");
         return TEST_SKIPPED;
     }
