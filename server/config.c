@@ -217,7 +217,8 @@ static enum status load_setting(struct config *config, const struct config_setti
     return STATUS_OK;
 }
 
-static enum status load_file(struct config *config, const char *path, int depth, char *error);
+static enum status load_file(struct config *config, const char *path, int depth,
+                             const struct origin *origin);
 
 static enum status load_include(struct config *config, const struct config_setting *setting,
                                 int depth, const struct origin *origin) {
@@ -225,7 +226,7 @@ static enum status load_include(struct config *config, const struct config_setti
         return refuse(origin, "include: wrong number of arguments: it takes one");
     if (depth >= CONFIG_INCLUDE_DEPTH_MAX)
         return refuse(origin, "include: more than %d deep", CONFIG_INCLUDE_DEPTH_MAX);
-    return load_file(config, setting->value, depth + 1, origin->error);
+    return load_file(config, setting->value, depth + 1, origin);
 }
 
 static enum status load_line(struct config *config, char *line, size_t size, int depth,
@@ -263,16 +264,21 @@ static enum status load_text(struct config *config, const char *place, char *tex
     return STATUS_OK;
 }
 
-static enum status load_file(struct config *config, const char *path, int depth, char *error) {
+/* `origin` is the line that includes the file, or, without a place, only where errors go. */
+static enum status load_file(struct config *config, const char *path, int depth,
+                             const struct origin *origin) {
     struct config_file file;
     enum status status = config_file_init(&file, path);
+    if (status != STATUS_OK && origin->place != NULL)
+        return refuse(origin, "include: cannot read %s: %s", path,
+                      config_file_reason(&file, status));
     if (status != STATUS_OK) {
-        struct origin origin = {.place = path, .error = error};
-        return refuse(&origin, "cannot read the configuration: %s",
+        struct origin whole = {.place = path, .error = origin->error};
+        return refuse(&whole, "cannot read the configuration: %s",
                       config_file_reason(&file, status));
     }
     status = load_text(config, strcmp(path, "-") == 0 ? "standard input" : path, file.text,
-                       file.size, depth, error);
+                       file.size, depth, origin->error);
     config_file_release(&file);
     return status;
 }
@@ -291,7 +297,8 @@ static void remember_file(struct config *config, const char *path) {
 }
 
 enum status config_load_file(struct config *config, const char *path, char *error) {
-    enum status status = load_file(config, path, 0, error);
+    const struct origin origin = {.error = error};
+    enum status status = load_file(config, path, 0, &origin);
     if (status != STATUS_OK && config_tells(config, error)) return STATUS_OK;
     if (status == STATUS_OK && strcmp(path, "-") != 0) remember_file(config, path);
     return status;

@@ -210,7 +210,7 @@ static void what_is_wrong_in_a_file_is_told_with_its_place(void **state) {
          "configuration."},
         {"include\n", "sherd.conf:1: include: wrong number of arguments: it takes one"},
         {"include /nowhere/x.conf\n",
-         "/nowhere/x.conf: cannot read the configuration: No such file or directory"},
+         "sherd.conf:1: include: cannot read /nowhere/x.conf: No such file or directory"},
     };
     for (size_t i = 0; i < sizeof examples / sizeof examples[0]; i++) {
         assert_int_equal(load(fixture, examples[i].text), STATUS_REFUSED);
@@ -234,7 +234,7 @@ static void every_error_is_told_to_whom_asks_for_all(void **state) {
     assert_string_equal(
         told, "sherd.conf:1: port: argument couldn't be parsed into an integer\n"
               "sherd.conf:3: unknown option 'uzer' (did you mean 'user'?)\n"
-              "/nowhere/x.conf: cannot read the configuration: No such file or directory\n"
+              "sherd.conf:4: include: cannot read /nowhere/x.conf: No such file or directory\n"
               "sherd.conf:5: unbalanced quotes\n"
               "stray: not an option: options begin with --\n"
               "--tiemout: unknown option 'tiemout' (did you mean 'timeout'?)\n");
