@@ -57,6 +57,13 @@ static enum status keep(struct reading *reading, struct user *user,
     return STATUS_OK;
 }
 
+static bool has_word(const struct bytes *words, size_t count, const char *word) {
+    for (size_t i = 0; i < count; i++) {
+        if (bytes_is(words[i], word)) return true;
+    }
+    return false;
+}
+
 /* The first word is the name. */
 static enum status read_user(struct reading *reading, const struct config_line *line,
                              const struct bytes *words, size_t count) {
@@ -79,7 +86,7 @@ static enum status read_user(struct reading *reading, const struct config_line *
         user_release(user);
         return status;
     }
-    if (!user->is_on) {
+    if (!user->is_on && !has_word(words, count, "off")) {
         log_warning("The user '%s' is disabled (there is no 'on' modifier in the user "
                     "description). Make sure this is not a configuration error.",
                     user->name);
@@ -170,8 +177,10 @@ enum status users_load_file(struct users *users, struct config *config, char *er
     struct config_file file;
     enum status status = config_file_init(&file, path);
     if (status != STATUS_OK) {
-        snprintf(error, CONFIG_ERROR_MAX, "Error loading ACLs, opening file '%.*s': %s",
-                 CONFIG_ERROR_MAX / 2, path, config_file_reason(&file, status));
+        bool is_missing = status == STATUS_FAILED && file.error_number == ENOENT;
+        snprintf(error, CONFIG_ERROR_MAX, "Error loading ACLs, opening file '%.*s': %s%s",
+                 CONFIG_ERROR_MAX / 2, path, config_file_reason(&file, status),
+                 is_missing ? " (make it: at first an empty one)" : "");
         return config_tells_of(config, "aclfile", error) ? STATUS_OK : status;
     }
     struct reading reading = {.users = users, .config = config, .error = error};
