@@ -11,11 +11,15 @@
  * Renegotiation is off: TLS 1.3 has none, and in 1.2 it is a way to make a server work for nothing. */
 #include "tls_context.h"
 
+#include <errno.h>
+#include <openssl/decodererr.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "shards/base/bytes.h"
 #include "shards/base/memory.h"
@@ -47,6 +51,11 @@ static const char *first_reason(void) {
     unsigned long error = ERR_peek_error();
     if (error == 0) return "unknown error";
     if (ERR_SYSTEM_ERROR(error)) return strerror(ERR_GET_REASON(error));
+    /* What OpenSSL says of any file that isn't in this form: "no start line", or "unsupported". */
+    bool is_no_pem =
+        (ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE) ||
+        (ERR_GET_LIB(error) == ERR_LIB_OSSL_DECODER && ERR_GET_REASON(error) == ERR_R_UNSUPPORTED);
+    if (is_no_pem) return "it holds none in PEM's form (-----BEGIN ...)";
     const char *reason = ERR_reason_error_string(error);
     return reason != NULL ? reason : "unknown error";
 }
@@ -132,6 +141,9 @@ static bool load_authorities(SSL_CTX *shared, const struct tls_options *options,
     if (file[0] != '\0' && SSL_CTX_load_verify_file(shared, file) != 1) {
         return refuse(error, "tls-ca-cert-file: can't load the authorities from %s: %s", file,
                       first_reason());
+    }
+    if (folder[0] != '\0' && access(folder, R_OK | X_OK) != 0) { /* OpenSSL looks only later */
+        return refuse(error, "tls-ca-cert-dir: can't use %s: %s", folder, strerror(errno));
     }
     if (folder[0] != '\0' && SSL_CTX_load_verify_dir(shared, folder) != 1) {
         return refuse(error, "tls-ca-cert-dir: can't use %s: %s", folder, first_reason());

@@ -576,6 +576,9 @@ static void a_wrong_certificate_leaves_the_old_one(void **state) {
     struct test_server *server = start(options);
     struct wire *plain = wire_connect(server);
     char command[2 * CERTIFICATE_PATH_MAX + 64], expected[3 * CERTIFICATE_PATH_MAX + 200];
+    wire_expect(plain, "CONFIG SET tls-ca-cert-dir /nowhere",
+                "-ERR CONFIG SET failed (possibly related to argument 'tls-ca-cert-dir') - "
+                "tls-ca-cert-dir: can't use /nowhere: No such file or directory");
     wire_expect(plain, "CONFIG SET tls-cert-file /nowhere/a.crt",
                 "-ERR CONFIG SET failed (possibly related to argument 'tls-cert-file') - "
                 "tls-cert-file: can't load the certificate from /nowhere/a.crt: No such file or "
