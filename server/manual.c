@@ -119,9 +119,11 @@ static void print_modes(FILE *out) {
                  option->initial != NULL ? ")" : "");
         troff_term(out, option->name, option->value != NULL ? option->value : "", meaning);
     }
-    troff_paragraph(out,
-                    "The answer is printed. PONG will do; so will NOAUTH, since who asks for a "
-                    "password serves, and LOADING, unless --ready is given.");
+    troff_paragraph(
+        out, "The answer is printed. PONG will do; so will NOAUTH, since who asks for a "
+             "password serves, and, unless --ready is given, LOADING and MISCONF: restarting "
+             "a server that can't save loses what it has. --ping doesn't speak TLS: ask a "
+             "server without a plain port over its Unix socket.");
 }
 
 void manual_print(FILE *out) {

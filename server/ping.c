@@ -19,7 +19,8 @@ const struct ping_option ping_options[] = {
     {"--port", "NUMBER", "6379", "Its TCP port"},
     {"--unix", "PATH", NULL, "Its Unix socket, instead"},
     {"--timeout-ms", "NUMBER", "1000", "How long it may take to answer"},
-    {"--ready", NULL, NULL, "A server that is still loading its snapshot will not do"},
+    {"--ready", NULL, NULL,
+     "A server that is still loading its snapshot, or can't save one, will not do"},
 };
 const size_t ping_option_count = sizeof ping_options / sizeof ping_options[0];
 
@@ -154,6 +155,8 @@ static const char *advice(int number) {
         return " (may this user write to the socket? see the option unixsocketperm)";
     case ETIMEDOUT:
         return " (no answer within --timeout-ms)";
+    case ECONNRESET:
+        return " (is it a port for TLS? --ping speaks none: use --unix)";
     default:
         return "";
     }
@@ -198,6 +201,6 @@ enum status ping_send(const struct ping *ping, char *text) {
     close(fd);
     if (!is_answered) return fail(ping, number, text);
     bool serves = begins(text, "+PONG") || begins(text, "-NOAUTH");
-    bool loads = begins(text, "-LOADING") && !ping->must_be_ready;
-    return serves || loads ? STATUS_OK : STATUS_REFUSED;
+    bool lives = begins(text, "-LOADING") || begins(text, "-MISCONF");
+    return serves || (lives && !ping->must_be_ready) ? STATUS_OK : STATUS_REFUSED;
 }

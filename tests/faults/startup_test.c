@@ -177,7 +177,11 @@ static void what_cannot_be_used_is_told_and_nothing_starts(void **state) {
          "Can't open the log file /nowhere/log (option logfile): No such file or directory"},
         {"--port 0 --pidfile /nowhere/pid",
          "Can't write the pid file /nowhere/pid (option pidfile): No such file or directory"},
-        {"--port 0 --aclfile /nowhere/users", "/nowhere/users"},
+        {"--port 0 --aclfile /nowhere/users",
+         "opening file '/nowhere/users': No such file or directory (make it: at first an empty "
+         "one)"},
+        {"--port 0 --tls-port 1 --tls-cert-file /etc/passwd",
+         "tls-cert-file: can't load the certificate from /etc/passwd: it holds none in PEM's form"},
         {"--bind 203.0.113.7 --port 0 --workers 100000", "workers: argument must be between"},
     };
     (void)folder;
@@ -290,7 +294,7 @@ static void end_impostor(struct impostor *impostor) {
     unlink(impostor->path);
 }
 
-static void a_ping_takes_loading_for_life_but_not_for_readiness(void **state) {
+static void a_ping_takes_loading_and_a_full_disk_for_life_but_not_for_readiness(void **state) {
     struct folder *folder = *state;
     static const struct {
         const char *answer, *flag;
@@ -299,6 +303,8 @@ static void a_ping_takes_loading_for_life_but_not_for_readiness(void **state) {
     } examples[] = {
         {"-LOADING sherd is loading\r\n", "--timeout-ms 10000", 0, "-LOADING"},
         {"-LOADING sherd is loading\r\n", "--ready --timeout-ms 10000", 1, "-LOADING"},
+        {"-MISCONF Errors writing to disk\r\n", "--timeout-ms 10000", 0, "-MISCONF"},
+        {"-MISCONF Errors writing to disk\r\n", "--ready --timeout-ms 10000", 1, "-MISCONF"},
         {"-ERR max number of clients reached\r\n", "--timeout-ms 10000", 1, "-ERR max number"},
         {"+PON", "--timeout-ms 100", 1, "(no answer within --timeout-ms)"},
     };
@@ -325,7 +331,7 @@ int main(void) {
         TEST(a_port_in_use_is_told),
         TEST(a_ping_finds_a_server_that_answers),
         TEST(a_ping_tells_why_nobody_answers),
-        TEST(a_ping_takes_loading_for_life_but_not_for_readiness),
+        TEST(a_ping_takes_loading_and_a_full_disk_for_life_but_not_for_readiness),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
