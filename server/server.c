@@ -24,6 +24,7 @@
 #include "http/http.h"
 #include "limit.h"
 #include "log.h"
+#include "pidfile.h"
 #include "renames.h"
 #include "shards/base/memory.h"
 #include "shards/base/random.h"
@@ -322,12 +323,11 @@ static bool load(struct server *server) {
 static bool write_pidfile(struct server *server) {
     const struct config *config = server->config;
     if (config->pidfile[0] == 0) return true;
-    FILE *file = fopen(config->pidfile, "we");
-    bool is_written = file != NULL && fprintf(file, "%d\n", (int)getpid()) > 0;
-    if (file != NULL && fclose(file) != 0) is_written = false;
+    bool is_written = pidfile_write(config->pidfile) == STATUS_OK;
     if (!is_written) {
-        log_warning("Can't write the pid file %s (option pidfile): %s; may this user write there?",
-                    config->pidfile, strerror(errno));
+        int number = errno;
+        log_warning("Can't write the pid file %s (option pidfile): %s%s", config->pidfile,
+                    strerror(number), number == EACCES ? "; may this user write there?" : "");
     }
     server->has_pidfile = is_written;
     return is_written;

@@ -1,7 +1,14 @@
 #include "tests/support/folder.h"
 
+#include <dirent.h>
 #include <ftw.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
+
+#include <cmocka.h>
 
 static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *place) {
     (void)info, (void)kind, (void)place;
@@ -11,4 +18,16 @@ static int remove_one(const char *path, const struct stat *info, int kind, struc
 int folder_remove(const char *path) {
     enum { DESCRIPTORS = 8 };
     return nftw(path, remove_one, DESCRIPTORS, FTW_DEPTH | FTW_PHYS);
+}
+
+int folder_count(const char *path) {
+    enum { ITSELF_AND_PARENT = 2 };
+    DIR *entries = opendir(path);
+    assert_non_null(entries);
+    int count = -ITSELF_AND_PARENT;
+    while (readdir(entries) != NULL) {
+        count++;
+    }
+    closedir(entries);
+    return count;
 }
