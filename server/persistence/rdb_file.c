@@ -1,30 +1,86 @@
 /* Write, fsync, rename, fsync the folder: in this order a crash at any moment leaves the old file or the new one.
  *
- * The temporary name has the process's number, so that two servers in one folder don't write into each other's. Every
- * PUSH_BYTES the kernel is told to begin writing: or else fsync would find gigabytes to do at the end, and slow down
- * whoever else uses the disk. */
+ * The temporary name has the process's number, so that two servers in one folder don't write into each other's. Numbers
+ * may be equal, in two containers that share a folder; so the file is locked (flock) as long as it is written, and
+ * who finds it locked fails. What a server that was killed left behind is what nobody has locked: the next one removes
+ * it at start. Redis's temporary files bear names without our letter, so we never touch them. Where the file system has
+ * no locks we write all the same, and remove nothing.
+ *
+ * Every PUSH_BYTES the kernel is told to begin writing: or else fsync would find gigabytes to do at the end, and slow
+ * down whoever else uses the disk. */
 #include "rdb_file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { PUSH_BYTES = 4 * 1024 * 1024 };
+#define TEMPORARY_BEGIN "temp-s"
+#define TEMPORARY_END   ".rdb"
 
 static enum status failed(struct rdb_file *file, const char *what) {
     snprintf(file->error, sizeof(file->error), "%s %s: %s", what, file->temporary, strerror(errno));
     return STATUS_FAILED;
 }
 
+/* A plain file that wasn't removed since it was opened. */
+static bool has_name(int fd) {
+    struct stat about;
+    return fstat(fd, &about) == 0 && S_ISREG(about.st_mode) && about.st_nlink != 0;
+}
+
 enum status rdb_file_create(struct rdb_file *file, const char *name) {
     *file = (struct rdb_file){.fd = -1};
     snprintf(file->name, sizeof(file->name), "%s", name);
-    snprintf(file->temporary, sizeof(file->temporary), "temp-%d.rdb", (int)getpid());
-    file->fd = open(file->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    return file->fd >= 0 ? STATUS_OK : failed(file, "can't create");
+    snprintf(file->temporary, sizeof(file->temporary), TEMPORARY_BEGIN "%d" TEMPORARY_END,
+             (int)getpid());
+    file->fd = open(file->temporary, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    if (file->fd < 0) return failed(file, "can't create");
+    bool is_ours = flock(file->fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
+    if (is_ours && has_name(file->fd) && ftruncate(file->fd, 0) == 0) return STATUS_OK;
+    enum status status = failed(file, is_ours ? "can't create" : "another process writes");
+    close(file->fd);
+    file->fd = -1;
+    return status;
 }
+
+/* ---- What the dead left ---------------------------------------------------------------------- */
+
+static bool is_temporary(const char *name) {
+    size_t begin = sizeof TEMPORARY_BEGIN - 1;
+    if (strncmp(name, TEMPORARY_BEGIN, begin) != 0) return false;
+    size_t digits = strspn(name + begin, "0123456789");
+    return digits != 0 && strcmp(name + begin + digits, TEMPORARY_END) == 0;
+}
+
+/* While we hold its lock nobody writes it; who has just opened it finds it without a name, and fails. */
+static bool remove_unlocked(const char *name) {
+    int fd = open(name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0) return false;
+    bool is_removed = flock(fd, LOCK_EX | LOCK_NB) == 0 && has_name(fd) && unlink(name) == 0;
+    close(fd);
+    return is_removed;
+}
+
+uint32_t rdb_file_remove_stale(const char *kept) {
+    DIR *folder = opendir(".");
+    if (folder == NULL) return 0;
+    uint32_t count = 0;
+    for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        if (strcmp(entry->d_name, kept) == 0 || !is_temporary(entry->d_name)) continue;
+        count += remove_unlocked(entry->d_name);
+    }
+    closedir(folder);
+    return count;
+}
+
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 static void push(struct rdb_file *file) {
     if (file->written - file->pushed < PUSH_BYTES) return;

@@ -24,5 +24,8 @@ must_use enum status rdb_file_create(struct rdb_file *file, const char *name);
 must_use enum status rdb_file_write(void *file, struct bytes bytes);
 /* To the disk, and into the old one's place. On failure the temporary file is gone, and the old one is as it was. */
 must_use enum status rdb_file_commit(struct rdb_file *file);
+/* Remove temporary files in the working directory that nobody writes any more, since whoever did was killed; but not
+ * `kept`, whatever its name is like. Returns how many. */
+uint32_t rdb_file_remove_stale(const char *kept);
 /* Instead of committing. */
 void rdb_file_abandon(struct rdb_file *file);

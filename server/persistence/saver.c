@@ -386,6 +386,9 @@ void saver_init(struct saver *saver, struct server *server) {
     STORE(saver->is_sound, true);
     STORE(saver->saved_ms, server->started_ms);
     STORE(saver->last_s, -1);
+    uint32_t removed = rdb_file_remove_stale(server->config->dbfilename); /* nobody sets it yet */
+    if (removed != 0)
+        log_notice("Removed %u unfinished snapshots that killed servers left behind", removed);
     saver_configure(saver);
 }
 

@@ -164,7 +164,7 @@ static void expect_whole(struct kills *kills, const uint64_t acknowledged[WRITER
     kills->span_us += is_old ? step_us : -step_us;
 }
 
-/* A file that was being written lies there still; the next server wouldn't mind, but we count. */
+/* A file that was being written lies there still; the next server would remove it, but we count. */
 static bool remove_torn(const char *folder) {
     bool has_torn = false;
     char path[PATH_BYTES + 256];
