@@ -576,7 +576,9 @@ static enum status run(struct server *server, int pipe_fd, size_t block_bytes) {
         log_warning("What the running server hands over %s", loading.error);
         status = STATUS_FAILED;
     } else if (has_failed(&loading)) {
-        log_warning("The file %s/%s %s", server->config->dir, name, loading.error);
+        log_warning("The file %s/%s %s; it is left as it is: put a sound one in its place, or, to "
+                    "start without its keys, move it away",
+                    server->config->dir, name, loading.error);
         status = STATUS_FAILED;
     } else if (is_through) {
         tell_end(loader, pipe_fd >= 0 ? "Taken over" : "DB loaded from disk", loading.now_ms);
