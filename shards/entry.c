@@ -1,7 +1,7 @@
 /* The body of an entry, part by part: [deadline][key or pointer to it][value or pointer to it].
  *
  * Invariants:
- *   1. slabs_slot_bytes(entry_bytes(entry)) is the size of the slot it lies in, or up to a fifth less. So a slot's size
+ *   1. slabs_slot_bytes(entry_bytes(entry)) is what it needs of the slot it lies in, all or most of it. So a slot's size
  *      need not be stored, an entry is written in place only if it still needs a slot of this size, and a value that
  *      shrinks gives its memory back.
  *   2. A key of ENTRY_KEY_INLINE_MAX bytes or more is outside, any other inline.

@@ -17,16 +17,23 @@ struct slot {
     unsigned char pattern;
 };
 
+/* What a slot for `least` bytes may have at most: a quarter more, or as much more as of all touched pages lies idle. */
+static size_t slot_most(const struct slabs *slabs, size_t least) {
+    uint64_t idle = slabs->resident_bytes - slabs->used_bytes;
+    uint64_t part = slabs->resident_bytes != 0 ? least * idle / slabs->resident_bytes : 0;
+    return least + (part > least / 4 ? part : least / 4);
+}
+
 static void slot_take(struct slabs *slabs, struct slot *slot, struct random *random) {
     uint64_t draw = random_next(random);
     uint32_t max = draw % 8 == 0 ? SLABS_OBJECT_MAX : 128;
     slot->size = 1 + (uint32_t)(draw / 8 % max);
     slot->pattern = (unsigned char)(draw >> 40);
     uint64_t used_before = slabs->used_bytes;
+    size_t least = slabs_slot_bytes(slot->size), most = slot_most(slabs, least);
     slot->reference = slabs_allocate(slabs, slot->size);
     slot->bytes = slabs->used_bytes - used_before;
-    size_t least = slabs_slot_bytes(slot->size);
-    assert_in_range(slot->bytes, least, least + least / 4);
+    assert_in_range(slot->bytes, least, most);
     assert_int_not_equal(slot->reference, 0);
     memset(slabs_at(slabs, slot->reference), slot->pattern, slot->size);
 }
