@@ -107,7 +107,7 @@ static void redis_cli_watches_the_server(void **state) {
         "measured");
     expect_in_output(*state, "$limit $cli INFO server", "redis_version:");
     expect_in_output(*state,
-                     "$limit stdbuf -oL $cli MONITOR | head -n 2 & "
+                     "($limit stdbuf -oL $cli MONITOR | head -n 2) & "
                      "while kill -0 $! && $cli ECHO hello; do :; done; wait",
                      "\"ECHO\" \"hello\"");
 }
