@@ -49,6 +49,7 @@ void miniature_init(struct miniature *miniature, struct population *population, 
         .index = index,
         .policy = (enum eviction_policy)load(&rules->policy),
     };
+    miniature->is_volatile = eviction_policy_is_volatile(miniature->policy);
     miniature->counts = eviction_policy_counts(miniature->policy);
     miniature->recalls_uses = miniature->counts != 0 && !eviction_policy_is_lfu(miniature->policy);
     miniature->has_camps =

@@ -128,6 +128,37 @@ static void its_books_are_kept(void **state) {
     assert_int_equal(memory_used(), used_before);
 }
 
+/* Under volatile-* a miniature lets those go that have a deadline, however long ago the others were used. */
+static void who_has_no_deadline_stays(void **state) {
+    (void)state;
+    enum { BYTES = 64, LASTING = 100, PASSING = 20000 };
+    struct limited limited;
+    init(&limited, EVICTION_VOLATILE_LRU, LIMIT);
+    bool begins;
+    assert_int_equal(curve_start(&limited.curve, 0, &begins), STATUS_OK);
+    uint64_t below = curve_followed_below(&limited.curve);
+    struct random random;
+    model_seed(&random, "curve of the volatile");
+    uint64_t lasting[LASTING];
+    for (int64_t i = 0; i < LASTING + PASSING; i++) {
+        bool lasts = i < LASTING;
+        struct curve_note note = {.hash = random_below(&random, below),
+                                  .bytes = BYTES,
+                                  .deadline_ms = lasts ? ENTRY_NO_EXPIRY : 1000000 + i,
+                                  .is_there = true};
+        if (lasts) lasting[i] = note.hash;
+        curve_note(&limited.curve, &note, i);
+    }
+    curve_validate(&limited.curve);
+    assert_int_equal(curve_followed_below(&limited.curve), below);
+    for (int i = 0; i < LASTING; i++) {
+        const struct member *member = population_find(&limited.curve.population, lasting[i]);
+        assert_non_null(member);
+        assert_int_equal(member->present, (1 << CURVE_POINTS) - 1);
+    }
+    limited_release(&limited);
+}
+
 /* More keys than can be followed, all used alike: half of them after the other are let go, and what stays is whole. */
 static void of_too_many_half_are_followed(void **state) {
     (void)state;
@@ -174,6 +205,7 @@ int main(void) {
         cmocka_unit_test(the_adaptive_policy_is_foreseen),
         cmocka_unit_test(lru_is_foreseen),
         cmocka_unit_test(its_books_are_kept),
+        cmocka_unit_test(who_has_no_deadline_stays),
         cmocka_unit_test(of_too_many_half_are_followed),
         cmocka_unit_test(refused_memory_leaves_it_off),
     };
