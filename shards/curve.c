@@ -8,7 +8,8 @@
  * run by eviction.c's own rules, whichever policy is in force.
  *
  * One key in a power of two is followed, so that a miniature's ghost is as large a part of its keys as a shard's
- * is: one in 128 at first, and fewer when there are too many.
+ * is: one in 128 of a small cache, one in 256 from SMALL_KEYS on, and fewer when there are too many. With 256 at
+ * 16 MiB no estimate was worse than with 128 (twelve traces, three seeds: off by 1.43 points at worst, not 1.97).
  *
  * What a request tells. A lookup is a hit in those miniatures that have the key. Where one hasn't, the client of a
  * cache of that size would have filled it in: if the real cache has it, it is taken in at once; if not, by the
@@ -18,9 +19,10 @@
  * what it missed until then only says that it began empty. Those that aren't full yet are told of: they may miss
  * more than they will.
  *
- * What it costs: a few instructions for a request that isn't followed; for one that is, 500 beside what the
- * miniatures take, which is 14,000 for the SET of a new key that all seven have to evict for, 2,000 each: eight
- * looks and their scores 1,000, the pool 500 (bench/README.md has it by request).
+ * What it costs: seven instructions for a request that isn't followed; for one that is, 700 to tell of it, 400
+ * where all miniatures have it, 10,000 for the SET of a new key that all seven have to evict for, 1,350 each: eight
+ * looks and their scores 450, the pool 400, ghosts 150. Without the score inlined into the looks, and with a pool
+ * in two arrays, it was 2,050 (bench/README.md has it by request).
  *
  * How right it is: bench/README.md. What made the difference: to leave the curve's own memory out of account (5 to
  * 1 points at a limit of 8 MiB), and wards that decide one way always, as an eighth of the shards do. A duel of
@@ -40,9 +42,12 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "eviction_score.h"
 
 enum {
-    RATE_BITS_MIN = 7,
+    RATE_BITS_SMALL = 7,  /* one key in 128, of a small cache */
+    SMALL_KEYS = 3 << 15, /* at most */
+    RATE_BITS_MIN = 8,    /* of all others */
     RATE_BITS_MAX = 20,
     MEASURE_EVERY_MS = 1000,
     MARGIN_DIVISOR = 128, /* of the limit: a full cache stays so much below it, as in room.c */
@@ -165,12 +170,14 @@ void curve_release(struct curve *curve) {
     pthread_mutex_destroy(&curve->lock);
 }
 
-/* So that the largest miniature has about as many members as there can be, once it is full. */
+/* So many that today's miniature has some 400 members or more, and the largest about as many as there can be once
+ * it is full. */
 static uint32_t rate_bits_for(const struct shards *shards) {
     uint64_t keys = 0;
     for (uint32_t i = 0; i < shards->database_count; i++) {
         keys += shards_key_count(shards, i);
     }
+    if (keys <= SMALL_KEYS) return RATE_BITS_SMALL;
     uint32_t bits = RATE_BITS_MIN;
     while (bits < RATE_BITS_MAX && keys >> bits > KEYS_AIM) {
         bits++;
@@ -255,13 +262,12 @@ static void remove_member(struct curve *curve, struct member *member, enum miss_
     population_remove(&curve->population, member);
 }
 
-/* Go through a word's places, removing who isn't followed any more, or is past its deadline. */
-static void weed(struct curve *curve, uint32_t word, int64_t now_ms) {
+/* Go through those places of a word, removing who isn't followed any more, or is past its deadline. */
+static void weed(struct curve *curve, uint32_t word, uint64_t places, int64_t now_ms) {
     struct population *population = &curve->population;
     uint64_t below = threshold_of(curve->rate_bits);
-    uint64_t taken = population->taken.words[word];
-    for (; taken != 0; taken &= taken - 1) {
-        uint32_t place = word * POPULATION_WORD + (uint32_t)__builtin_ctzll(taken);
+    for (; places != 0; places &= places - 1) {
+        uint32_t place = word * POPULATION_WORD + (uint32_t)__builtin_ctzll(places);
         struct member *member = population_at(population, place);
         if (member->hash >= below) {
             remove_member(curve, member, MISS_UNKNOWN);
@@ -278,7 +284,7 @@ static void thin_out(struct curve *curve, int64_t now_ms) {
     atomic_store_explicit(&curve->followed_below, threshold_of(curve->rate_bits),
                           memory_order_relaxed);
     for (uint32_t word = 0; word < POPULATION_WORDS; word++) {
-        weed(curve, word, now_ms);
+        weed(curve, word, curve->population.taken.words[word], now_ms);
     }
     curve->expected /= 2;
     curve->noted /= 2;
@@ -286,6 +292,15 @@ static void thin_out(struct curve *curve, int64_t now_ms) {
         curve->hits[i] /= 2;
     }
     measure(curve, now_ms);
+}
+
+/* Once a second: the store may have grown since the curve began. */
+static void keep_in_measure(struct curve *curve, int64_t now_ms) {
+    if (rate_bits_for(curve->shards) > curve->rate_bits) {
+        thin_out(curve, now_ms);
+    } else {
+        measure(curve, now_ms);
+    }
 }
 
 /* ---- Notes ----------------------------------------------------------------------------------- */
@@ -307,18 +322,30 @@ static void count_lookup(struct curve *curve, const struct member *member) {
     }
 }
 
-static uint32_t stamp_of(const struct curve *curve, int64_t now_ms) {
-    struct ghost none = {0};
-    uint32_t access = eviction_access_new(&curve->shards->eviction, &none, 0, now_ms);
-    return access & ~curve->miniatures[0].counts;
+/* Miniatures that counted as many uses so far count as many now: that is reckoned once. */
+static void count_use(struct curve *curve, struct member *member, int64_t now_ms) {
+    int known = -1;
+    uint8_t before = 0;
+    for (uint32_t present = member->present; present != 0; present &= present - 1) {
+        int i = __builtin_ctz(present);
+        uint8_t *uses = &member->uses[i];
+        if (known >= 0 && *uses == before) {
+            *uses = member->uses[known];
+            continue;
+        }
+        before = *uses;
+        miniature_use(&curve->miniatures[i], member, now_ms);
+        known = i;
+    }
 }
 
+static uint32_t stamp_of(const struct curve *curve, int64_t now_ms) {
+    return eviction_stamp(now_ms) & ~curve->miniatures[0].counts;
+}
+
+/* Once the uses are counted: a count may fall with the time since the last one. */
 static void use(struct curve *curve, struct member *member, int64_t now_ms) {
-    for (int i = 0; i < CURVE_POINTS; i++) {
-        if (miniature_has(&curve->miniatures[i], member)) {
-            miniature_use(&curve->miniatures[i], member, now_ms);
-        }
-    }
+    if (curve->miniatures[0].counts != 0) count_use(curve, member, now_ms);
     member->stamp = stamp_of(curve, now_ms);
 }
 
@@ -357,8 +384,11 @@ static void note_presence(struct curve *curve, struct member *member, uint64_t h
         member = population_add(&curve->population, hash);
         if (member == NULL) return;
     }
-    if (!is_fill) use(curve, member, now_ms);
-    member->stamp = stamp_of(curve, now_ms);
+    if (is_fill) {
+        member->stamp = stamp_of(curve, now_ms);
+    } else {
+        use(curve, member, now_ms);
+    }
     resize(curve, member, note->bytes);
     if (population_deadline_ms(&curve->population, member) != note->deadline_ms)
         population_set_deadline(&curve->population, member, note->deadline_ms);
@@ -392,10 +422,11 @@ void curve_note(struct curve *curve, const struct curve_note *note, int64_t now_
     pthread_mutex_lock(&curve->lock);
     if (is_on(curve) && has_other_rules(curve)) restart_locked(curve, now_ms);
     if (is_on(curve)) {
-        if (now_ms >= curve->next_measure_ms) measure(curve, now_ms);
+        if (now_ms >= curve->next_measure_ms) keep_in_measure(curve, now_ms);
         note_locked(curve, note, now_ms);
         if (curve->population.deadlines != 0) {
-            weed(curve, curve->next_word, now_ms);
+            uint64_t timed = curve->population.timed.words[curve->next_word];
+            weed(curve, curve->next_word, timed, now_ms);
             curve->next_word = (curve->next_word + 1) % POPULATION_WORDS;
         }
     }

@@ -2,8 +2,8 @@
  *
  * Keys whose hash is below a threshold are followed: every request for one of them is played to seven miniature
  * caches (miniature.h) of 0.5 to 4 times the memory limit, all scaled down by the share of the keys that is
- * followed. The share is halved whenever there are too many, so the memory is bounded: CURVE_BYTES_MAX, some 1536
- * to 3072 keys at today's size of a large cache.
+ * followed: one in 128, of a cache of a hundred thousand keys one in 256. The share is halved whenever there are
+ * too many, so the memory is bounded: CURVE_BYTES_MAX, some 1536 to 3072 keys at today's size of a large cache.
  *
  * Nothing is followed, and no memory taken, until it is started. Any thread; a leaf lock over what is behind
  * `followed_below`. */
@@ -32,7 +32,7 @@ struct curve {
 
     pthread_mutex_t lock; /* over everything below */
     struct population population;
-    struct miniature *miniatures; /* CURVE_POINTS of them; NULL while it is off */
+    struct miniature *miniatures;    /* CURVE_POINTS of them; NULL while it is off */
     uint64_t hits[CURVE_POINTS];     /* of keys that are followed */
     uint64_t noted;                  /* lookups of keys that are followed */
     double expected;                 /* how many there should have been, going by all lookups */
@@ -75,7 +75,7 @@ struct curve_note {
     bool is_deletion;     /* it shouldn't be: DEL, GETDEL, ... */
     bool leaves_no_trace; /* the lookup doesn't count as a use: TTL, OBJECT, ... */
 };
-/* O(1): some 700 instructions where all have it, up to 14,000 where all have to evict for it. No shard's lock is
+/* O(1): some 400 instructions where all have it, up to 10,000 where all have to evict for it. No shard's lock is
  * held. */
 void curve_note(struct curve *curve, const struct curve_note *note, int64_t now_ms);
 

@@ -71,6 +71,7 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "database.h"
+#include "eviction_score.h"
 
 enum {
     SWEEP_BUCKETS_MAX = 32, /* buckets the hand passes for one victim */
@@ -78,16 +79,7 @@ enum {
     HIDDEN_DIVISOR = 4, /* hidden bytes count up to this part of the limit */
     SAMPLES_DEFAULT = 5,
     LFU_BEGIN = 5, /* a new key's logarithmic count, so that it isn't the first to go */
-    LFU_MAX = 255,
     LFU_LOG_FACTOR_DEFAULT = 10,
-    USES_BITS = 4,
-    USES_MAX = (1 << USES_BITS) - 1,
-    USES_MASK = USES_MAX,
-    FLAT_BYTES = 200, /* entries much larger than this are worth the same, one by one */
-    LARGE_BYTES = 4096,
-    LOG2_BITS = 16,
-    SENIORITY_BEGIN = 3 << LOG2_BITS, /* an entry used just now has as much, one a second ago 11 */
-    WORTH_SHIFT = 48,
 };
 
 static uint32_t load(const _Atomic uint32_t *field) {
@@ -101,95 +93,40 @@ static struct database *database_at(struct database *_Atomic *databases, uint32_
 
 /* ---- Reading and writing `access` ------------------------------------------------------------ */
 
-/* 1/256ths of a second: its upper 24 bits are seconds. */
-static uint32_t stamp_of(int64_t now_ms) {
-    return (uint32_t)((uint64_t)now_ms * 256 / 1000);
-}
-
 static uint32_t use_recent(const struct eviction_rules *rules, uint32_t access, int64_t now_ms,
                            struct random *random) {
     (void)rules, (void)access, (void)random;
-    return stamp_of(now_ms);
-}
-
-static uint64_t score_recent(const struct eviction_view *view,
-                             const struct eviction_subject *subject) {
-    return stamp_of(view->now_ms) - subject->access;
-}
-
-/* A count is lost at each decay time's worth of minutes that began since the last use. */
-static uint32_t decayed_count(const struct eviction_rules *rules, uint32_t access, int64_t now_ms) {
-    uint32_t count = access & 0xff;
-    uint32_t decay_minutes = load(&rules->lfu_decay_minutes);
-    if (decay_minutes == 0) return count;
-    uint64_t now_s = (uint64_t)now_ms / 1000;
-    uint64_t idle_s = (now_s - (access >> 8)) & 0xffffff;
-    uint64_t minutes = now_s / 60 - (now_s - idle_s) / 60;
-    uint64_t lost = minutes / decay_minutes;
-    return lost < count ? count - (uint32_t)lost : 0;
+    return eviction_stamp(now_ms);
 }
 
 /* Redis's logarithmic count: the n-th further one comes with a chance of 1 in n times the factor. */
 static uint32_t use_logarithmic(const struct eviction_rules *rules, uint32_t access, int64_t now_ms,
                                 struct random *random) {
-    uint32_t count = decayed_count(rules, access, now_ms);
+    uint32_t count = eviction_decayed_count(rules, access, now_ms);
     uint64_t above = count > LFU_BEGIN ? count - LFU_BEGIN : 0;
     uint64_t odds = above * load(&rules->lfu_log_factor) + 1;
-    if (count < LFU_MAX && random_below(random, odds) == 0) count++;
-    return (stamp_of(now_ms) & ~UINT32_C(0xff)) | count;
-}
-
-static uint64_t score_logarithmic(const struct eviction_view *view,
-                                  const struct eviction_subject *subject) {
-    uint64_t missing = LFU_MAX - decayed_count(view->rules, subject->access, view->now_ms);
-    return missing << 32 | (stamp_of(view->now_ms) - (subject->access & ~UINT32_C(0xff)));
+    if (count < EVICTION_LFU_MAX && random_below(random, odds) == 0) count++;
+    return (eviction_stamp(now_ms) & ~UINT32_C(0xff)) | count;
 }
 
 static uint32_t use_counted(const struct eviction_rules *rules, uint32_t access, int64_t now_ms,
                             struct random *random) {
     (void)rules, (void)random;
-    uint32_t uses = access & USES_MASK;
-    if (uses < USES_MAX) uses++;
-    return (stamp_of(now_ms) & ~(uint32_t)USES_MASK) | uses;
+    uint32_t uses = access & EVICTION_USES_MASK;
+    if (uses < EVICTION_USES_MAX) uses++;
+    return (eviction_stamp(now_ms) & ~(uint32_t)EVICTION_USES_MASK) | uses;
 }
 
-/* In 65536ths, and up to a twelfth too small: straight lines between the powers of two. */
-static uint64_t log2_of(uint32_t value) {
-    uint32_t power = 31 - (uint32_t)__builtin_clz(value | 1);
-    uint64_t beyond = ((uint64_t)value << LOG2_BITS >> power) & ((1 << LOG2_BITS) - 1);
-    return (uint64_t)power << LOG2_BITS | beyond;
-}
-
-/* What an entry takes, read off its first bytes: a blob, which lies elsewhere, counts as one of LARGE_BYTES. */
+/* What an entry takes, read off its first bytes: a blob, which lies elsewhere, counts as one of
+ * EVICTION_LARGE_BYTES. */
 static uint32_t bytes_of_entry(const struct entry *entry) {
-    if (entry_encoding(entry) == ENTRY_BLOB) return LARGE_BYTES;
+    if (entry_encoding(entry) == ENTRY_BLOB) return EVICTION_LARGE_BYTES;
     return (uint32_t)sizeof(*entry) + entry->key_size + entry->value_size;
-}
-
-/* The less it is worth for the memory it takes, the higher: see above. */
-static uint64_t score_worth(const struct eviction_subject *subject, uint32_t idle) {
-    uint64_t bytes = subject->bytes < LARGE_BYTES ? subject->bytes : LARGE_BYTES;
-    uint64_t uses = (subject->access & USES_MASK) + 1;
-    uint64_t seniority = SENIORITY_BEGIN + log2_of(idle);
-    return (bytes << WORTH_SHIFT) / ((bytes + FLAT_BYTES) * uses * seniority);
 }
 
 static bool leans_to_recency(const struct eviction *eviction) {
     if (eviction->role != EVICTION_FOLLOWS) return eviction->role == EVICTION_LEADS_BY_RECENCY;
     return atomic_load_explicit(&eviction->rules->prefers_recent, memory_order_relaxed);
-}
-
-static uint64_t score_adaptive(const struct eviction_view *view,
-                               const struct eviction_subject *subject) {
-    uint32_t idle = stamp_of(view->now_ms) - (subject->access & ~(uint32_t)USES_MASK);
-    return view->prefers_recent ? idle : score_worth(subject, idle);
-}
-
-/* The sooner, the higher. Only of entries with a deadline. */
-static uint64_t score_soonest(const struct eviction_view *view,
-                              const struct eviction_subject *subject) {
-    (void)view;
-    return UINT64_MAX / 2 - (uint64_t)subject->deadline_ms;
 }
 
 /* ---- Policies -------------------------------------------------------------------------------- */
@@ -200,22 +137,21 @@ static const struct policy {
     /* What `access` becomes by a use. */
     uint32_t (*use)(const struct eviction_rules *rules, uint32_t access, int64_t now_ms,
                     struct random *random);
-    /* How gladly it is seen to go. NULL: all the same. */
-    uint64_t (*score)(const struct eviction_view *view, const struct eviction_subject *subject);
-    bool asks_expiry; /* it may know of somebody better */
+    eviction_score_function *score; /* NULL: all the same */
+    bool asks_expiry;               /* it may know of somebody better */
 } policies[EVICTION_POLICIES] = {
     [EVICTION_NONE] = {.name = "noeviction", .use = use_recent},
     [EVICTION_VOLATILE_LRU] = {.name = "volatile-lru",
                                .evicts = true,
                                .is_volatile = true,
                                .use = use_recent,
-                               .score = score_recent},
+                               .score = eviction_score_recent},
     [EVICTION_VOLATILE_LFU] = {.name = "volatile-lfu",
                                .evicts = true,
                                .is_volatile = true,
                                .is_lfu = true,
                                .use = use_logarithmic,
-                               .score = score_logarithmic},
+                               .score = eviction_score_logarithmic},
     [EVICTION_VOLATILE_RANDOM] = {.name = "volatile-random",
                                   .evicts = true,
                                   .is_volatile = true,
@@ -224,23 +160,23 @@ static const struct policy {
                                .evicts = true,
                                .is_volatile = true,
                                .use = use_recent,
-                               .score = score_soonest,
+                               .score = eviction_score_soonest,
                                .asks_expiry = true},
     [EVICTION_ALLKEYS_LRU] = {.name = "allkeys-lru",
                               .evicts = true,
                               .use = use_recent,
-                              .score = score_recent},
+                              .score = eviction_score_recent},
     [EVICTION_ALLKEYS_LFU] = {.name = "allkeys-lfu",
                               .evicts = true,
                               .is_lfu = true,
                               .use = use_logarithmic,
-                              .score = score_logarithmic},
+                              .score = eviction_score_logarithmic},
     [EVICTION_ALLKEYS_RANDOM] = {.name = "allkeys-random", .evicts = true, .use = use_recent},
     [EVICTION_ALLKEYS_ADAPTIVE] = {.name = "allkeys-adaptive",
                                    .evicts = true,
                                    .counts_uses = true,
                                    .use = use_counted,
-                                   .score = score_adaptive},
+                                   .score = eviction_score_adaptive},
 };
 
 static const struct policy *policy_of(const struct eviction_rules *rules) {
@@ -264,8 +200,8 @@ bool eviction_policy_is_blind(enum eviction_policy policy) {
     return policies[policy].score == NULL;
 }
 uint32_t eviction_policy_counts(enum eviction_policy policy) {
-    if (policies[policy].is_lfu) return LFU_MAX;
-    return policies[policy].counts_uses ? USES_MASK : 0;
+    if (policies[policy].is_lfu) return EVICTION_LFU_MAX;
+    return policies[policy].counts_uses ? EVICTION_USES_MASK : 0;
 }
 
 /* ---- Lifetime -------------------------------------------------------------------------------- */
@@ -322,12 +258,12 @@ void eviction_count_use(const struct eviction_rules *rules, struct entry *entry,
 
 uint32_t eviction_access_new(const struct eviction_rules *rules, struct ghost *ghost,
                              uint64_t ghost_hash, int64_t now_ms) {
-    uint32_t access = stamp_of(now_ms);
+    uint32_t access = eviction_stamp(now_ms);
     const struct policy *policy = policy_of(rules);
     if (policy->is_lfu) return (access & ~UINT32_C(0xff)) | LFU_BEGIN;
     if (!policy->counts_uses) return access;
     int uses = ghost_recall(ghost, ghost_hash) + 1; /* this one; 0 for a stranger */
-    return (access & ~(uint32_t)USES_MASK) | (uint32_t)uses;
+    return (access & ~(uint32_t)EVICTION_USES_MASK) | (uint32_t)uses;
 }
 
 uint32_t eviction_access_used(const struct eviction_rules *rules, uint32_t access, int64_t now_ms,
@@ -336,12 +272,7 @@ uint32_t eviction_access_used(const struct eviction_rules *rules, uint32_t acces
 }
 
 uint32_t eviction_access_halved(uint32_t access) {
-    return access - ((access & USES_MASK) + 1) / 2;
-}
-
-uint64_t eviction_score(const struct eviction_view *view, const struct eviction_subject *subject) {
-    const struct policy *policy = policy_of(view->rules);
-    return policy->score != NULL ? policy->score(view, subject) : 0;
+    return access - ((access & EVICTION_USES_MASK) + 1) / 2;
 }
 
 void eviction_greet(struct eviction *eviction, struct entry *entry, uint64_t ghost_hash,
@@ -351,12 +282,12 @@ void eviction_greet(struct eviction *eviction, struct entry *entry, uint64_t gho
 }
 
 unsigned eviction_uses(const struct entry *entry) {
-    return load(&entry->access) & USES_MASK;
+    return load(&entry->access) & EVICTION_USES_MASK;
 }
 
 uint32_t eviction_frequency(const struct eviction_rules *rules, const struct entry *entry,
                             int64_t now_ms) {
-    return decayed_count(rules, load(&entry->access), now_ms);
+    return eviction_decayed_count(rules, load(&entry->access), now_ms);
 }
 
 /* ---- The pool -------------------------------------------------------------------------------- */

@@ -138,24 +138,13 @@ void eviction_dismiss(struct eviction *eviction, struct database *_Atomic *datab
 /* What a ghost remembers of an entry that goes: its uses, where they are counted. */
 unsigned eviction_uses(const struct entry *entry);
 /* The same rules over an `access` that is no entry's: for miniatures (miniature.h). What becomes of it by a use, by a
- * key's coming (where the policy counts uses, its ghost is recalled), in a round that halves; and how gladly it is
- * seen to go: the higher, the sooner. Pure but for `random` and `ghost`. */
-struct eviction_view {
-    const struct eviction_rules *rules;
-    int64_t now_ms;
-    bool prefers_recent; /* allkeys-adaptive's side */
-};
-struct eviction_subject {
-    uint32_t access;
-    uint32_t bytes;      /* that it takes; for policies that weigh sizes */
-    int64_t deadline_ms; /* for those that ask for it, of who has one */
-};
+ * key's coming (where the policy counts uses, its ghost is recalled), in a round that halves. Pure but for `random`
+ * and `ghost`. Scores: eviction_score.h. */
 uint32_t eviction_access_used(const struct eviction_rules *rules, uint32_t access, int64_t now_ms,
                               struct random *random);
 uint32_t eviction_access_new(const struct eviction_rules *rules, struct ghost *ghost,
                              uint64_t ghost_hash, int64_t now_ms);
 uint32_t eviction_access_halved(uint32_t access);
-uint64_t eviction_score(const struct eviction_view *view, const struct eviction_subject *subject);
 
 /* OBJECT FREQ: the count under *-lfu, with what it has lost by now. Lock: read. */
 uint32_t eviction_frequency(const struct eviction_rules *rules, const struct entry *entry,

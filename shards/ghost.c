@@ -132,8 +132,9 @@ static void resize(struct ghost *ghost, uint32_t count) {
 
 /* Grow at once, shrink when as many keys went as there are places. */
 static void fit(struct ghost *ghost, uint64_t keys) {
-    if (keys > ghost->keys_peak) ghost->keys_peak = keys;
     bool is_over = ghost->remembered++ >= ghost_places(ghost);
+    if (keys <= ghost->keys_peak && !is_over && ghost->set_count != 0) return;
+    if (keys > ghost->keys_peak) ghost->keys_peak = keys;
     uint32_t count = sets_for(ghost->keys_peak);
     if (count > ghost->set_count || (is_over && count < ghost->set_count)) resize(ghost, count);
     if (!is_over) return;

@@ -26,12 +26,17 @@ struct miniature_camp {
     bool is_halving;
     uint64_t turnover; /* evictions since counts were last halved */
     uint64_t keys, used_bytes;
-    /* Candidates, those with the highest score last. */
-    uint64_t pool_scores[EVICTION_POOL];
-    uint16_t pool_places[EVICTION_POOL];
+    /* Candidates: the score, and below it the place; the one with the highest score last. */
+    uint64_t pool[EVICTION_POOL];
+    uint64_t pool_bar; /* who is to get in has to be above it: the least of a full pool, or 0 */
     uint32_t pool_count;
     bool pool_is_recent; /* its scores are those of allkeys-adaptive's recency */
 };
+
+struct miniature;
+/* One of that camp goes, by its policy's score; false: nobody may. */
+typedef bool miniature_evict_function(struct miniature *miniature, struct miniature_camp *camp,
+                                      int64_t now_ms);
 
 struct miniature {
     struct population *population;
@@ -41,12 +46,14 @@ struct miniature {
     bool has_camps;
     bool is_full;      /* somebody came for whom others had to go */
     bool is_volatile;  /* only who has a deadline may go */
+    bool is_blind;     /* all are the same to its policy */
     bool recalls_uses; /* its policy wants to know from a ghost how often a key was used */
     enum eviction_policy policy;
-    uint32_t counts; /* bits of `access` that count uses */
+    miniature_evict_function *evict; /* NULL: its policy evicts nobody */
+    uint32_t counts;                 /* bits of `access` that count uses */
+    uint64_t keys;
     uint64_t limit_bytes;
-    struct population_map here;   /* where its members are */
-    struct population_map pooled; /* those that are candidates */
+    struct population_map here; /* where its members are */
     struct miniature_camp camps[MINIATURE_CAMPS];
     uint32_t camp_count;
     struct ghost ghost;
@@ -62,9 +69,9 @@ static inline bool miniature_has(const struct miniature *miniature, const struct
     return (member->present & miniature->bit) != 0;
 }
 uint64_t miniature_used_bytes(const struct miniature *miniature);
-uint64_t miniature_keys(const struct miniature *miniature);
 
-/* A member that is here was used. The caller sets its stamp, once for all miniatures. */
+/* A member that is here was used; only where the policy counts uses. The caller sets its stamp, once for all
+ * miniatures. */
 void miniature_use(struct miniature *miniature, struct member *member, int64_t now_ms);
 /* A member comes that isn't here: make room for it, and take it in if there is some. Others may leave the
  * population. */

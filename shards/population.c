@@ -77,22 +77,29 @@ struct member *population_add(struct population *population, uint64_t hash) {
     return member;
 }
 
+static void clear_deadline(struct population *population, struct member *member) {
+    if (member->deadline == 0) return;
+    member->deadline = 0;
+    population->deadlines--;
+    population_map_take(&population->timed, population_place(population, member));
+}
+
 void population_remove(struct population *population, struct member *member) {
     check(member->present == 0);
+    clear_deadline(population, member);
     *link_of(population, member->hash) = member->next;
     population_map_take(&population->taken, population_place(population, member));
-    population->deadlines -= member->deadline != 0;
     population->count--;
 }
 
 void population_set_deadline(struct population *population, struct member *member,
                              int64_t deadline_ms) {
-    population->deadlines -= member->deadline != 0;
-    member->deadline = 0;
+    clear_deadline(population, member);
     if (deadline_ms == ENTRY_NO_EXPIRY) return;
     int64_t units = (deadline_ms - population->begun_ms) / POPULATION_DEADLINE_MS;
     member->deadline = units < 1 ? 1 : units > UINT32_MAX ? UINT32_MAX : (uint32_t)units;
     population->deadlines++;
+    population_map_put(&population->timed, population_place(population, member));
 }
 
 void population_validate(const struct population *population) {
@@ -103,6 +110,7 @@ void population_validate(const struct population *population) {
         check(population_find(population, member->hash) == member && member->present != 0);
         check(population_ward(member->hash) == place / POPULATION_WARD_PLACES);
         count++;
+        check(population_map_has(&population->timed, place) == (member->deadline != 0));
         deadlines += member->deadline != 0;
     }
     check(count == population->count && deadlines == population->deadlines);

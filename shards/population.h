@@ -33,6 +33,7 @@ struct member {
     uint32_t deadline; /* population_deadline_ms; 0: none */
     uint16_t next;     /* in its chain: a place plus 1; 0 ends */
     uint8_t present;   /* a bit a miniature */
+    uint8_t pooled;    /* those in which it is a candidate */
     uint8_t uses[POPULATION_MINIATURES];
 };
 
@@ -45,6 +46,7 @@ struct population {
     struct member *members; /* [POPULATION_PLACES] */
     uint16_t *chains;       /* [POPULATION_PLACES]: a place plus 1 of the first member of each */
     struct population_map taken; /* where there are members */
+    struct population_map timed; /* where those are that have a deadline */
     uint32_t count;
     uint32_t deadlines; /* members that have one */
     int64_t begun_ms;

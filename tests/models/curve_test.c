@@ -159,6 +159,31 @@ static void who_has_no_deadline_stays(void **state) {
     limited_release(&limited);
 }
 
+/* A store that grows while it is followed: fewer of its keys are. */
+static void of_more_keys_fewer_are_followed(void **state) {
+    (void)state;
+    enum { KEYS = 140000, FEW = 1000 };
+    struct limited limited;
+    init(&limited, EVICTION_ALLKEYS_LRU, INT64_C(1) << 30);
+    bool begins;
+    assert_int_equal(curve_start(&limited.curve, 0, &begins), STATUS_OK);
+    uint64_t below = curve_followed_below(&limited.curve);
+    for (uint64_t i = 0; i < KEYS; i++) {
+        char name[KEYS_NAME_BYTES];
+        keys_write_name(name, i);
+        limited_ask(&limited, bytes_of(name, sizeof(name)), 1, (int64_t)(i / REQUESTS_A_MS));
+        if (i == FEW) assert_int_equal(curve_followed_below(&limited.curve), below);
+    }
+    struct curve_note note = {.is_lookup = true};
+    curve_note(&limited.curve, &note, KEYS);
+    curve_validate(&limited.curve);
+    assert_int_equal(curve_followed_below(&limited.curve), below / 2);
+    struct curve_report report;
+    assert_true(curve_read(&limited.curve, KEYS, &report));
+    assert_in_range(report.lookups_noted, KEYS / 256 / 4 * 3, KEYS / 256 / 4 * 5);
+    limited_release(&limited);
+}
+
 /* More keys than can be followed, all used alike: half of them after the other are let go, and what stays is whole. */
 static void of_too_many_half_are_followed(void **state) {
     (void)state;
@@ -206,6 +231,7 @@ int main(void) {
         cmocka_unit_test(lru_is_foreseen),
         cmocka_unit_test(its_books_are_kept),
         cmocka_unit_test(who_has_no_deadline_stays),
+        cmocka_unit_test(of_more_keys_fewer_are_followed),
         cmocka_unit_test(of_too_many_half_are_followed),
         cmocka_unit_test(refused_memory_leaves_it_off),
     };
