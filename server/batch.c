@@ -118,18 +118,19 @@ static void run_plainly(struct worker *worker, uint32_t first, uint32_t end) {
 }
 
 /* The next request that may have a key that is followed: not with one key, the first argument, that isn't. */
-static uint32_t next_followed(const struct worker *worker, uint32_t at, uint32_t end,
-                              uint64_t below) {
-    const struct request *batch = worker->batch;
-    while (at < end && batch[at].last_key <= 1 && batch[at].hash >= below) {
-        at++;
+static inline uint32_t next_followed(const struct worker *worker, uint32_t at, uint32_t end,
+                                     uint64_t below) {
+    const struct request *request = worker->batch + at, *last = worker->batch + end;
+    while (request < last && request->hash >= below && request->last_key <= 1) {
+        request++;
     }
-    return at;
+    return (uint32_t)(request - worker->batch);
 }
 
-/* With CACHE CURVE on: requests for keys that it follows part the range. */
-__attribute__((noinline, cold)) static void run_followed(struct worker *worker, uint32_t first,
-                                                         uint32_t end, uint64_t below) {
+/* With CACHE CURVE on: requests for keys that it follows part the range. The look at all others is most of what
+ * the curve takes where all hit: so it isn't `cold`, which would have it made for size. */
+__attribute__((noinline)) static void run_followed(struct worker *worker, uint32_t first,
+                                                   uint32_t end, uint64_t below) {
     for (uint32_t i = first; (i = next_followed(worker, i, end, below)) < end; i++) {
         const struct request *request = &worker->batch[i];
         if (!follow_wants(worker, request, below)) continue;
