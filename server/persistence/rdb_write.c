@@ -1,4 +1,5 @@
 /* Bytes gather in a block and go to the sink when it is full; what is larger than a block goes there directly.
+ * A block is small, so that a write keeps no worker waiting (rdb_file.c).
  *
  * Strings are written as Redis writes them: text that is a number of 32 bits as that number, longer text
  * compressed where that saves anything. Compressed in one piece, so values above COMPRESS_MAX stay plain: the
@@ -15,7 +16,7 @@
 #include "shards/snapshot.h"
 
 enum {
-    BLOCK_BYTES = 64 * 1024,
+    BLOCK_BYTES = 16 * 1024,
     COMPRESS_MIN = 21, /* bytes; below, LZF never wins */
     COMPRESS_MAX = 16 * 1024 * 1024,
     COMPRESS_GAIN = 4,  /* bytes that it must save */
