@@ -125,6 +125,7 @@ static enum status write_all(struct saving *saving) {
     while (has_more && saving->writer.status == STATUS_OK) {
         if (LOAD(saver->is_cancelled)) return STATUS_REFUSED;
         has_more = snapshot_step(&saver->snapshot, write_entry, saving);
+        if (LOAD(saver->is_background)) priority_give_way();
     }
     return rdb_write_end(&saving->writer);
 }
