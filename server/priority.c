@@ -10,11 +10,14 @@
  * Being modest is not enough. Linux shares out fairly: a worker that wakes so soon after its last turn that it is
  * still ahead of its share (less than a third of that turn after it, at nice 5) doesn't interrupt who came
  * between, and is not looked at again before the next tick, of which there may be 250 a second. The scheduler's
- * trace of a save showed fifteen such waits in a second of it, of up to 5 ms (Linux 6.18, no real-time policy, one
- * processor); p99 was 3.2 to 3.7 ms instead of 0.1. So such a thread yields after each small piece of work.
- * Yielding after each step, p99 is 0.16 to 0.24 ms and the save as fast as ever beside a worker that has pauses; beside
- * one that has none a million keys take 1.9 s instead of 1.1. Sleeping for a moment instead did no better.
- * A longer time slice (sched_setattr) changed nothing that could be told from noise: it isn't what decides. */
+ * trace of a save had fifteen such waits in half a second, of up to 7 ms (Linux 6.18, no real-time policy, one
+ * processor). So such a thread yields after each small piece of work: p99 beside a save was 2.9 to 3.6 ms, and is
+ * 0.12 to 0.75; p99.9 was 4.0 to 4.2, and is 0.6 to 2.6 (six rounds, bench/README.md); the waits of 2 ms that the
+ * trace still had are for other processes. A save takes as long as before: 0.3 to 0.9 s for a million keys; 0.6 to
+ * 0.7 beside a worker that is never idle.
+ *
+ * Tried instead: sleeping for a moment each 0.2 ms, which did no better; a longer time slice (sched_setattr),
+ * which changed nothing that could be told from noise, since it isn't what decides. */
 #include "priority.h"
 
 #include <sched.h>

@@ -13,10 +13,9 @@
  * (PREEMPT_NONE, as servers' kernels often are), a worker waits until a system call of ours ends or steps aside by
  * itself, whatever the worker's priority. Of 4 MiB, sync_file_range went on for up to 0.45 ms on ext4, and a
  * worker that became ready meanwhile waited for up to 0.3 (the scheduler's trace; on tmpfs there was nothing of
- * it): that alone was the p99.9 beside a save, 244 to 332 us, twice the normal (sherd-bench steady, one processor,
- * three rounds). With 256 KiB it is 143 to 184, with blocks of 16 KiB, too, (rdb_write.c; a write of 64 took 22
- * us, at most 121) 123 to 205: 0.9 to 1.4 times the normal. What is large is written in pieces for the same
- * reason. */
+ * it): that alone was the p99.9 beside a save, 2.4 times the normal on one processor (1.7 to 7.7). With 256 KiB,
+ * and blocks of 16 (rdb_write.c; a write of 64 took 22 us, at most 121), it is 1.3 times (1.0 to 1.9; six rounds
+ * each, bench/README.md). What is large is written in pieces for the same reason. */
 #include "rdb_file.h"
 
 #include <dirent.h>
