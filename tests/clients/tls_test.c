@@ -606,18 +606,19 @@ static void a_wrong_certificate_leaves_the_old_one(void **state) {
     test_server_stop(server);
 }
 
-/* ---- Starts that fail
- * ---------------------------------------------------------------------------------------------- */
+/* ---- Starts that fail ------------------------------------------------------------------------ */
+
+enum { ARGUMENTS_MAX = 1024 };
 
 /* Run sherd with these arguments: it ends with status 1, having said `text`. */
 static void expect_refusal(const char *options, const char *text) {
-    char command[1024];
+    char command[ARGUMENTS_MAX + sizeof SHERD_BINARY " 2>&1"];
     snprintf(command, sizeof command, SHERD_BINARY " %s 2>&1", options);
     program_expect(command, 1, text);
 }
 
 static void expect_no_start(const char *options, const char *text) {
-    char arguments[1024];
+    char arguments[ARGUMENTS_MAX];
     snprintf(arguments, sizeof arguments, "--port 0 --save '' --tls-port %s %s", tls_port, options);
     expect_refusal(arguments, text);
 }
