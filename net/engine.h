@@ -58,8 +58,8 @@ struct engine_statistics {     /* atomic, relaxed: written by the worker, read b
     _Atomic uint64_t receives; /* `received` events */
     _Atomic uint64_t sends;    /* sends that took bytes */
     _Atomic uint64_t received_bytes, sent_bytes;
-    _Atomic uint64_t
-        receive_memory; /* bytes it receives into by now: they only grow, and aren't in memory_used() */
+    /* Bytes it receives into by now: they only grow, and aren't in memory_used(). */
+    _Atomic uint64_t receive_memory;
     _Atomic uint64_t starved;   /* receives that found no buffer */
     _Atomic uint64_t overflows; /* turns that found the completion queue too small */
     _Atomic uint64_t rearms;    /* operations that had to be begun again, besides the first time */

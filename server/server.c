@@ -58,8 +58,8 @@ static uint32_t choose_workers(const struct config *config) {
 }
 
 /* Each shard keeps pages for each size of its own: many small ones waste a small limit. 8 MiB of 64 B to 8 KiB, hits in
- * percent, Zipf 0.7 / Zipf 0.99 / shifting: 32 / 67 / - with 32 shards, 46 / 76 / 80 with 16, 47 / 76 / 84 with 8, two of
- * which led; but there an eighth of the keys would be decided the wrong way. */
+ * percent, Zipf 0.7 / Zipf 0.99 / shifting: 42 / 73 / 83 with 32 shards, 46 / 76 / 84 with 16, 49 / 77 / 67 with 8, none of
+ * which leads (`sherd-bench trace --mixed-sizes --keys 37500 --requests 400000 --rate 20000`). */
 static uint32_t shards_for(const struct config *config, uint32_t workers) {
     uint32_t least = power_of_two_from(workers > SHARDS_MIN ? workers : SHARDS_MIN);
     int64_t limit = config_number(&config->maxmemory);

@@ -91,12 +91,11 @@ static void describe_effect(struct server *server, const char *name, char *out, 
     } else if (strcmp(name, "shards") == 0) {
         bool is_one = config_number(&server->config->lock_mode) == LOCK_MODE_GLOBAL;
         bool is_ours = config_number(&server->config->shards) == 0;
-        snprintf(
-            out, size, "%u%s", server->shards.count,
-            is_one ? ": lock-mode is global"
-            : is_ours
-                ? ": 16 a worker, rounded up to a power of two; at least 2 MiB of maxmemory each"
-                : ": rounded up to a power of two");
+        snprintf(out, size, "%u%s", server->shards.count,
+                 is_one ? ": lock-mode is global"
+                 : is_ours
+                     ? ": 16 a worker, rounded up to a power of two; fewer of a small maxmemory"
+                     : ": rounded up to a power of two");
     } else if (strcmp(name, "maxmemory") == 0) {
         limit_describe(server, out, size);
     } else if (strcmp(name, "maxmemory-clients") == 0) {
