@@ -7,31 +7,69 @@
  * Not less than that share (SCHED_IDLE is three parts in a thousand): a save must come to its end beside busy
  * workers, and a thread that holds a shard's lock for some microseconds must come to drop it.
  *
- * Being modest is not enough. Linux shares out fairly: a worker that wakes so soon after its last turn that it is
- * still ahead of its share (less than a third of that turn after it, at nice 5) doesn't interrupt who came
- * between, and is not looked at again before the next tick, of which there may be 250 a second. The scheduler's
- * trace of a save had fifteen such waits in half a second, of up to 7 ms (Linux 6.18, no real-time policy, one
- * processor). So such a thread yields after each small piece of work: p99 beside a save was 2.9 to 3.6 ms, and is
- * 0.12 to 0.75; p99.9 was 4.0 to 4.2, and is 0.6 to 2.6 (six rounds, bench/README.md); the waits of 2 ms that the
- * trace still had are for other processes. A save takes as long as before: 0.3 to 0.9 s for a million keys; 0.6 to
- * 0.7 beside a worker that is never idle.
+ * Being modest is not enough. Linux shares out by deadlines: a turn that a thread asks for is due after as much
+ * time as its time slice, stretched by its nice, and a worker that wakes interrupts whom it finds only if it is due
+ * before. All slices are alike unless told otherwise, so that a worker just back from a turn of its own is often
+ * due after the thread that came between, and is not looked at again before the next tick, of which there may be
+ * 250 a second. The scheduler's trace of a save had fifteen such waits in half a second, of up to 7 ms (Linux
+ * 6.18, no real-time policy, one processor). Two things end them:
  *
- * Tried instead: sleeping for a moment each 0.2 ms, which did no better; a longer time slice (sched_setattr),
- * which changed nothing that could be told from noise, since it isn't what decides. */
+ * - A background thread asks for longer slices (10 ms, where a worker's are 3): it is due late, and a worker that
+ *   wakes has the processor at once. (Linux since 6.12; an older one takes no notice.)
+ * - It yields after each small piece of work, which ends what is left of such waits. A long slice costs a thread
+ *   that yields a whole one, though: beside a worker that is never idle it comes back after milliseconds. So it
+ *   then makes up for it, and doesn't yield again before it has worked for twice as long as it waited.
+ *
+ * What that brings on one processor: p99 beside a save of a million keys was 120 us, and is 48; p99.9 was 301, and
+ * is 213 (ten rounds in turn, bench/README.md). What a worker still waits for, 70 us at p99.9, are the kernel's own
+ * stretches of the saver's system calls, which nothing interrupts under PREEMPT_NONE.
+ *
+ * Tried instead: SCHED_IDLE (p99.9 of 131 us, but a thread can't leave it again without privilege, and it
+ * starves); slices of 100 ms (a save beside a busy worker took 8 s); long slices without yields (p99.9 above
+ * 2 ms); nice 10 and 19 (nothing that could be told from noise); sleeping for a moment each 0.2 ms (no better). */
 #include "priority.h"
 
 #include <sched.h>
+#include <stdbool.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-enum { BACKGROUND_NICE = 5 };
+#include "clock.h"
+
+enum {
+    BACKGROUND_NICE = 5,
+    BACKGROUND_SLICE_NS = 10 * 1000 * 1000,
+    WORK_PER_WAIT = 2, /* how much longer than it waited for it a thread may keep a processor */
+};
+
+/* What sched_setattr takes, in its first version: glibc before 2.41 has no name for either, and the kernel's own
+ * header can't stand beside <sched.h>. */
+struct scheduling {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t real_time_priority;
+    uint64_t slice_ns, deadline_ns, period_ns;
+};
 
 void priority_step_back(void) {
-    struct sched_param none = {0};
-    (void)!sched_setscheduler(0, SCHED_BATCH, &none);
-    (void)!setpriority(PRIO_PROCESS, (id_t)gettid(), BACKGROUND_NICE);
+    int nice = getpriority(PRIO_PROCESS, (id_t)gettid());
+    if (nice < BACKGROUND_NICE) nice = BACKGROUND_NICE;
+    struct scheduling modest = {
+        .size = sizeof(modest),
+        .policy = SCHED_BATCH,
+        .nice = nice,
+        .slice_ns = BACKGROUND_SLICE_NS,
+    };
+    bool is_refused = syscall(SYS_sched_setattr, 0, &modest, 0) != 0;
+    if (is_refused) (void)!setpriority(PRIO_PROCESS, (id_t)gettid(), nice);
 }
 
-void priority_give_way(void) {
+void priority_give_way(struct priority_turn *turn) {
+    int64_t now_ns = clock_monotonic_ns();
+    if (now_ns - turn->back_ns < WORK_PER_WAIT * turn->waited_ns) return;
     sched_yield();
+    turn->back_ns = clock_monotonic_ns();
+    turn->waited_ns = turn->back_ns - now_ns;
 }

@@ -32,7 +32,10 @@
 #include "shards/base/memory.h"
 #include "shards/base/number.h"
 
-enum { RETRY_MS = 5000 /* between a save that failed and the next that a save point begins */ };
+enum {
+    RETRY_MS = 5000,        /* between a save that failed and the next that a save point begins */
+    KEYS_BETWEEN_WAYS = 32, /* encoded between two yields: some ten microseconds, of small values */
+};
 
 #define LOAD(field)         atomic_load_explicit(&(field), memory_order_relaxed)
 #define STORE(field, value) atomic_store_explicit(&(field), (value), memory_order_relaxed)
@@ -76,9 +79,14 @@ static void wake_writers(struct saver *saver, bool *was_behind) {
 struct saving {
     struct saver *saver;
     struct rdb_writer writer;
+    struct priority_turn turn;
     uint64_t keys;
     bool was_behind;
 };
+
+static void give_way(struct saving *saving) {
+    if (LOAD(saving->saver->is_background)) priority_give_way(&saving->turn);
+}
 
 static void write_entry(void *context, const struct snapshot_entry *entry) {
     struct saving *saving = context;
@@ -92,6 +100,7 @@ static void write_entry(void *context, const struct snapshot_entry *entry) {
     rdb_write_entry(&saving->writer, entry);
     STORE(saving->saver->keys_done, ++saving->keys);
     wake_writers(saving->saver, &saving->was_behind);
+    if (saving->keys % KEYS_BETWEEN_WAYS == 0) give_way(saving);
 }
 
 static void write_fact_number(struct rdb_writer *writer, const char *name, int64_t number) {
@@ -125,7 +134,7 @@ static enum status write_all(struct saving *saving) {
     while (has_more && saving->writer.status == STATUS_OK) {
         if (LOAD(saver->is_cancelled)) return STATUS_REFUSED;
         has_more = snapshot_step(&saver->snapshot, write_entry, saving);
-        if (LOAD(saver->is_background)) priority_give_way();
+        give_way(saving);
     }
     return rdb_write_end(&saving->writer);
 }
