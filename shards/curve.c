@@ -361,10 +361,13 @@ static void resize(struct curve *curve, struct member *member, uint32_t bytes) {
 
 /* What a miniature missed until it was full only says that it began empty: so all are counted anew. */
 static void admit(struct curve *curve, struct member *member, int64_t now_ms) {
+    uint32_t missing = ~(uint32_t)member->present & ((1 << CURVE_POINTS) - 1);
+    for (uint32_t left = missing; left != 0; left &= left - 1) {
+        miniature_expect(&curve->miniatures[__builtin_ctz(left)], member);
+    }
     bool has_filled = false;
-    for (int i = 0; i < CURVE_POINTS; i++) {
-        struct miniature *miniature = &curve->miniatures[i];
-        if (miniature_has(miniature, member)) continue;
+    for (uint32_t left = missing; left != 0; left &= left - 1) {
+        struct miniature *miniature = &curve->miniatures[__builtin_ctz(left)];
         bool was_full = miniature->is_full;
         miniature_admit(miniature, member, now_ms);
         has_filled |= miniature->is_full != was_full;

@@ -54,6 +54,11 @@ static uint64_t limit_of(const struct miniature *miniature, const struct miniatu
     return miniature->limit_bytes * (camp->end_word - camp->first_word) / POPULATION_WORDS;
 }
 
+static bool has_room(const struct miniature *miniature, const struct miniature_camp *camp,
+                     const struct member *member) {
+    return camp->used_bytes + member->bytes <= limit_of(miniature, camp);
+}
+
 uint64_t miniature_used_bytes(const struct miniature *miniature) {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < miniature->camp_count; i++) {
@@ -169,11 +174,20 @@ static uint32_t looks_wanted(const struct miniature *miniature) {
     return (load(&miniature->rules->samples) + LOOKS_STEP - 1) / LOOKS_STEP * LOOKS_STEP;
 }
 
-/* Who lies in that word at the hand or behind it, and may go. */
+/* Who lies in that word and may go. */
+static uint64_t evictable_in(const struct miniature *miniature, uint32_t word) {
+    uint64_t here = miniature->here.words[word];
+    return miniature->is_volatile ? here & miniature->population->timed.words[word] : here;
+}
+
+/* ... at the hand or behind it. */
 static uint64_t ahead_of(const struct miniature *miniature, const struct miniature_camp *camp,
                          uint32_t word) {
-    uint64_t ahead = miniature->here.words[word] & UINT64_MAX << camp->hand % POPULATION_WORD;
-    return miniature->is_volatile ? ahead & miniature->population->timed.words[word] : ahead;
+    return evictable_in(miniature, word) & UINT64_MAX << camp->hand % POPULATION_WORD;
+}
+
+static uint32_t first_place(uint32_t word, uint64_t ahead) {
+    return word * POPULATION_WORD + (uint32_t)__builtin_ctzll(ahead);
 }
 
 /* What a candidate has in the pool, above its place: never 0. */
@@ -199,7 +213,7 @@ static inline __attribute__((always_inline)) void sweep(struct miniature *miniat
         uint32_t word = camp->hand / POPULATION_WORD, place = camp->hand;
         uint64_t ahead = ahead_of(miniature, camp, word);
         for (; ahead != 0 && wanted > 0; ahead &= ahead - 1, wanted--) {
-            place = word * POPULATION_WORD + (uint32_t)__builtin_ctzll(ahead);
+            place = first_place(word, ahead);
             struct member *member = &members[place];
             if (__builtin_expect(camp->is_halving, 0)) halve(miniature, member);
             uint64_t candidate = candidate_score(miniature, view, member, score);
@@ -346,12 +360,26 @@ void miniature_use(struct miniature *miniature, struct member *member, int64_t n
     member->uses[miniature->index] = (uint8_t)(access & miniature->counts);
 }
 
+/* As sweep goes, without doing anything. */
+void miniature_expect(struct miniature *miniature, const struct member *member) {
+    const struct miniature_camp *camp = camp_of(miniature, member->hash);
+    if (has_room(miniature, camp, member)) return;
+    uint32_t wanted = looks_wanted(miniature), word = camp->hand / POPULATION_WORD;
+    uint64_t ahead = ahead_of(miniature, camp, word);
+    for (uint32_t i = camp->first_word; i <= camp->end_word && wanted > 0; i++) {
+        for (; ahead != 0 && wanted > 0; ahead &= ahead - 1, wanted--) {
+            __builtin_prefetch(population_at(miniature->population, first_place(word, ahead)));
+        }
+        if (++word == camp->end_word) word = camp->first_word;
+        ahead = evictable_in(miniature, word);
+    }
+}
+
 void miniature_admit(struct miniature *miniature, struct member *member, int64_t now_ms) {
     struct miniature_camp *camp = camp_of(miniature, member->hash);
-    uint64_t limit = limit_of(miniature, camp);
-    if (member->bytes > limit) return;
+    if (member->bytes > limit_of(miniature, camp)) return;
     bool is_largest = camp == &miniature->camps[miniature->camp_count - 1];
-    for (uint32_t i = 0; i < VICTIMS_MAX && camp->used_bytes + member->bytes > limit; i++) {
+    for (uint32_t i = 0; i < VICTIMS_MAX && !has_room(miniature, camp, member); i++) {
         miniature->is_full |= is_largest;
         bool may_evict = miniature->evict != NULL;
         if (!may_evict || !miniature->evict(miniature, camp, now_ms)) return;

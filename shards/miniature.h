@@ -73,6 +73,9 @@ uint64_t miniature_used_bytes(const struct miniature *miniature);
 /* A member that is here was used; only where the policy counts uses. The caller sets its stamp, once for all
  * miniatures. */
 void miniature_use(struct miniature *miniature, struct member *member, int64_t now_ms);
+/* A member that isn't here is about to come (miniature_admit): have the memory fetched that making room for it will
+ * look at. To be called for all miniatures before the first one admits. */
+void miniature_expect(struct miniature *miniature, const struct member *member);
 /* A member comes that isn't here: make room for it, and take it in if there is some. Others may leave the
  * population. */
 void miniature_admit(struct miniature *miniature, struct member *member, int64_t now_ms);
