@@ -23,6 +23,7 @@ struct curve_options {
 };
 
 enum {
+    SIZE_SEED = 1000, /* not one of the shards': followed keys would all be of one size */
     ENTRY_BYTES_GUESS = 18,
     JUDGE_EVERY = 1000,
     REQUESTS_A_MS = 100,
@@ -39,7 +40,7 @@ struct course {
 
 static size_t value_bytes_of(const struct curve_options *options, struct bytes name) {
     if (!options->has_mixed_sizes) return (size_t)options->value_bytes;
-    double fraction = (double)(hash_seeded(name, 1) >> 11) * 0x1p-53;
+    double fraction = (double)(hash_seeded(name, SIZE_SEED) >> 11) * 0x1p-53;
     return (size_t)(MIXED_BYTES_MIN * exp2(MIXED_DOUBLINGS * fraction));
 }
 
@@ -71,7 +72,7 @@ static double replay(const struct course *course, int64_t limit_bytes,
         if (at == warm) curve_recount(&limited.curve, now_ms);
         bool is_hit = limited_ask(&limited, name, value_bytes_of(options, name), now_ms);
         hits += is_hit && at >= warm;
-        if (at % JUDGE_EVERY == 0) shards_judge_duel(&limited.shards);
+        if (at % JUDGE_EVERY == 0) duel_tend(&limited.duel, now_ms);
     }
     if (report != NULL) check(curve_read(&limited.curve, 0, report));
     limited_release(&limited);

@@ -102,7 +102,7 @@ static struct score replay(const struct hits_options *options, const struct trac
         score.hits += is_hit && at > requests / 3;
         score.asked += at > requests / 3;
         if (at % JUDGE_EVERY != 0) continue;
-        shards_judge_duel(&limited.shards);
+        duel_tend(&limited.duel, (int64_t)at);
         uint64_t keys = shards_key_count(&limited.shards, 0);
         if (keys > score.keys_max) score.keys_max = keys;
     }

@@ -17,6 +17,7 @@ void limited_init(struct limited *limited, const struct limited_options *options
     atomic_store(&limited->shards.eviction.policy, options->policy);
     atomic_store(&limited->shards.eviction.limit_bytes, options->limit_bytes);
     curve_init(&limited->curve, &limited->shards);
+    duel_init(&limited->duel, &limited->shards);
     random_init(&limited->random, options->seed);
     limited->counters = counters_of_worker(&limited->shards.counters, 0);
     limited->value_bytes = options->value_bytes;
@@ -26,6 +27,7 @@ void limited_init(struct limited *limited, const struct limited_options *options
 
 void limited_release(struct limited *limited) {
     free(limited->value);
+    duel_release(&limited->duel);
     curve_release(&limited->curve);
     shards_release(&limited->shards);
 }
@@ -54,8 +56,10 @@ static struct entry *set(struct limited *limited, struct shard *shard, const str
 /* As server/follow.c does. */
 static void note(struct limited *limited, const struct key *key, const struct entry *entry,
                  bool is_lookup, int64_t now_ms) {
-    if (key->hash >= curve_followed_below(&limited->curve)) return;
-    struct curve_note note = {
+    bool is_followed = key->hash < curve_followed_below(&limited->curve) ||
+                       key->hash < duel_followed_below(&limited->duel);
+    if (!is_followed) return;
+    struct note note = {
         .hash = key->hash,
         .bytes = entry != NULL ? (uint32_t)entry_footprint(entry) : 0,
         .deadline_ms = ENTRY_NO_EXPIRY,
@@ -63,6 +67,7 @@ static void note(struct limited *limited, const struct key *key, const struct en
         .is_there = entry != NULL,
     };
     curve_note(&limited->curve, &note, now_ms);
+    duel_note(&limited->duel, &note, now_ms);
 }
 
 bool limited_ask(struct limited *limited, struct bytes name, size_t value_bytes, int64_t now_ms) {

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "shards/curve.h"
+#include "shards/duel.h"
 #include "shards/shards.h"
 
 struct limited_options {
@@ -18,6 +19,7 @@ struct limited_options {
 struct limited {
     struct shards shards;
     struct curve curve; /* off, until somebody starts it */
+    struct duel duel;   /* as off, until it is tended */
     struct random random;
     struct counters *counters;
     char *value;

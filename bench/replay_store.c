@@ -12,11 +12,15 @@
 #include "bench/replay.h"
 #include "server/clock.h"
 #include "shards/base/memory.h"
+#include "shards/duel.h"
 
 enum { TICK_MS = 100, UPKEEP_LIMIT = 256 };
+/* Not a seed of the trace's: keys that are followed would all be of one size. */
+enum { STORE_SEED = 11 };
 
 struct replay_store {
     struct shards shards;
+    struct duel duel;
     struct access access;
     int64_t begun_ms, ticked_ms;
 };
@@ -36,13 +40,14 @@ static bool store_init(struct replay_store *store, const struct replay_store_opt
     struct shards_options shape = {.shard_count = (uint32_t)options->shards,
                                    .database_count = 1,
                                    .worker_count = 1,
-                                   .seed = 1};
+                                   .seed = STORE_SEED};
     char *reply = malloc(TRACE_VALUE_MAX);
     if (reply == NULL) return false;
     if (shards_init(&store->shards, &shape) != STATUS_OK) {
         free(reply);
         return false;
     }
+    duel_init(&store->duel, &store->shards);
     store->ticked_ms = store->begun_ms;
     store->access = (struct access){.shards = &store->shards,
                                     .counters = counters_of_worker(&store->shards.counters, 0),
@@ -55,6 +60,7 @@ static bool store_init(struct replay_store *store, const struct replay_store_opt
 }
 
 static void store_release(struct replay_store *store) {
+    duel_release(&store->duel);
     shards_release(&store->shards);
     free(store->access.reply);
 }
@@ -69,7 +75,23 @@ static void tick(struct replay_store *store) {
         }
     }
     eviction_look(&shards->eviction);
-    shards_judge_duel(shards);
+    duel_tend(&store->duel, now_ms);
+}
+
+/* As server/follow.c does. */
+static void follow(struct replay_store *store, const struct access_key *at, bool is_lookup) {
+    if (at->key.hash >= duel_followed_below(&store->duel)) return;
+    int64_t now_ms = store->access.now_ms;
+    struct note note = {.hash = at->key.hash, .is_lookup = is_lookup, .is_deletion = !is_lookup};
+    rwlock_read_lock(&at->shard->lock);
+    const struct entry *entry = database_find(shard_database(at->shard, 0), &at->key, now_ms);
+    note.is_there = entry != NULL;
+    if (entry != NULL) {
+        note.bytes = (uint32_t)entry_footprint(entry);
+        note.deadline_ms = entry_deadline_ms(entry);
+    }
+    rwlock_read_unlock(&at->shard->lock);
+    duel_note(&store->duel, &note, now_ms);
 }
 
 static bool set(struct replay *replay, struct replay_store *store, const struct access_key *at,
@@ -87,14 +109,18 @@ static bool replay_one(struct replay *replay, struct replay_store *store,
     struct access_key at = access_route(&store->access, request->key);
     if (request->kind == REQUEST_DELETE) {
         access_remove(&store->access, &at);
+        follow(store, &at, false);
         return true;
     }
     if (request->kind == REQUEST_GET) {
         bool is_hit = access_get(&store->access, &at);
         replay_count(replay, request->value_bytes, is_hit);
+        follow(store, &at, true);
         if (is_hit) return true;
     }
-    return set(replay, store, &at, request);
+    bool is_set = set(replay, store, &at, request);
+    follow(store, &at, false);
+    return is_set;
 }
 
 bool replay_in_store(struct replay *replay, const struct replay_store_options *options) {

@@ -127,8 +127,8 @@ static inline uint32_t next_followed(const struct worker *worker, uint32_t at, u
     return (uint32_t)(request - worker->batch);
 }
 
-/* With CACHE CURVE on: requests for keys that it follows part the range. The look at all others is most of what
- * the curve takes where all hit: so it isn't `cold`, which would have it made for size. */
+/* Requests for keys that are followed part the range. The look at all others is most of what that takes where all
+ * hit: so it isn't `cold`, which would have it made for size. */
 __attribute__((noinline)) static void run_followed(struct worker *worker, uint32_t first,
                                                    uint32_t end, uint64_t below) {
     for (uint32_t i = first; (i = next_followed(worker, i, end, below)) < end; i++) {
@@ -144,7 +144,7 @@ __attribute__((noinline)) static void run_followed(struct worker *worker, uint32
 }
 
 static inline void run_range(struct worker *worker, uint32_t first, uint32_t end) {
-    uint64_t below = curve_followed_below(&worker->server->curve);
+    uint64_t below = follow_below(worker);
     if (__builtin_expect(below != 0, 0)) {
         run_followed(worker, first, end, below);
     } else {

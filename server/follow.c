@@ -4,7 +4,6 @@
 #include "follow.h"
 
 #include "server.h"
-#include "shards/curve.h"
 #include "worker.h"
 
 enum { FOLLOWED_KEYS_MAX = 1024 /* of a request; those behind are left out */ };
@@ -35,7 +34,14 @@ bool follow_wants(const struct worker *worker, const struct request *request, ui
     return false;
 }
 
-static void note_key(struct worker *worker, const struct key *key, struct curve_note *note) {
+uint64_t follow_below(const struct worker *worker) {
+    uint64_t curve = curve_followed_below(&worker->server->curve);
+    uint64_t duel = duel_followed_below(&worker->server->duel);
+    return curve > duel ? curve : duel;
+}
+
+/* Each of them looks again whether it follows the key. */
+static void note_key(struct worker *worker, const struct key *key, struct note *note) {
     struct shards *shards = &worker->server->shards;
     struct shard *shard = shards_of(shards, key->name);
     rwlock_read_lock(&shard->lock);
@@ -50,6 +56,7 @@ static void note_key(struct worker *worker, const struct key *key, struct curve_
     rwlock_read_unlock(&shard->lock);
     note->hash = key->hash;
     curve_note(&worker->server->curve, note, worker->now_ms);
+    duel_note(&worker->server->duel, note, worker->now_ms);
 }
 
 void follow_note(struct worker *worker, const struct request *request,
@@ -58,14 +65,14 @@ void follow_note(struct worker *worker, const struct request *request,
     if (client->executed != request->end || !client->is_authenticated) return; /* it hasn't run */
     struct sampler_mark after = sampler_mark(worker, request);
     uint32_t flags = request->row->flags;
-    struct curve_note note = {
+    struct note note = {
         .database = atomic_load_explicit(&client->database, memory_order_relaxed),
         .is_lookup = after.hits != before->hits || after.misses != before->misses,
         .is_deletion = (flags & COMMAND_DELETES) != 0,
         .leaves_no_trace = (flags & COMMAND_TOUCHES_NOTHING) != 0 || client->no_touch,
     };
     if (!note.is_lookup && after.errors != before->errors) return; /* refused: nothing was done */
-    uint64_t below = curve_followed_below(&worker->server->curve);
+    uint64_t below = follow_below(worker);
     struct key key;
     for (uint32_t n = 0; key_at(worker, request, n, &key); n++) {
         if (key.hash < below) note_key(worker, &key, &note);

@@ -172,11 +172,11 @@ void limit_turn(struct worker *worker) {
 
 void limit_tick(struct worker *worker) {
     struct server *server = worker->server;
-    struct shards *shards = &server->shards;
-    if (atomic_load_explicit(&shards->eviction.limit_bytes, memory_order_relaxed) == 0) return;
-    eviction_look(&shards->eviction);
+    struct eviction_rules *rules = &server->shards.eviction;
+    if (worker->index == 0) duel_tend(&server->duel, worker->now_ms);
+    if (atomic_load_explicit(&rules->limit_bytes, memory_order_relaxed) == 0) return;
+    eviction_look(rules);
     if (worker->index != 0) return;
-    shards_judge_duel(shards);
     trim_if_needed(server);
 }
 

@@ -34,9 +34,9 @@
 
 enum {
     SHARDS_PER_WORKER = 16,
-    SHARDS_MIN = EVICTION_ROLE_EVERY, /* of ours: with fewer, none tells allkeys-adaptive the way */
-    SHARD_BYTES_MIN = 2 << 20,        /* of the memory limit, for each */
-    DESCRIPTORS_RESERVED = 64,        /* for everything but clients: listeners, rings, files */
+    SHARDS_PER_WORKER_MIN = 4, /* under a small memory limit */
+    SHARD_BYTES_MIN = 2 << 20, /* of that limit, for each */
+    DESCRIPTORS_RESERVED = 64, /* for everything but clients: listeners, rings, files */
     JOBS_WAITING_MAX = 4096,
     JOBS_THREADS_MAX = 2,
     JOBS_LINGER_MS = 1000,
@@ -57,11 +57,12 @@ static uint32_t choose_workers(const struct config *config) {
     return chosen != 0 ? (uint32_t)chosen : cpus_allowed();
 }
 
-/* Each shard keeps pages for each size of its own: many small ones waste a small limit. 8 MiB of 64 B to 8 KiB, hits in
- * percent, Zipf 0.7 / Zipf 0.99 / shifting: 42 / 73 / 83 with 32 shards, 46 / 76 / 84 with 16, 49 / 77 / 67 with 8, none of
- * which leads (`sherd-bench trace --mixed-sizes --keys 37500 --requests 400000 --rate 20000`). */
+/* Each shard keeps pages for each size of its own: many small ones waste a small limit. 6.5 MB of 64 B to 8 KiB,
+ * hits in percent, Zipf 0.7 / Zipf 0.99 / shifting: 48.4 / 76.5 / 86.6 with 16 shards, 50.3 / 77.6 / 87.4 with 8,
+ * 50.9 / 78.4 / 87.8 with 4, where two workers would meet more often (`sherd-bench trace --mixed-sizes --keys 37500
+ * --requests 400000 --warm-up 200000 --limit-bytes 6500000`). */
 static uint32_t shards_for(const struct config *config, uint32_t workers) {
-    uint32_t least = power_of_two_from(workers > SHARDS_MIN ? workers : SHARDS_MIN);
+    uint32_t least = power_of_two_from(workers * SHARDS_PER_WORKER_MIN);
     int64_t limit = config_number(&config->maxmemory);
     uint32_t shards = power_of_two_from(workers * SHARDS_PER_WORKER);
     while (limit != 0 && shards > least && limit / shards < SHARD_BYTES_MIN) {
@@ -237,6 +238,7 @@ static enum status start_shards(struct server *server) {
         .reclaimer = {.defer = defer_blob, .context = server},
     };
     curve_init(&server->curve, &server->shards);
+    duel_init(&server->duel, &server->shards);
     return shards_init(&server->shards, &options);
 }
 
@@ -496,6 +498,7 @@ no_jobs:
 no_timing:
     server->shards.reclaimer =
         (struct reclaimer){NULL, NULL}; /* nothing runs in the background any more */
+    duel_release(&server->duel);
     curve_release(&server->curve);
     shards_release(&server->shards);
 no_shards:

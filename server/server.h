@@ -17,6 +17,7 @@
 #include "persistence/loader.h"
 #include "persistence/saver.h"
 #include "shards/curve.h"
+#include "shards/duel.h"
 #include "shards/shards.h"
 #include "slowlog.h"
 #include "takeover/launch.h"
@@ -45,6 +46,7 @@ struct server {
     struct timing_limits timing;
     struct shards shards;
     struct curve curve; /* of the shards; off until it is asked for */
+    struct duel duel;   /* allkeys-adaptive's judge; off but for that policy */
     struct jobs *jobs;
     struct saver saver;
     struct loader loader;

@@ -1,9 +1,8 @@
 /* The hit ratio that this cache would have with less memory, and with more: estimated live, while it serves.
  *
- * Keys whose hash is below a threshold are followed: every request for one of them is played to seven miniature
- * caches (miniature.h) of 0.5 to 4 times the memory limit, all scaled down by the share of the keys that is
- * followed: one in 128, of a cache of a hundred thousand keys one in 256. The share is halved whenever there are
- * too many, so the memory is bounded: CURVE_BYTES_MAX, some 1536 to 3072 keys at today's size of a large cache.
+ * A simulation (simulation.h) of seven caches of 0.5 to 4 times the memory limit, by the policy in force, that follows
+ * one key in 128, of a cache of a hundred thousand keys one in 256. The share is halved whenever there are too many,
+ * so the memory is bounded: CURVE_BYTES_MAX, some 1536 to 3072 keys at today's size of a large cache.
  *
  * Nothing is followed, and no memory taken, until it is started. Any thread; a leaf lock over what is behind
  * `followed_below`. */
@@ -15,13 +14,11 @@
 #include <stdint.h>
 
 #include "base/status.h"
-#include "miniature.h"
-#include "population.h"
 #include "shards.h"
+#include "simulation.h"
 
 enum {
     CURVE_POINTS = POPULATION_MINIATURES,
-    CURVE_AWAITED = 256,
     CURVE_BYTES_MAX = 3 << 18, /* 768 KiB, ghosts included */
 };
 
@@ -31,16 +28,13 @@ struct curve {
     struct shards *shards; /* immutable after init */
 
     pthread_mutex_t lock; /* over everything below */
-    struct population population;
-    struct miniature *miniatures;    /* CURVE_POINTS of them; NULL while it is off */
-    uint64_t hits[CURVE_POINTS];     /* of keys that are followed */
-    uint64_t noted;                  /* lookups of keys that are followed */
-    double expected;                 /* how many there should have been, going by all lookups */
-    struct counters_sum seen;        /* when `expected` was last brought up to date */
-    uint64_t lookups, real_hits;     /* of all keys, as far as seen */
-    uint64_t awaited[CURVE_AWAITED]; /* keys that missed, and may be filled next */
-    uint32_t rate_bits;              /* one key in 2^rate_bits is followed */
-    uint32_t next_word;              /* of the population, to be looked through for what expired */
+    bool is_on;
+    struct simulation simulation; /* zeroed while it is off */
+    uint64_t hits[CURVE_POINTS];  /* of keys that are followed */
+    uint64_t noted;               /* lookups of keys that are followed */
+    double expected;              /* how many there should have been, going by all lookups */
+    struct counters_sum seen;     /* when `expected` was last brought up to date */
+    uint64_t lookups, real_hits;  /* of all keys, as far as seen */
     int64_t
         since_ms; /* that all the above is counted: the last miniature that got full, or later */
     int64_t next_measure_ms;
@@ -64,20 +58,8 @@ static inline uint64_t curve_followed_below(const struct curve *curve) {
     return atomic_load_explicit(&curve->followed_below, memory_order_relaxed);
 }
 
-/* What was done with a key that is followed. */
-struct curve_note {
-    uint64_t hash; /* hash_seeded(name) */
-    uint32_t database;
-    uint32_t bytes;       /* that its entry takes (entry_footprint), when it is there */
-    int64_t deadline_ms;  /* ENTRY_NO_EXPIRY for none */
-    bool is_lookup;       /* it was counted as a hit or a miss */
-    bool is_there;        /* afterwards */
-    bool is_deletion;     /* it shouldn't be: DEL, GETDEL, ... */
-    bool leaves_no_trace; /* the lookup doesn't count as a use: TTL, OBJECT, ... */
-};
-/* O(1): some 400 instructions where all have it, up to 10,000 where all have to evict for it. No shard's lock is
- * held. */
-void curve_note(struct curve *curve, const struct curve_note *note, int64_t now_ms);
+/* What was done with a key that is followed. No shard's lock is held. Cost: simulation_play. */
+void curve_note(struct curve *curve, const struct note *note, int64_t now_ms);
 
 struct curve_point {
     double times; /* the limit */

@@ -1,18 +1,50 @@
-/* allkeys-adaptive's judge: does recency or frequency miss less? Both are tried all the time, by shards that
- * always decide one way (eviction.h); whoever misses more loses.
+/* allkeys-adaptive's judge: does recency or frequency miss less?
  *
- * Misses are compared, not hit ratios: a key that is asked for all the time makes its shard's ratio look good,
- * and never misses. One thread. */
+ * Two caches of this one's size are played in small beside it (simulation.h), of which one always decides by recency
+ * and one by frequency (eviction.h). All shards decide as the one that hits more: `rules->prefers_recent`.
+ *
+ * It is on while that policy and a limit are in force. Any thread; a leaf lock over what is behind
+ * `followed_below`. */
 #pragma once
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "shards.h"
+#include "simulation.h"
+
+enum duel_side { DUEL_RECENCY, DUEL_FREQUENCY, DUEL_SIDES };
+
 struct duel {
-    uint64_t seen_recency, seen_frequency; /* misses ever, at the last judgement */
-    uint64_t recency, frequency;           /* misses that count, the older the less */
-    bool prefers_recent;
+    /* Atomic, relaxed: keys whose hash is below are followed; 0: nothing is. */
+    _Atomic uint64_t followed_below;
+    struct shards *shards; /* immutable after init */
+
+    pthread_mutex_t lock; /* over everything below */
+    bool is_on;
+    struct simulation simulation; /* zeroed while it is off; its miniatures are the sides */
+    uint64_t wins[DUEL_SIDES]; /* lookups that only this side would have hit; the older the less */
+    int64_t limit_bytes;       /* under which it began */
+    int64_t next_measure_ms;
 };
 
-/* Both sides' misses since the start (after a reset: since then). Returns whether recency is the better side now. */
-bool duel_judge(struct duel *duel, uint64_t recency_misses, uint64_t frequency_misses);
+void duel_init(struct duel *duel, struct shards *shards);
+void duel_release(struct duel *duel);
+
+/* Begin and end it as the rules say; once a second, keep it in measure with the store, for which each shard's lock is
+ * taken in turn, for reading. To be called now and then. Refused memory leaves it off: the shards go on deciding as they
+ * did. */
+void duel_tend(struct duel *duel, int64_t now_ms);
+/* All keys were deleted. */
+void duel_empty(struct duel *duel, int64_t now_ms);
+
+/* Is that key followed? One comparison; never when it is off. */
+static inline uint64_t duel_followed_below(const struct duel *duel) {
+    return atomic_load_explicit(&duel->followed_below, memory_order_relaxed);
+}
+/* What was done with a key that is followed. No shard's lock is held. Cost: simulation_play, of two. */
+void duel_note(struct duel *duel, const struct note *note, int64_t now_ms);
+/* Tests. */
+void duel_validate(struct duel *duel);

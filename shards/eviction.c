@@ -26,9 +26,8 @@
  *
  * Uses are counted up to 15, halved in one round of the hand after EVICTION_HALVING_TURNS evictions a key, and kept by
  * a ghost (ghost.h, up to 13) when the key is evicted or expires, so that one that comes back again and again gets in. Where
- * what is asked for changes altogether, recency decides better: so one shard in sixteen decides by it always, one always
- * by frequency, and the others follow whichever of these two misses less (duel.h). Both read the same 32 bits, so
- * changing sides costs nothing.
+ * what is asked for changes altogether, recency decides better: all shards decide by it while it would hit more (duel.h).
+ * Both read the same 32 bits, so changing sides costs nothing.
  *
  * Hit ratio in percent, a tenth of the keys fit, after warming up; exact LRU, SIEVE and S3-FIFO are given the
  * same number of keys. (A simulation of 20,000 keys; `sherd-bench hits` replays such traces through the shards
@@ -60,8 +59,8 @@
  * -3 and -11, for their memory), weighing sizes or uses where recency decides.
  *
  * Sources: Redis's evict.c (Salvatore Sanfilippo: the pool, the logarithmic counter); TinyLFU (Einziger,
- * Friedman, Manes 2017: a memory of frequency beyond the cache, halving); set dueling (Qureshi et al. 2007);
- * frequency over size: GreedyDual-Size-Frequency (Cherkasova 1998). */
+ * Friedman, Manes 2017: a memory of frequency beyond the cache, halving); frequency over size:
+ * GreedyDual-Size-Frequency (Cherkasova 1998). */
 #include "eviction.h"
 
 #include <stddef.h>
@@ -125,7 +124,6 @@ static uint32_t bytes_of_entry(const struct entry *entry) {
 }
 
 static bool leans_to_recency(const struct eviction *eviction) {
-    if (eviction->role != EVICTION_FOLLOWS) return eviction->role == EVICTION_LEADS_BY_RECENCY;
     return atomic_load_explicit(&eviction->rules->prefers_recent, memory_order_relaxed);
 }
 
@@ -228,17 +226,9 @@ void eviction_charge(struct eviction_rules *rules, int64_t bytes) {
     atomic_fetch_add_explicit(&rules->used_bytes, bytes, memory_order_relaxed);
 }
 
-static enum eviction_role role_of(uint32_t index, uint32_t shard_count) {
-    if (shard_count < EVICTION_ROLE_EVERY)
-        return EVICTION_FOLLOWS; /* each would be too much of the whole */
-    if (index % EVICTION_ROLE_EVERY == 0) return EVICTION_LEADS_BY_RECENCY;
-    return index % EVICTION_ROLE_EVERY == EVICTION_ROLE_EVERY / 2 ? EVICTION_LEADS_BY_FREQUENCY
-                                                                  : EVICTION_FOLLOWS;
-}
-
 void eviction_init(struct eviction *eviction, struct eviction_rules *rules, uint32_t index,
                    uint64_t seed) {
-    *eviction = (struct eviction){.rules = rules, .role = role_of(index, rules->shard_count)};
+    *eviction = (struct eviction){.rules = rules};
     ghost_init(&eviction->ghost);
     random_init(&eviction->random, seed + index);
 }

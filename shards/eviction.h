@@ -37,7 +37,6 @@ enum eviction_policy {
 enum {
     EVICTION_POOL = 16,
     EVICTION_HALVING_TURNS = 8, /* evictions a key between two rounds that halve the counts */
-    EVICTION_ROLE_EVERY = 16,   /* of so many shards one leads by recency and one by frequency */
 };
 
 /* Atomic, relaxed: each is read alone, and a change may be seen a little late. */
@@ -57,9 +56,6 @@ struct eviction_rules {
     uint32_t shard_count;               /* immutable after init */
 };
 
-/* Which way a shard decides under allkeys-adaptive. */
-enum eviction_role { EVICTION_FOLLOWS, EVICTION_LEADS_BY_RECENCY, EVICTION_LEADS_BY_FREQUENCY };
-
 /* Somebody who may go; it may have gone or moved since. */
 struct eviction_candidate {
     uint64_t hash;
@@ -71,7 +67,6 @@ struct eviction_candidate {
 /* A shard's. Shard lock (write), but for `evicted`. */
 struct eviction {
     struct eviction_rules *rules; /* the pointer is immutable after init */
-    enum eviction_role role;      /* immutable after init */
     struct eviction_candidate pool[EVICTION_POOL];
     uint32_t pool_count;
     uint32_t pool_policy;   /* under which it was filled */

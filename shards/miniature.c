@@ -27,44 +27,19 @@ enum {
     LOOKS_STEP = 8,   /* keys in a bucket of a table at the memory limit */
     VICTIMS_MAX = 64, /* for one that comes */
     PLACE_BITS = 14,  /* of a candidate; above is its score */
-    CAMP_RECENCY = 0,
-    CAMP_FREQUENCY = 1,
-    CAMP_REST = 2,
 };
 
-static const uint64_t PLACE_MASK = POPULATION_PLACES - 1;
+static const uint64_t PLACE_MASK = POPULATION_PLACES_MAX - 1;
 static const uint64_t POOL_EMPTY = UINT64_MAX; /* scores more than anybody */
-static_assert(POPULATION_PLACES == 1 << PLACE_BITS, "a candidate's place fits below its score");
+static_assert(POPULATION_PLACES_MAX == 1 << PLACE_BITS, "a candidate's place fits below its score");
 static_assert(EVICTION_POOL == 16, "pool_rank halves it");
 
 static uint32_t load(const _Atomic uint32_t *field) {
     return atomic_load_explicit(field, memory_order_relaxed);
 }
 
-/* ---- Camps ----------------------------------------------------------------------------------- */
-
-static struct miniature_camp *camp_of(struct miniature *miniature, uint64_t hash) {
-    if (!miniature->has_camps) return &miniature->camps[0];
-    uint32_t ward = population_ward(hash);
-    return &miniature->camps[ward < CAMP_REST ? ward : CAMP_REST];
-}
-
-/* Its part of the room, as of the places. */
-static uint64_t limit_of(const struct miniature *miniature, const struct miniature_camp *camp) {
-    return miniature->limit_bytes * (camp->end_word - camp->first_word) / POPULATION_WORDS;
-}
-
-static bool has_room(const struct miniature *miniature, const struct miniature_camp *camp,
-                     const struct member *member) {
-    return camp->used_bytes + member->bytes <= limit_of(miniature, camp);
-}
-
-uint64_t miniature_used_bytes(const struct miniature *miniature) {
-    uint64_t bytes = 0;
-    for (uint32_t i = 0; i < miniature->camp_count; i++) {
-        bytes += miniature->camps[i].used_bytes;
-    }
-    return bytes;
+static bool has_room(const struct miniature *miniature, const struct member *member) {
+    return miniature->used_bytes + member->bytes <= miniature->limit_bytes;
 }
 
 /* Those that are followed have hashes that begin alike: spread them. */
@@ -82,9 +57,8 @@ static uint32_t place_of(uint64_t candidate) {
     return (uint32_t)(candidate & PLACE_MASK);
 }
 
-static struct member *pooled_at(const struct miniature *miniature,
-                                const struct miniature_camp *camp, uint32_t at) {
-    return population_at(miniature->population, place_of(camp->pool[at]));
+static struct member *pooled_at(const struct miniature *miniature, uint32_t at) {
+    return population_at(miniature->population, place_of(miniature->pool[at]));
 }
 
 static void pool_leave(const struct miniature *miniature, struct member *member) {
@@ -92,8 +66,8 @@ static void pool_leave(const struct miniature *miniature, struct member *member)
 }
 
 /* How many of the pool score less. In four halvings, of which none has to be foretold. */
-static inline uint32_t pool_rank(const struct miniature_camp *camp, uint64_t score) {
-    const uint64_t *pool = camp->pool;
+static inline uint32_t pool_rank(const struct miniature *miniature, uint64_t score) {
+    const uint64_t *pool = miniature->pool;
     uint32_t rank = pool[7] < score ? 8 : 0;
     rank += pool[rank + 3] < score ? 4 : 0;
     rank += pool[rank + 1] < score ? 2 : 0;
@@ -102,67 +76,63 @@ static inline uint32_t pool_rank(const struct miniature_camp *camp, uint64_t sco
 }
 
 /* Put a candidate where its score belongs, below its equals; of too many the least is dropped. */
-static __attribute__((noinline)) void pool_insert(const struct miniature *miniature,
-                                                  struct miniature_camp *camp, uint64_t score,
+static __attribute__((noinline)) void pool_insert(struct miniature *miniature, uint64_t score,
                                                   struct member *member) {
-    uint64_t *pool = camp->pool;
-    uint32_t at = pool_rank(camp, score);
-    if (camp->pool_count == EVICTION_POOL) {
-        pool_leave(miniature, pooled_at(miniature, camp, 0));
+    uint64_t *pool = miniature->pool;
+    uint32_t at = pool_rank(miniature, score);
+    if (miniature->pool_count == EVICTION_POOL) {
+        pool_leave(miniature, pooled_at(miniature, 0));
         memmove(pool, pool + 1, --at * sizeof(*pool));
     } else {
-        memmove(pool + at + 1, pool + at, (camp->pool_count - at) * sizeof(*pool));
-        camp->pool_count++;
+        memmove(pool + at + 1, pool + at, (miniature->pool_count - at) * sizeof(*pool));
+        miniature->pool_count++;
     }
     pool[at] = score | population_place(miniature->population, member);
     member->pooled |= miniature->bit;
-    if (camp->pool_count == EVICTION_POOL) camp->pool_bar = pool[0];
+    if (miniature->pool_count == EVICTION_POOL) miniature->pool_bar = pool[0];
 }
 
-static struct member *pool_remove(const struct miniature *miniature, struct miniature_camp *camp,
-                                  uint32_t at) {
-    struct member *member = pooled_at(miniature, camp, at);
-    uint64_t *pool = camp->pool;
+static struct member *pool_remove(struct miniature *miniature, uint32_t at) {
+    struct member *member = pooled_at(miniature, at);
+    uint64_t *pool = miniature->pool;
     pool_leave(miniature, member);
-    uint32_t last = --camp->pool_count;
+    uint32_t last = --miniature->pool_count;
     for (; at < last; at++) {
         pool[at] = pool[at + 1];
     }
     pool[last] = POOL_EMPTY;
-    camp->pool_bar = 0;
+    miniature->pool_bar = 0;
     return member;
 }
 
-static void pool_forget(const struct miniature *miniature, struct miniature_camp *camp,
-                        const struct member *member) {
+static void pool_forget(struct miniature *miniature, const struct member *member) {
     uint32_t at = 0;
-    while (pooled_at(miniature, camp, at) != member) {
+    while (pooled_at(miniature, at) != member) {
         at++;
     }
-    pool_remove(miniature, camp, at);
+    pool_remove(miniature, at);
 }
 
-static void pool_clear(const struct miniature *miniature, struct miniature_camp *camp) {
-    while (camp->pool_count > 0) {
-        pool_remove(miniature, camp, camp->pool_count - 1);
+static void pool_clear(struct miniature *miniature) {
+    while (miniature->pool_count > 0) {
+        pool_remove(miniature, miniature->pool_count - 1);
     }
 }
 
 /* The hand has been everywhere. */
-static void begin_round(const struct miniature *miniature, struct miniature_camp *camp) {
-    camp->is_halving = miniature->policy == EVICTION_ALLKEYS_ADAPTIVE &&
-                       camp->turnover >= camp->keys * EVICTION_HALVING_TURNS;
-    if (camp->is_halving) camp->turnover = 0;
+static void begin_round(struct miniature *miniature) {
+    miniature->is_halving = miniature->policy == EVICTION_ALLKEYS_ADAPTIVE &&
+                            miniature->turnover >= miniature->keys * EVICTION_HALVING_TURNS;
+    if (miniature->is_halving) miniature->turnover = 0;
 }
 
 /* To the word behind that one, which may be the first again. */
-static void turn_from(const struct miniature *miniature, struct miniature_camp *camp,
-                      uint32_t word) {
-    if (++word == camp->end_word) {
-        word = camp->first_word;
-        begin_round(miniature, camp);
+static void turn_from(struct miniature *miniature, uint32_t word) {
+    if (++word == miniature->population->word_count) {
+        word = 0;
+        begin_round(miniature);
     }
-    camp->hand = word * POPULATION_WORD;
+    miniature->hand = word * POPULATION_WORD;
 }
 
 static void halve(const struct miniature *miniature, struct member *member) {
@@ -181,9 +151,8 @@ static uint64_t evictable_in(const struct miniature *miniature, uint32_t word) {
 }
 
 /* ... at the hand or behind it. */
-static uint64_t ahead_of(const struct miniature *miniature, const struct miniature_camp *camp,
-                         uint32_t word) {
-    return evictable_in(miniature, word) & UINT64_MAX << camp->hand % POPULATION_WORD;
+static uint64_t ahead_of(const struct miniature *miniature, uint32_t word) {
+    return evictable_in(miniature, word) & UINT64_MAX << miniature->hand % POPULATION_WORD;
 }
 
 static uint32_t first_place(uint32_t word, uint64_t ahead) {
@@ -204,70 +173,66 @@ candidate_score(const struct miniature *miniature, const struct eviction_view *v
 
 /* The hand goes on until it met enough for one victim, or once round. */
 static inline __attribute__((always_inline)) void sweep(struct miniature *miniature,
-                                                        struct miniature_camp *camp,
                                                         const struct eviction_view *view,
                                                         eviction_score_function *score) {
     struct member *members = miniature->population->members;
     uint32_t wanted = looks_wanted(miniature);
-    for (uint32_t i = camp->first_word; i <= camp->end_word && wanted > 0; i++) {
-        uint32_t word = camp->hand / POPULATION_WORD, place = camp->hand;
-        uint64_t ahead = ahead_of(miniature, camp, word);
+    for (uint32_t i = 0; i <= miniature->population->word_count && wanted > 0; i++) {
+        uint32_t word = miniature->hand / POPULATION_WORD, place = miniature->hand;
+        uint64_t ahead = ahead_of(miniature, word);
         for (; ahead != 0 && wanted > 0; ahead &= ahead - 1, wanted--) {
             place = first_place(word, ahead);
             struct member *member = &members[place];
-            if (__builtin_expect(camp->is_halving, 0)) halve(miniature, member);
+            if (__builtin_expect(miniature->is_halving, 0)) halve(miniature, member);
             uint64_t candidate = candidate_score(miniature, view, member, score);
-            if (candidate <= camp->pool_bar || (member->pooled & miniature->bit) != 0) continue;
-            pool_insert(miniature, camp, candidate, member);
+            if (candidate <= miniature->pool_bar || (member->pooled & miniature->bit) != 0)
+                continue;
+            pool_insert(miniature, candidate, member);
         }
-        camp->hand = place + 1;
-        if (ahead == 0) turn_from(miniature, camp, word);
+        miniature->hand = place + 1;
+        if (ahead == 0) turn_from(miniature, word);
     }
 }
 
 /* The best of the pool, who goes; those that were used since they came to it are judged anew. */
 static inline __attribute__((always_inline)) struct member *
-take_from_pool(struct miniature *miniature, struct miniature_camp *camp,
-               const struct eviction_view *view, eviction_score_function *score) {
-    while (camp->pool_count > 0) {
-        uint32_t last = camp->pool_count - 1;
-        uint64_t then = camp->pool[last] & ~PLACE_MASK;
-        struct member *member = pool_remove(miniature, camp, last);
+take_from_pool(struct miniature *miniature, const struct eviction_view *view,
+               eviction_score_function *score) {
+    while (miniature->pool_count > 0) {
+        uint32_t last = miniature->pool_count - 1;
+        uint64_t then = miniature->pool[last] & ~PLACE_MASK;
+        struct member *member = pool_remove(miniature, last);
         if (miniature->is_volatile && member->deadline == 0) continue;
         uint64_t now = candidate_score(miniature, view, member, score);
-        bool is_best = last == 0 || now >= then || now >= (camp->pool[last - 1] & ~PLACE_MASK);
+        bool is_best = last == 0 || now >= then || now >= (miniature->pool[last - 1] & ~PLACE_MASK);
         if (is_best) return member;
-        pool_insert(miniature, camp, now, member);
+        pool_insert(miniature, now, member);
     }
     return NULL;
 }
 
-static bool prefers_recent(const struct miniature *miniature, const struct miniature_camp *camp) {
-    if (!miniature->has_camps || camp == &miniature->camps[CAMP_REST]) {
-        return atomic_load_explicit(&miniature->rules->prefers_recent, memory_order_relaxed);
-    }
-    return camp == &miniature->camps[CAMP_RECENCY];
+static bool prefers_recent(const struct miniature *miniature) {
+    if (miniature->side != MINIATURE_FOLLOWS) return miniature->side == MINIATURE_BY_RECENCY;
+    return atomic_load_explicit(&miniature->rules->prefers_recent, memory_order_relaxed);
 }
 
 /* With its score inlined: of what a victim takes, a third are looks. */
-static inline __attribute__((always_inline)) bool evict_by(eviction_score_function *score,
-                                                           struct miniature *miniature,
-                                                           struct miniature_camp *camp,
-                                                           int64_t now_ms) {
-    const struct eviction_view view = {miniature->rules, now_ms, prefers_recent(miniature, camp)};
-    if (camp->pool_is_recent != view.prefers_recent) pool_clear(miniature, camp); /* other scores */
-    camp->pool_is_recent = view.prefers_recent;
+static inline __attribute__((always_inline)) bool
+evict_by(eviction_score_function *score, struct miniature *miniature, int64_t now_ms) {
+    const struct eviction_view view = {miniature->rules, now_ms, prefers_recent(miniature)};
+    if (miniature->pool_is_recent != view.prefers_recent) pool_clear(miniature); /* other scores */
+    miniature->pool_is_recent = view.prefers_recent;
     struct member *member = NULL;
-    bool is_served = miniature->is_blind && camp->pool_count > 0;
+    bool is_served = miniature->is_blind && miniature->pool_count > 0;
     for (int i = 0; i < 2 && member == NULL; i++) {
-        if (!is_served) sweep(miniature, camp, &view, score);
-        member = take_from_pool(miniature, camp, &view, score);
+        if (!is_served) sweep(miniature, &view, score);
+        member = take_from_pool(miniature, &view, score);
         is_served = false;
     }
     if (member == NULL) return false;
     miniature_dismiss(miniature, member, MISS_EVICTED);
     if (member->present == 0) population_remove(miniature->population, member);
-    camp->turnover++;
+    miniature->turnover++;
     return true;
 }
 
@@ -277,40 +242,27 @@ static uint64_t score_alike(const struct eviction_view *view,
     return 0;
 }
 
-static bool evict_blindly(struct miniature *miniature, struct miniature_camp *camp,
-                          int64_t now_ms) {
-    return evict_by(score_alike, miniature, camp, now_ms);
+static bool evict_blindly(struct miniature *miniature, int64_t now_ms) {
+    return evict_by(score_alike, miniature, now_ms);
 }
 
-static bool evict_oldest(struct miniature *miniature, struct miniature_camp *camp, int64_t now_ms) {
-    return evict_by(eviction_score_recent, miniature, camp, now_ms);
+static bool evict_oldest(struct miniature *miniature, int64_t now_ms) {
+    return evict_by(eviction_score_recent, miniature, now_ms);
 }
 
-static bool evict_rarest(struct miniature *miniature, struct miniature_camp *camp, int64_t now_ms) {
-    return evict_by(eviction_score_logarithmic, miniature, camp, now_ms);
+static bool evict_rarest(struct miniature *miniature, int64_t now_ms) {
+    return evict_by(eviction_score_logarithmic, miniature, now_ms);
 }
 
-static bool evict_soonest(struct miniature *miniature, struct miniature_camp *camp,
-                          int64_t now_ms) {
-    return evict_by(eviction_score_soonest, miniature, camp, now_ms);
+static bool evict_soonest(struct miniature *miniature, int64_t now_ms) {
+    return evict_by(eviction_score_soonest, miniature, now_ms);
 }
 
-static bool evict_adaptively(struct miniature *miniature, struct miniature_camp *camp,
-                             int64_t now_ms) {
-    return evict_by(eviction_score_adaptive, miniature, camp, now_ms);
+static bool evict_adaptively(struct miniature *miniature, int64_t now_ms) {
+    return evict_by(eviction_score_adaptive, miniature, now_ms);
 }
 
 /* ---- Lifetime -------------------------------------------------------------------------------- */
-
-static void lay_camp(struct miniature_camp *camp, uint32_t first_ward, uint32_t wards) {
-    enum { WARD_WORDS = POPULATION_WORDS / POPULATION_WARDS };
-    *camp = (struct miniature_camp){
-        .first_word = first_ward * WARD_WORDS,
-        .end_word = (first_ward + wards) * WARD_WORDS,
-        .hand = first_ward * POPULATION_WARD_PLACES,
-    };
-    memset(camp->pool, 0xff, sizeof(camp->pool)); /* POOL_EMPTY */
-}
 
 static miniature_evict_function *const evict_functions[EVICTION_POLICIES] = {
     [EVICTION_VOLATILE_LRU] = evict_oldest,     [EVICTION_VOLATILE_LFU] = evict_rarest,
@@ -319,13 +271,14 @@ static miniature_evict_function *const evict_functions[EVICTION_POLICIES] = {
     [EVICTION_ALLKEYS_RANDOM] = evict_blindly,  [EVICTION_ALLKEYS_ADAPTIVE] = evict_adaptively,
 };
 
-void miniature_init(struct miniature *miniature, struct population *population, uint8_t index,
-                    const struct eviction_rules *rules) {
+void miniature_init(struct miniature *miniature, struct population *population, uint32_t index,
+                    enum miniature_side side, const struct eviction_rules *rules) {
     *miniature = (struct miniature){
         .population = population,
         .rules = rules,
         .bit = (uint8_t)(1 << index),
-        .index = index,
+        .index = (uint8_t)index,
+        .side = side,
         .policy = (enum eviction_policy)load(&rules->policy),
     };
     miniature->evict = evict_functions[miniature->policy];
@@ -333,19 +286,9 @@ void miniature_init(struct miniature *miniature, struct population *population, 
     miniature->is_blind = eviction_policy_is_blind(miniature->policy);
     miniature->counts = eviction_policy_counts(miniature->policy);
     miniature->recalls_uses = miniature->counts != 0 && !eviction_policy_is_lfu(miniature->policy);
-    miniature->has_camps =
-        miniature->policy == EVICTION_ALLKEYS_ADAPTIVE && rules->shard_count >= EVICTION_ROLE_EVERY;
+    memset(miniature->pool, 0xff, sizeof(miniature->pool)); /* POOL_EMPTY */
     ghost_init(&miniature->ghost);
     random_init(&miniature->random, index);
-    if (!miniature->has_camps) {
-        lay_camp(&miniature->camps[0], 0, POPULATION_WARDS);
-        miniature->camp_count = 1;
-        return;
-    }
-    lay_camp(&miniature->camps[CAMP_RECENCY], 0, 1);
-    lay_camp(&miniature->camps[CAMP_FREQUENCY], 1, 1);
-    lay_camp(&miniature->camps[CAMP_REST], 2, POPULATION_WARDS - 2);
-    miniature->camp_count = MINIATURE_CAMPS;
 }
 
 void miniature_release(struct miniature *miniature) {
@@ -362,35 +305,31 @@ void miniature_use(struct miniature *miniature, struct member *member, int64_t n
 
 /* As sweep goes, without doing anything. */
 void miniature_expect(struct miniature *miniature, const struct member *member) {
-    const struct miniature_camp *camp = camp_of(miniature, member->hash);
-    if (has_room(miniature, camp, member)) return;
-    uint32_t wanted = looks_wanted(miniature), word = camp->hand / POPULATION_WORD;
-    uint64_t ahead = ahead_of(miniature, camp, word);
-    for (uint32_t i = camp->first_word; i <= camp->end_word && wanted > 0; i++) {
+    if (has_room(miniature, member)) return;
+    uint32_t wanted = looks_wanted(miniature), word = miniature->hand / POPULATION_WORD;
+    uint64_t ahead = ahead_of(miniature, word);
+    for (uint32_t i = 0; i <= miniature->population->word_count && wanted > 0; i++) {
         for (; ahead != 0 && wanted > 0; ahead &= ahead - 1, wanted--) {
             __builtin_prefetch(population_at(miniature->population, first_place(word, ahead)));
         }
-        if (++word == camp->end_word) word = camp->first_word;
+        if (++word == miniature->population->word_count) word = 0;
         ahead = evictable_in(miniature, word);
     }
 }
 
 void miniature_admit(struct miniature *miniature, struct member *member, int64_t now_ms) {
-    struct miniature_camp *camp = camp_of(miniature, member->hash);
-    if (member->bytes > limit_of(miniature, camp)) return;
-    bool is_largest = camp == &miniature->camps[miniature->camp_count - 1];
-    for (uint32_t i = 0; i < VICTIMS_MAX && !has_room(miniature, camp, member); i++) {
-        miniature->is_full |= is_largest;
+    if (member->bytes > miniature->limit_bytes) return;
+    for (uint32_t i = 0; i < VICTIMS_MAX && !has_room(miniature, member); i++) {
+        miniature->is_full = true;
         bool may_evict = miniature->evict != NULL;
-        if (!may_evict || !miniature->evict(miniature, camp, now_ms)) return;
+        if (!may_evict || !miniature->evict(miniature, now_ms)) return;
     }
     uint32_t access =
         eviction_access_new(miniature->rules, &miniature->ghost, ghost_hash(member), now_ms);
     member->uses[miniature->index] = (uint8_t)(access & miniature->counts);
     member->present |= miniature->bit;
     population_map_put(&miniature->here, population_place(miniature->population, member));
-    camp->used_bytes += member->bytes;
-    camp->keys++;
+    miniature->used_bytes += member->bytes;
     miniature->keys++;
 }
 
@@ -406,51 +345,42 @@ static void remember(struct miniature *miniature, const struct member *member,
 void miniature_dismiss(struct miniature *miniature, struct member *member,
                        enum miss_reason reason) {
     if (miniature->recalls_uses && reason != MISS_UNKNOWN) remember(miniature, member, reason);
-    struct miniature_camp *camp = camp_of(miniature, member->hash);
     miniature->keys--;
-    camp->used_bytes -= member->bytes;
-    camp->keys--;
+    miniature->used_bytes -= member->bytes;
     member->present &= (uint8_t)~miniature->bit;
     uint32_t place = population_place(miniature->population, member);
     population_map_take(&miniature->here, place);
-    if ((member->pooled & miniature->bit) != 0) pool_forget(miniature, camp, member);
+    if ((member->pooled & miniature->bit) != 0) pool_forget(miniature, member);
 }
 
 void miniature_resize(struct miniature *miniature, const struct member *member, uint32_t bytes) {
-    struct miniature_camp *camp = camp_of(miniature, member->hash);
-    camp->used_bytes = camp->used_bytes - member->bytes + bytes;
+    miniature->used_bytes = miniature->used_bytes - member->bytes + bytes;
 }
 
-static void validate_camp(const struct miniature *miniature, const struct miniature_camp *camp) {
+void miniature_validate(const struct miniature *miniature) {
+    const struct population *population = miniature->population;
     uint64_t keys = 0, bytes = 0, pooled = 0;
-    uint32_t end = camp->end_word * POPULATION_WORD;
-    for (uint32_t place = camp->first_word * POPULATION_WORD; place < end; place++) {
-        if (!population_map_has(&miniature->here, place)) continue;
-        const struct member *member = population_at(miniature->population, place);
-        check(miniature_has(miniature, member));
+    for (uint32_t place = 0; place < population->word_count * POPULATION_WORD; place++) {
+        bool is_here = population_map_has(&miniature->here, place);
+        if (!population_map_has(&population->taken, place)) {
+            check(!is_here);
+            continue;
+        }
+        const struct member *member = population_at(population, place);
+        check(miniature_has(miniature, member) == is_here);
+        if (!is_here) continue;
         keys++;
         bytes += member->bytes;
         pooled += (member->pooled & miniature->bit) != 0;
     }
-    check(keys == camp->keys && bytes == camp->used_bytes && pooled == camp->pool_count);
+    check(keys == miniature->keys && bytes == miniature->used_bytes);
+    check(pooled == miniature->pool_count);
     uint64_t before = 0;
-    for (uint32_t i = 0; i < camp->pool_count; i++) {
-        uint64_t candidate = camp->pool[i];
+    for (uint32_t i = 0; i < miniature->pool_count; i++) {
+        uint64_t candidate = miniature->pool[i];
         check(population_map_has(&miniature->here, place_of(candidate)));
-        check((pooled_at(miniature, camp, i)->pooled & miniature->bit) != 0);
+        check((pooled_at(miniature, i)->pooled & miniature->bit) != 0);
         check(i == 0 || before <= (candidate & ~PLACE_MASK));
         before = candidate & ~PLACE_MASK;
-    }
-}
-
-void miniature_validate(const struct miniature *miniature) {
-    uint64_t present = 0;
-    for (uint32_t place = 0; place < POPULATION_PLACES; place++) {
-        if (!population_map_has(&miniature->population->taken, place)) continue;
-        present += miniature_has(miniature, population_at(miniature->population, place));
-    }
-    check(present == miniature->keys);
-    for (uint32_t i = 0; i < miniature->camp_count; i++) {
-        validate_camp(miniature, &miniature->camps[i]);
     }
 }

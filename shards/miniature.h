@@ -1,9 +1,8 @@
-/* A cache of a given size in small: it keeps, of the keys that a curve follows, those that a cache of that size
+/* A cache of a given size in small: it keeps, of the keys that a simulation follows, those that a cache of that size
  * would keep, by the policy in force, and no values.
  *
  * What eviction.h and room.c do with a shard is done here with a miniature's part of the population: a hand that
- * goes round its places, a pool of candidates, a ghost of those that went. Under allkeys-adaptive a sixteenth of
- * its keys is always decided by recency, another by frequency, and the rest as the shards are.
+ * goes round its places, a pool of candidates, a ghost of those that went.
  *
  * One thread, or its owner's lock. */
 #pragma once
@@ -16,34 +15,19 @@
 #include "ghost.h"
 #include "population.h"
 
-/* Those who decide by recency, those by frequency, all others. */
-enum { MINIATURE_CAMPS = 3 };
-
-/* The keys of some wards, who make room among themselves. */
-struct miniature_camp {
-    uint32_t first_word, end_word; /* of a population's maps */
-    uint32_t hand;                 /* a place */
-    bool is_halving;
-    uint64_t turnover; /* evictions since counts were last halved */
-    uint64_t keys, used_bytes;
-    /* Candidates: the score, and below it the place; the one with the highest score last. */
-    uint64_t pool[EVICTION_POOL];
-    uint64_t pool_bar; /* who is to get in has to be above it: the least of a full pool, or 0 */
-    uint32_t pool_count;
-    bool pool_is_recent; /* its scores are those of allkeys-adaptive's recency */
-};
+/* How it decides under allkeys-adaptive: as the shards do at the time, or one way always. */
+enum miniature_side { MINIATURE_FOLLOWS, MINIATURE_BY_RECENCY, MINIATURE_BY_FREQUENCY };
 
 struct miniature;
-/* One of that camp goes, by its policy's score; false: nobody may. */
-typedef bool miniature_evict_function(struct miniature *miniature, struct miniature_camp *camp,
-                                      int64_t now_ms);
+/* One goes, by its policy's score; false: nobody may. */
+typedef bool miniature_evict_function(struct miniature *miniature, int64_t now_ms);
 
 struct miniature {
     struct population *population;
     const struct eviction_rules *rules;
     uint8_t bit;   /* in its members' `present` */
     uint8_t index; /* of their `uses` */
-    bool has_camps;
+    enum miniature_side side;
     bool is_full;      /* somebody came for whom others had to go */
     bool is_volatile;  /* only who has a deadline may go */
     bool is_blind;     /* all are the same to its policy */
@@ -51,24 +35,29 @@ struct miniature {
     enum eviction_policy policy;
     miniature_evict_function *evict; /* NULL: its policy evicts nobody */
     uint32_t counts;                 /* bits of `access` that count uses */
-    uint64_t keys;
+    uint64_t keys, used_bytes;
     uint64_t limit_bytes;
     struct population_map here; /* where its members are */
-    struct miniature_camp camps[MINIATURE_CAMPS];
-    uint32_t camp_count;
+    uint32_t hand;              /* a place */
+    bool is_halving;
+    uint64_t turnover; /* evictions since counts were last halved */
+    /* Candidates: the score, and below it the place; the one with the highest score last. */
+    uint64_t pool[EVICTION_POOL];
+    uint64_t pool_bar; /* who is to get in has to be above it: the least of a full pool, or 0 */
+    uint32_t pool_count;
+    bool pool_is_recent; /* its scores are those of allkeys-adaptive's recency */
     struct ghost ghost;
     struct random random;
 };
 
 /* Number `index` of a population's miniatures, empty and without room. */
-void miniature_init(struct miniature *miniature, struct population *population, uint8_t index,
-                    const struct eviction_rules *rules);
+void miniature_init(struct miniature *miniature, struct population *population, uint32_t index,
+                    enum miniature_side side, const struct eviction_rules *rules);
 void miniature_release(struct miniature *miniature);
 
 static inline bool miniature_has(const struct miniature *miniature, const struct member *member) {
     return (member->present & miniature->bit) != 0;
 }
-uint64_t miniature_used_bytes(const struct miniature *miniature);
 
 /* A member that is here was used; only where the policy counts uses. The caller sets its stamp, once for all
  * miniatures. */

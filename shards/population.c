@@ -1,6 +1,6 @@
 /* An array, a map of which of its places are taken, and chains of those whose hashes name the same place.
  *
- * A member lies in the first free place from where its hash says, within its ward. So whoever goes through the
+ * A member lies in the first free place from where its hash says, around the end if need be. So whoever goes through the
  * places meets members in an order that has nothing to do with their age, as in the shards' tables, and two in a
  * cache line; and a miniature that keeps a map of its own skips those it hasn't got 64 at a time. With lists from 1024
  * buckets, in which a miniature's hand looked at each member to see whether it had it, a victim cost 2,570
@@ -15,13 +15,16 @@
 #include "entry.h"
 
 static_assert(sizeof(struct member) == 32, "two members a cache line");
-static_assert(POPULATION_PLACES == 1 << 14, "as many as population_home tells apart");
-static_assert(POPULATION_WARD_PLACES % POPULATION_WORD == 0, "wards are whole words of a map");
 
-enum status population_init(struct population *population, int64_t now_ms) {
-    *population = (struct population){.begun_ms = now_ms};
-    population->members = memory_allocate(sizeof(struct member) * POPULATION_PLACES);
-    population->chains = memory_allocate_zeroed(sizeof(uint16_t) * POPULATION_PLACES);
+enum status population_init(struct population *population, uint32_t place_bits, int64_t now_ms) {
+    uint32_t places = UINT32_C(1) << place_bits;
+    check(places >= POPULATION_WORD && places <= POPULATION_PLACES_MAX);
+    *population = (struct population){.place_bits = place_bits,
+                                      .word_count = places / POPULATION_WORD,
+                                      .count_max = places / 4 * 3,
+                                      .begun_ms = now_ms};
+    population->members = memory_allocate(sizeof(struct member) * places);
+    population->chains = memory_allocate_zeroed(sizeof(uint16_t) * places);
     if (population->members == NULL || population->chains == NULL) {
         population_release(population);
         return STATUS_NO_MEMORY;
@@ -37,7 +40,7 @@ void population_release(struct population *population) {
 
 /* Where the member of that hash is linked: in its chain's start, in another, or in the end of its chain. */
 static uint16_t *link_of(const struct population *population, uint64_t hash) {
-    uint16_t *link = &population->chains[population_home(hash)];
+    uint16_t *link = &population->chains[population_home(population, hash)];
     while (*link != 0 && population->members[*link - 1].hash != hash) {
         link = &population->members[*link - 1].next;
     }
@@ -49,27 +52,22 @@ struct member *population_find(const struct population *population, uint64_t has
     return link != 0 ? &population->members[link - 1] : NULL;
 }
 
-/* POPULATION_PLACES when there is none. */
+/* There is one. */
 static uint32_t free_place(const struct population *population, uint64_t hash) {
-    enum { WARD_WORDS = POPULATION_WARD_PLACES / POPULATION_WORD };
-    uint32_t home = population_home(hash), first = population_ward(hash) * WARD_WORDS;
-    uint32_t word = home / POPULATION_WORD;
-    uint64_t from_home = UINT64_MAX << home % POPULATION_WORD;
-    uint64_t is_free = ~population->taken.words[word] & from_home;
-    for (uint32_t i = 0; i < WARD_WORDS && is_free == 0; i++) {
-        word = first + (word - first + 1) % WARD_WORDS;
+    uint32_t home = population_home(population, hash), word = home / POPULATION_WORD;
+    uint64_t is_free = ~population->taken.words[word] & UINT64_MAX << home % POPULATION_WORD;
+    while (is_free == 0) {
+        word = (word + 1) % population->word_count;
         is_free = ~population->taken.words[word];
     }
-    if (is_free == 0) return POPULATION_PLACES;
     return word * POPULATION_WORD + (uint32_t)__builtin_ctzll(is_free);
 }
 
 struct member *population_add(struct population *population, uint64_t hash) {
-    if (population->count == POPULATION_MAX) return NULL;
+    if (population->count == population->count_max) return NULL;
     uint32_t place = free_place(population, hash);
-    if (place == POPULATION_PLACES) return NULL;
     struct member *member = &population->members[place];
-    uint16_t *first = &population->chains[population_home(hash)];
+    uint16_t *first = &population->chains[population_home(population, hash)];
     *member = (struct member){.hash = hash, .next = *first};
     *first = (uint16_t)(place + 1);
     population_map_put(&population->taken, place);
@@ -104,11 +102,10 @@ void population_set_deadline(struct population *population, struct member *membe
 
 void population_validate(const struct population *population) {
     uint32_t count = 0, deadlines = 0;
-    for (uint32_t place = 0; place < POPULATION_PLACES; place++) {
+    for (uint32_t place = 0; place < population->word_count * POPULATION_WORD; place++) {
         if (!population_map_has(&population->taken, place)) continue;
         const struct member *member = &population->members[place];
         check(population_find(population, member->hash) == member && member->present != 0);
-        check(population_ward(member->hash) == place / POPULATION_WARD_PLACES);
         count++;
         check(population_map_has(&population->timed, place) == (member->deadline != 0));
         deadlines += member->deadline != 0;

@@ -1,11 +1,8 @@
-/* The keys that a curve follows: one member a key, shared by all its miniature caches.
+/* The keys that a simulation follows: one member a key, shared by all its miniature caches.
  *
- * A key that is in one miniature is mostly in the larger ones, too, and was last used in all of them at the same
+ * A key that is in one miniature is mostly in the others, too, and was last used in all of them at the same
  * moment. So a member says that once, has a bit for each miniature it is in, and a use count of its own in each:
- * 32 bytes.
- *
- * Members lie in an array, about where their hash says, and stay there; a sixteenth of it is a "ward":
- * allkeys-adaptive lets some wards decide by other rules, as it does with shards. One thread, or its owner's
+ * 32 bytes. Members lie in an array, about where their hash says, and stay there. One thread, or its owner's
  * lock. */
 #pragma once
 
@@ -17,12 +14,10 @@
 
 enum {
     POPULATION_MINIATURES = 7,
-    POPULATION_PLACES = 16384,
-    POPULATION_MAX = POPULATION_PLACES / 4 * 3, /* members */
-    POPULATION_WARDS = 16,
-    POPULATION_WARD_PLACES = POPULATION_PLACES / POPULATION_WARDS,
+    POPULATION_PLACE_BITS_MAX = 14,
+    POPULATION_PLACES_MAX = 1 << POPULATION_PLACE_BITS_MAX,
     POPULATION_WORD = 64, /* places in a word of a map */
-    POPULATION_WORDS = POPULATION_PLACES / POPULATION_WORD,
+    POPULATION_WORDS_MAX = POPULATION_PLACES_MAX / POPULATION_WORD,
     POPULATION_DEADLINE_MS = 16, /* the unit of deadlines */
 };
 
@@ -39,12 +34,15 @@ struct member {
 
 /* A bit a place. */
 struct population_map {
-    uint64_t words[POPULATION_WORDS];
+    uint64_t words[POPULATION_WORDS_MAX];
 };
 
 struct population {
-    struct member *members; /* [POPULATION_PLACES] */
-    uint16_t *chains;       /* [POPULATION_PLACES]: a place plus 1 of the first member of each */
+    uint32_t place_bits;
+    uint32_t word_count;         /* of its places, in the maps */
+    uint32_t count_max;          /* members: three quarters of the places */
+    struct member *members;      /* a place each */
+    uint16_t *chains;            /* a place each: a place plus 1 of the first member */
     struct population_map taken; /* where there are members */
     struct population_map timed; /* where those are that have a deadline */
     uint32_t count;
@@ -52,24 +50,23 @@ struct population {
     int64_t begun_ms;
 };
 
-/* All the memory at once, a little over half a megabyte. STATUS_NO_MEMORY leaves nothing to release. */
-must_use enum status population_init(struct population *population, int64_t now_ms);
+/* 2^place_bits places, from a word's to the most. All the memory at once, 34 bytes a place. STATUS_NO_MEMORY leaves
+ * nothing to release. */
+must_use enum status population_init(struct population *population, uint32_t place_bits,
+                                     int64_t now_ms);
 void population_release(struct population *population);
 
-/* A hash whose bits all count (hashes that are followed begin alike); where its member would lie, and its ward. */
+/* A hash whose bits all count (hashes that are followed begin alike); where its member would lie. */
 static inline uint64_t population_spread(uint64_t hash) {
     return hash * UINT64_C(0x9e3779b97f4a7c15);
 }
-static inline uint32_t population_home(uint64_t hash) {
-    return (uint32_t)(population_spread(hash) >> 50);
-}
-static inline uint32_t population_ward(uint64_t hash) {
-    return population_home(hash) / POPULATION_WARD_PLACES;
+static inline uint32_t population_home(const struct population *population, uint64_t hash) {
+    return (uint32_t)(population_spread(hash) >> (64 - population->place_bits));
 }
 
 /* NULL when it isn't there. */
 struct member *population_find(const struct population *population, uint64_t hash);
-/* A new member, in no miniature yet; its hash isn't there. NULL: there are POPULATION_MAX, or its ward is full. */
+/* A new member, in no miniature yet; its hash isn't there. NULL: there are as many as may be. */
 struct member *population_add(struct population *population, uint64_t hash);
 /* It must have left all miniatures. */
 void population_remove(struct population *population, struct member *member);
@@ -100,5 +97,5 @@ static inline void population_map_put(struct population_map *map, uint32_t place
 static inline void population_map_take(struct population_map *map, uint32_t place) {
     map->words[place / POPULATION_WORD] &= ~(UINT64_C(1) << place % POPULATION_WORD);
 }
-/* Tests: every member is in its chain and ward, the counts are right. */
+/* Tests: every member is in its chain, the counts are right. */
 void population_validate(const struct population *population);

@@ -153,6 +153,14 @@ uint64_t shards_key_count(const struct shards *shards, uint32_t database) {
     return count;
 }
 
+uint64_t shards_key_count_all(const struct shards *shards) {
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < shards->database_count; i++) {
+        count += shards_key_count(shards, i);
+    }
+    return count;
+}
+
 uint64_t shards_deadline_count(const struct shards *shards, uint32_t database) {
     uint64_t count = 0;
     for (uint32_t i = 0; i < shards->count; i++) {
@@ -336,18 +344,6 @@ bool shards_relieve(struct shards *shards, uint32_t index, int64_t now_ms, uint3
         if (evict_some(shards, (index + i) % shards->count, now_ms, limit)) return true;
     }
     return !room_is_past(rules);
-}
-
-void shards_judge_duel(struct shards *shards) {
-    uint64_t misses[] = {[EVICTION_LEADS_BY_RECENCY] = 0, [EVICTION_LEADS_BY_FREQUENCY] = 0};
-    for (uint32_t i = 0; i < shards->count; i++) {
-        enum eviction_role role = shards->shards[i].eviction.role;
-        if (role != EVICTION_FOLLOWS)
-            misses[role] += counters_sum_shard(&shards->counters, i).misses;
-    }
-    bool prefers_recent = duel_judge(&shards->duel, misses[EVICTION_LEADS_BY_RECENCY],
-                                     misses[EVICTION_LEADS_BY_FREQUENCY]);
-    atomic_store_explicit(&shards->eviction.prefers_recent, prefers_recent, memory_order_relaxed);
 }
 
 /* ---- Visiting -------------------------------------------------------------------------------- */

@@ -16,7 +16,6 @@
 #include "base/status.h"
 #include "counters.h"
 #include "database.h"
-#include "duel.h"
 #include "eviction.h"
 #include "misses.h"
 #include "router.h"
@@ -43,7 +42,6 @@ struct shards {
     struct counters_matrix counters;
     struct misses_matrix misses;
     struct eviction_rules eviction; /* atomics; see there */
-    struct duel duel;               /* of whoever calls shards_judge_duel: one thread */
 };
 
 must_use enum status shards_init(struct shards *shards, const struct shards_options *options);
@@ -67,6 +65,8 @@ void shards_unlock_all(struct shards *shards, bool for_writing);
 
 /* Keys in a database over all shards; relaxed, takes no lock. */
 uint64_t shards_key_count(const struct shards *shards, uint32_t database);
+/* ... in all databases; likewise. */
+uint64_t shards_key_count_all(const struct shards *shards);
 /* Those with a deadline; likewise. */
 uint64_t shards_deadline_count(const struct shards *shards, uint32_t database);
 /* The mean of what those have left, to a second; 0 if there are none. Likewise. */
@@ -88,8 +88,6 @@ bool shards_ease(struct shards *shards, uint32_t index, int64_t now_ms, uint32_t
 /* Shard `index` can't find room: look for it in all others. True when somebody went for it, or some of what a
  * flush left was freed, or memory is within its limit meanwhile. No lock may be held. O(shards). */
 bool shards_relieve(struct shards *shards, uint32_t index, int64_t now_ms, uint32_t limit);
-/* Let the shards that lead decide which way the others lean (allkeys-adaptive). One thread; now and then. */
-void shards_judge_duel(struct shards *shards);
 
 /* SCAN over the whole store with one cursor: the shard in its low bits, the table's cursor above. Visits one bucket
  * chain under that shard's read lock; expired entries are skipped. 0 starts, 0 ends. The guarantee is

@@ -197,6 +197,7 @@ static void flush(struct call *call, int32_t database) {
     }
     saver_add_changes(&call->server->saver, removed);
     curve_empty(&call->server->curve, call->now_ms);
+    duel_empty(&call->server->duel, call->now_ms);
     for (uint32_t i = 0; !is_lazy && i < shards->count; i++) {
         while (shards_upkeep(shards, i, call->now_ms, FLUSH_STEPS)) {
         }

@@ -214,7 +214,7 @@ static void a_small_limit_is_cut_into_fewer_shards(void **state) {
     expect_shards("1gb", "2", "32:");
     expect_shards("32mb", "2", "16:");
     expect_shards("40mb", "2", "16:");
-    expect_shards("12mb", "2", "16:");
+    expect_shards("12mb", "2", "8:");
     expect_shards("12mb", "3", "16:");
     expect_shards("60mb", "3", "16:");
     expect_shards("1gb", "3", "64:");

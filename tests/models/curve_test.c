@@ -12,6 +12,7 @@
 #include "tests/models/model.h"
 
 enum { LIMIT = 8 << 20, KEY_SPACE = 250000, REQUESTS = 1000000, VALUE_BYTES = 64, SHARDS = 32 };
+enum { MEMBERS_MAX = POPULATION_PLACES_MAX / 4 * 3 };
 enum { REQUESTS_A_MS = 100, JUDGE_EVERY = 1000, LOOK_EVERY = 20000, SEED = 3 };
 
 static void init(struct limited *limited, enum eviction_policy policy, int64_t limit_bytes) {
@@ -48,7 +49,7 @@ static double replay(enum eviction_policy policy, double exponent, int64_t limit
         keys_write_name(name, keys_next(&keys));
         bool is_hit = limited_ask(&limited, bytes_of(name, sizeof(name)), VALUE_BYTES, now_ms);
         hits += is_hit && requests - at <= counted;
-        if (at % JUDGE_EVERY == 0) shards_judge_duel(&limited.shards);
+        if (at % JUDGE_EVERY == 0) duel_tend(&limited.duel, now_ms);
         if (report != NULL && at % LOOK_EVERY == 0) expect_rising(&limited.curve, now_ms);
     }
     if (report != NULL) {
@@ -103,7 +104,7 @@ static void its_books_are_kept(void **state) {
     assert_true(begins);
     for (int64_t step = 1; step <= 400000; step++) {
         uint64_t number = random_below(&random, random_below(&random, 200000) + 1);
-        struct curve_note note = {
+        struct note note = {
             .hash = number * UINT64_C(0x9e3779b97f4a7c15) >> 5,
             .database = (uint32_t)random_below(&random, 2),
             .bytes = (uint32_t)random_below(&random, 300),
@@ -142,17 +143,18 @@ static void who_has_no_deadline_stays(void **state) {
     uint64_t lasting[LASTING];
     for (int64_t i = 0; i < LASTING + PASSING; i++) {
         bool lasts = i < LASTING;
-        struct curve_note note = {.hash = random_below(&random, below),
-                                  .bytes = BYTES,
-                                  .deadline_ms = lasts ? ENTRY_NO_EXPIRY : 1000000 + i,
-                                  .is_there = true};
+        struct note note = {.hash = random_below(&random, below),
+                            .bytes = BYTES,
+                            .deadline_ms = lasts ? ENTRY_NO_EXPIRY : 1000000 + i,
+                            .is_there = true};
         if (lasts) lasting[i] = note.hash;
         curve_note(&limited.curve, &note, i);
     }
     curve_validate(&limited.curve);
     assert_int_equal(curve_followed_below(&limited.curve), below);
     for (int i = 0; i < LASTING; i++) {
-        const struct member *member = population_find(&limited.curve.population, lasting[i]);
+        const struct member *member =
+            population_find(&limited.curve.simulation.population, lasting[i]);
         assert_non_null(member);
         assert_int_equal(member->present, (1 << CURVE_POINTS) - 1);
     }
@@ -174,7 +176,7 @@ static void of_more_keys_fewer_are_followed(void **state) {
         limited_ask(&limited, bytes_of(name, sizeof(name)), 1, (int64_t)(i / REQUESTS_A_MS));
         if (i == FEW) assert_int_equal(curve_followed_below(&limited.curve), below);
     }
-    struct curve_note note = {.is_lookup = true};
+    struct note note = {.is_lookup = true};
     curve_note(&limited.curve, &note, KEYS);
     curve_validate(&limited.curve);
     assert_int_equal(curve_followed_below(&limited.curve), below / 2);
@@ -187,7 +189,7 @@ static void of_more_keys_fewer_are_followed(void **state) {
 /* More keys than can be followed, all used alike: half of them after the other are let go, and what stays is whole. */
 static void of_too_many_half_are_followed(void **state) {
     (void)state;
-    enum { FOLLOWED = 3 * POPULATION_MAX, BYTES = 64 };
+    enum { FOLLOWED = 3 * MEMBERS_MAX, BYTES = 64 };
     struct limited limited;
     init(&limited, EVICTION_ALLKEYS_ADAPTIVE, INT64_C(1) << 30);
     bool begins;
@@ -196,15 +198,15 @@ static void of_too_many_half_are_followed(void **state) {
     struct random random;
     model_seed(&random, "curve of many");
     for (int64_t i = 0; i < FOLLOWED; i++) {
-        struct curve_note note = {.hash = random_below(&random, below),
-                                  .bytes = BYTES,
-                                  .deadline_ms = ENTRY_NO_EXPIRY,
-                                  .is_there = true};
+        struct note note = {.hash = random_below(&random, below),
+                            .bytes = BYTES,
+                            .deadline_ms = ENTRY_NO_EXPIRY,
+                            .is_there = true};
         curve_note(&limited.curve, &note, i);
     }
     curve_validate(&limited.curve);
     assert_int_equal(curve_followed_below(&limited.curve), below / 4);
-    assert_in_range(limited.curve.population.count, POPULATION_MAX / 2, POPULATION_MAX);
+    assert_in_range(limited.curve.simulation.population.count, MEMBERS_MAX / 2, MEMBERS_MAX);
     limited_release(&limited);
 }
 
