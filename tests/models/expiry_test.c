@@ -112,12 +112,13 @@ static void take_due(struct model *model, uint32_t looks) {
     }
 }
 
-/* Once no work is left, nothing is later than a rest; and half of one more, by which time is stepped back unnoticed. */
+/* Once no work is left, nothing is later than a rest; and one more, by which time is stepped back unnoticed, if in
+ * several small steps: who is set when the clock reads a rest less than at its slab's last sweep waits for both. */
 static void take_all(struct model *model) {
     while (expiry_has_work(&model->expiry, model->now_ms)) {
         take_due(model, 1 + draw(model, 300));
     }
-    int64_t late_ms = model->now_ms - EXPIRY_REST_MS - EXPIRY_REST_MS / 2;
+    int64_t late_ms = model->now_ms - 2 * EXPIRY_REST_MS;
     for (uint32_t i = 0; i < ENTRIES; i += 2) {
         const struct twin *twin = &model->twins[i];
         if (twin->reference == 0 || twin->is_detached) continue;
