@@ -25,6 +25,7 @@
 #include "limit.h"
 #include "log.h"
 #include "pidfile.h"
+#include "priority.h"
 #include "renames.h"
 #include "shards/base/memory.h"
 #include "shards/base/random.h"
@@ -104,9 +105,14 @@ static void make_run_id(char out[SERVER_ID_TEXT]) {
 
 /* ---- Freeing elsewhere ----------------------------------------------------------------------- */
 
+static void give_way(void *turn) {
+    priority_give_way(turn);
+}
+
 static void release_blob(void *context, void *blob) {
     (void)context;
-    blob_release_in_pieces(blob);
+    struct priority_turn turn = {0};
+    blob_release_in_pieces(blob, give_way, &turn);
 }
 
 /* A large value goes to the background; if the queue is full, whoever freed it pays. */

@@ -41,8 +41,8 @@ void blob_release(struct blob *blob) {
     if (release(blob)) memory_free(blob);
 }
 
-void blob_release_in_pieces(struct blob *blob) {
-    if (release(blob)) memory_free_in_pieces(blob);
+void blob_release_in_pieces(struct blob *blob, void (*between)(void *context), void *context) {
+    if (release(blob)) memory_free_in_pieces(blob, between, context);
 }
 
 void blob_release_owner(void *blob) {

@@ -27,8 +27,8 @@ struct blob *blob_retain(struct blob *blob);
 /* The last one frees. Its `void *` form is what a reply's reference takes back. */
 void blob_release(struct blob *blob);
 void blob_release_owner(void *blob);
-/* The same in the background: what is freed is freed in pieces (memory.h). */
-void blob_release_in_pieces(struct blob *blob);
+/* The same in the background: what is freed is freed in pieces (memory_free_in_pieces). */
+void blob_release_in_pieces(struct blob *blob, void (*between)(void *context), void *context);
 /* True when nobody else holds it; pairs with the release in `blob_release`. */
 bool blob_is_unshared(const struct blob *blob);
 /* Grow or shrink an unshared blob; may move it. On refusal NULL, and the old one is as it was. */

@@ -154,7 +154,7 @@ void memory_free(void *pointer) {
 }
 
 /* The pages that are the block's alone; both allocators keep what they know of it outside of them. */
-void memory_free_in_pieces(void *pointer) {
+void memory_free_in_pieces(void *pointer, void (*between)(void *context), void *context) {
     uintptr_t begin = (uintptr_t)pointer, end = begin + memory_usable(pointer);
     uintptr_t at = (begin + PAGE_BYTES - 1) & ~(uintptr_t)(PAGE_BYTES - 1);
     end &= ~(uintptr_t)(PAGE_BYTES - 1);
@@ -164,6 +164,7 @@ void memory_free_in_pieces(void *pointer) {
         if (next > end) next = end;
         if (madvise((void *)at, next - at, MADV_DONTNEED) != 0) break; /* then all with the free */
         at = next;
+        between(context);
     }
     memory_free(pointer);
 }

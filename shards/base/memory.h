@@ -24,9 +24,9 @@ must_use void *memory_resize(void *pointer, size_t size);
 /* Give back what any of the above returned. NULL is allowed. */
 void memory_free(void *pointer);
 /* The same for a block of megabytes, behind the workers' backs: its pages go back to the system piece by piece,
- * each of which takes some 0.2 ms. A kernel that takes back 500 MB in one go may keep its processor for
- * milliseconds. NULL is allowed. */
-void memory_free_in_pieces(void *pointer);
+ * each of which takes some 0.2 ms, and `between` is called after each. A kernel that takes back 500 MB in one go may
+ * keep its processor for milliseconds. NULL is allowed. */
+void memory_free_in_pieces(void *pointer, void (*between)(void *context), void *context);
 /* What the allocator really holds for `pointer`, in bytes; 0 for NULL. */
 size_t memory_usable(const void *pointer);
 

@@ -24,6 +24,10 @@ static void the_last_release_frees(void **state) {
     assert_int_equal(memory_used(), before);
 }
 
+static void count(void *pieces) {
+    ++*(int *)pieces;
+}
+
 static void in_pieces_too_the_last_release_frees(void **state) {
     (void)state;
     size_t before = memory_used(), size = 20 << 20;
@@ -31,10 +35,13 @@ static void in_pieces_too_the_last_release_frees(void **state) {
     assert_non_null(blob);
     memset(blob->data, 'x', size);
     blob_retain(blob);
-    blob_release_in_pieces(blob);
+    int pieces = 0;
+    blob_release_in_pieces(blob, count, &pieces);
+    assert_int_equal(pieces, 0);
     assert_int_equal(blob->data[size / 2], 'x');
-    blob_release_in_pieces(blob);
+    blob_release_in_pieces(blob, count, &pieces);
     assert_int_equal(memory_used(), before);
+    assert_in_range(pieces, 10, 12); /* of 2 MiB, the first and the last smaller */
 }
 
 static void resizing_keeps_what_was_there(void **state) {

@@ -26,6 +26,10 @@ static void what_is_freed_was_counted(void **state) {
     assert_int_equal(memory_used(), before);
 }
 
+static void between_pieces(void *context) {
+    (void)context;
+}
+
 static void what_is_freed_in_pieces_was_counted_and_harms_no_neighbour(void **state) {
     (void)state;
     static const size_t sizes[] = {1, 5000, (8 << 20) - 1, (8 << 20) + 1};
@@ -36,14 +40,14 @@ static void what_is_freed_in_pieces_was_counted_and_harms_no_neighbour(void **st
         memset(left, 'l', sizes[i]);
         memset(freed, 'f', sizes[i]);
         memset(right, 'r', sizes[i]);
-        memory_free_in_pieces(freed);
+        memory_free_in_pieces(freed, between_pieces, NULL);
         for (size_t j = 0; j < sizes[i]; j += 509) {
             if (left[j] != 'l' || right[j] != 'r') fail_msg("byte %zu of %zu", j, sizes[i]);
         }
-        memory_free_in_pieces(left);
+        memory_free_in_pieces(left, between_pieces, NULL);
         memory_free(right);
     }
-    memory_free_in_pieces(NULL);
+    memory_free_in_pieces(NULL, between_pieces, NULL);
     assert_int_equal(memory_used(), before);
 }
 
