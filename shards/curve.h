@@ -2,7 +2,7 @@
  *
  * A simulation (simulation.h) of seven caches of 0.5 to 4 times the memory limit, by the policy in force, that follows
  * one key in 128, of a cache of a hundred thousand keys one in 256. The share is halved whenever there are too many,
- * so the memory is bounded: CURVE_BYTES_MAX, some 1536 to 3072 keys at today's size of a large cache.
+ * so the memory is bounded: CURVE_BYTES_MAX (half of it in a small cache), some 1536 to 3072 keys at today's size of a large cache.
  *
  * Nothing is followed, and no memory taken, until it is started. Any thread; a leaf lock over what is behind
  * `followed_below`. */
