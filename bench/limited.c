@@ -42,30 +42,23 @@ static struct entry *get(struct limited *limited, struct shard *shard, const str
     return entry;
 }
 
-static struct entry *set(struct limited *limited, struct shard *shard, const struct key *key,
-                         struct bytes value, int64_t now_ms) {
+static void set(struct limited *limited, struct shard *shard, const struct key *key,
+                struct bytes value, int64_t now_ms) {
     if (!room_make(shard, now_ms, VICTIMS, NULL))
         check(shards_relieve(&limited->shards, shard->index, now_ms, VICTIMS));
     struct place place = {
         .database = shard_database(shard, 0), .reclaimer = NULL, .key = *key, .now_ms = now_ms};
     struct entry_content content = {.value = value, .type = ENTRY_STRING};
     check(place_put(&place, &content, ENTRY_NO_EXPIRY) == STATUS_OK);
-    return place.entry;
 }
 
 /* As server/follow.c does. */
-static void note(struct limited *limited, const struct key *key, const struct entry *entry,
-                 bool is_lookup, int64_t now_ms) {
+static void note(struct limited *limited, const struct key *key, bool is_lookup, int64_t now_ms) {
     bool is_followed = key->hash < curve_followed_below(&limited->curve) ||
                        key->hash < duel_followed_below(&limited->duel);
     if (!is_followed) return;
-    struct note note = {
-        .hash = key->hash,
-        .bytes = entry != NULL ? (uint32_t)entry_footprint(entry) : 0,
-        .deadline_ms = ENTRY_NO_EXPIRY,
-        .is_lookup = is_lookup,
-        .is_there = entry != NULL,
-    };
+    struct note note = {.is_lookup = is_lookup};
+    note_look(&note, &limited->shards, key, now_ms);
     curve_note(&limited->curve, &note, now_ms);
     duel_note(&limited->duel, &note, now_ms);
 }
@@ -74,10 +67,10 @@ bool limited_ask(struct limited *limited, struct bytes name, size_t value_bytes,
     struct key key = shards_key(&limited->shards, name);
     struct shard *shard = shards_of(&limited->shards, name);
     struct entry *entry = get(limited, shard, &key, now_ms);
-    note(limited, &key, entry, true, now_ms);
+    note(limited, &key, true, now_ms);
     if (entry != NULL) return true;
     check(value_bytes <= limited->value_bytes);
-    entry = set(limited, shard, &key, bytes_of(limited->value, value_bytes), now_ms);
-    note(limited, &key, entry, false, now_ms);
+    set(limited, shard, &key, bytes_of(limited->value, value_bytes), now_ms);
+    note(limited, &key, false, now_ms);
     return false;
 }

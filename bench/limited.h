@@ -19,7 +19,7 @@ struct limited_options {
 struct limited {
     struct shards shards;
     struct curve curve; /* off, until somebody starts it */
-    struct duel duel;   /* as off, until it is tended */
+    struct duel duel;   /* off, too, until it is tended (duel_tend) */
     struct random random;
     struct counters *counters;
     char *value;

@@ -81,17 +81,9 @@ static void tick(struct replay_store *store) {
 /* As server/follow.c does. */
 static void follow(struct replay_store *store, const struct access_key *at, bool is_lookup) {
     if (at->key.hash >= duel_followed_below(&store->duel)) return;
-    int64_t now_ms = store->access.now_ms;
-    struct note note = {.hash = at->key.hash, .is_lookup = is_lookup, .is_deletion = !is_lookup};
-    rwlock_read_lock(&at->shard->lock);
-    const struct entry *entry = database_find(shard_database(at->shard, 0), &at->key, now_ms);
-    note.is_there = entry != NULL;
-    if (entry != NULL) {
-        note.bytes = (uint32_t)entry_footprint(entry);
-        note.deadline_ms = entry_deadline_ms(entry);
-    }
-    rwlock_read_unlock(&at->shard->lock);
-    duel_note(&store->duel, &note, now_ms);
+    struct note note = {.is_lookup = is_lookup, .is_deletion = !is_lookup};
+    note_look(&note, &store->shards, &at->key, store->access.now_ms);
+    duel_note(&store->duel, &note, store->access.now_ms);
 }
 
 static bool set(struct replay *replay, struct replay_store *store, const struct access_key *at,

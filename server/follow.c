@@ -42,21 +42,10 @@ uint64_t follow_below(const struct worker *worker) {
 
 /* Each of them looks again whether it follows the key. */
 static void note_key(struct worker *worker, const struct key *key, struct note *note) {
-    struct shards *shards = &worker->server->shards;
-    struct shard *shard = shards_of(shards, key->name);
-    rwlock_read_lock(&shard->lock);
-    const struct entry *entry =
-        database_find(shard_database(shard, note->database), key, worker->now_ms);
-    note->is_there = entry != NULL;
-    if (entry != NULL) {
-        size_t bytes = entry_footprint(entry);
-        note->bytes = bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
-        note->deadline_ms = entry_deadline_ms(entry);
-    }
-    rwlock_read_unlock(&shard->lock);
-    note->hash = key->hash;
-    curve_note(&worker->server->curve, note, worker->now_ms);
-    duel_note(&worker->server->duel, note, worker->now_ms);
+    struct server *server = worker->server;
+    note_look(note, &server->shards, key, worker->now_ms);
+    curve_note(&server->curve, note, worker->now_ms);
+    duel_note(&server->duel, note, worker->now_ms);
 }
 
 void follow_note(struct worker *worker, const struct request *request,

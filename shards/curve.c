@@ -52,15 +52,12 @@ static uint64_t own_bytes(const struct curve *curve) {
     return simulation_footprint(&curve->simulation);
 }
 
-static double keys_a_key(const struct curve *curve) {
-    return (double)(UINT64_C(1) << curve->simulation.rate_bits);
-}
-
 static void measure(struct curve *curve, int64_t now_ms) {
     curve->next_measure_ms = now_ms + MEASURE_EVERY_MS;
     struct appraisal appraisal = appraise(curve->shards, curve->limit_bytes, own_bytes(curve));
     for (int i = 0; i < CURVE_POINTS; i++) {
-        double limit = appraisal_entries(&appraisal, TIMES[i]) / keys_a_key(curve);
+        double limit =
+            appraisal_entries(&appraisal, TIMES[i]) / simulation_keys_a_key(&curve->simulation);
         curve->simulation.miniatures[i].limit_bytes = (uint64_t)limit;
     }
 }
@@ -79,7 +76,7 @@ static void expect(struct curve *curve) {
     curve->seen = now;
     curve->lookups += lookups;
     curve->real_hits += hits;
-    curve->expected += (double)lookups / keys_a_key(curve);
+    curve->expected += (double)lookups / simulation_keys_a_key(&curve->simulation);
 }
 
 static void count_anew(struct curve *curve, int64_t now_ms) {
@@ -118,11 +115,7 @@ void curve_release(struct curve *curve) {
 static uint32_t rate_bits_for(const struct shards *shards) {
     uint64_t keys = shards_key_count_all(shards);
     if (keys <= SMALL_KEYS) return RATE_BITS_SMALL;
-    uint32_t bits = RATE_BITS_MIN;
-    while (bits < SIMULATION_RATE_BITS_MAX && keys >> bits > KEYS_AIM) {
-        bits++;
-    }
-    return bits;
+    return simulation_rate_bits(keys, RATE_BITS_MIN, KEYS_AIM);
 }
 
 static enum status start_locked(struct curve *curve, int64_t now_ms) {
@@ -304,8 +297,6 @@ bool curve_read(struct curve *curve, int64_t now_ms, struct curve_report *report
 
 void curve_validate(struct curve *curve) {
     pthread_mutex_lock(&curve->lock);
-    if (curve->is_on) {
-        simulation_validate(&curve->simulation);
-    }
+    if (curve->is_on) simulation_validate(&curve->simulation);
     pthread_mutex_unlock(&curve->lock);
 }

@@ -2,7 +2,8 @@
  * apart are the lookups that one would have hit and the other not: if neither were better, either would win as many,
  * but for the root of their number or so (McNemar's test). The other side has to lead by DEVIATIONS of that, and at
  * EVIDENCE_MAX all is halved, so that the last few hundred decide. With three deviations instead of two a shifting hot
- * set hit 73.8 instead of 73.9 % (LRU: 74.1), all else the same; with twice as many keys followed 74.0, and 0.05 less
+ * set hit 73.8 instead of 73.9 % (LRU: 74.1; `sherd-bench trace --only shifting --keys 750000 --requests 2000000
+ * --limit-bytes 9000000`), all else the same; with twice as many keys followed 74.0, and 0.05 less
  * elsewhere, for their memory.
  *
  * Before, one shard in sixteen decided by recency always and one by frequency, and the others followed whichever
@@ -68,21 +69,15 @@ void duel_release(struct duel *duel) {
 }
 
 static uint32_t rate_bits_for(const struct shards *shards) {
-    uint64_t keys = shards_key_count_all(shards);
-    uint32_t bits = RATE_BITS_MIN;
-    while (bits < SIMULATION_RATE_BITS_MAX && keys >> bits > KEYS_AIM) {
-        bits++;
-    }
-    return bits;
+    return simulation_rate_bits(shards_key_count_all(shards), RATE_BITS_MIN, KEYS_AIM);
 }
 
 static void measure(struct duel *duel, int64_t now_ms) {
     duel->next_measure_ms = now_ms + MEASURE_EVERY_MS;
     struct appraisal appraisal = appraise(duel->shards, duel->limit_bytes, 0);
-    double entries = appraisal_entries(&appraisal, 1);
-    double keys_a_key = (double)(UINT64_C(1) << duel->simulation.rate_bits);
+    double limit = appraisal_entries(&appraisal, 1) / simulation_keys_a_key(&duel->simulation);
     for (int i = 0; i < DUEL_SIDES; i++) {
-        duel->simulation.miniatures[i].limit_bytes = (uint64_t)(entries / keys_a_key);
+        duel->simulation.miniatures[i].limit_bytes = (uint64_t)limit;
     }
 }
 
@@ -168,10 +163,8 @@ static void judge(struct duel *duel) {
 static void note_locked(struct duel *duel, const struct note *note, int64_t now_ms) {
     if (simulation_is_crowded(&duel->simulation)) thin_out(duel, now_ms);
     struct simulation_outcome outcome = simulation_play(&duel->simulation, note, now_ms);
-    bool is_told = outcome.is_lookup &&
-                   (outcome.had == 1 << DUEL_RECENCY || outcome.had == 1 << DUEL_FREQUENCY);
-    if (!is_told) return;
-    duel->wins[outcome.had == 1 << DUEL_RECENCY ? DUEL_RECENCY : DUEL_FREQUENCY]++;
+    if (!outcome.is_lookup || __builtin_popcount(outcome.had) != 1) return;
+    duel->wins[__builtin_ctz(outcome.had)]++;
     judge(duel);
 }
 

@@ -62,6 +62,14 @@ uint64_t simulation_footprint(const struct simulation *simulation) {
     return bytes;
 }
 
+uint32_t simulation_rate_bits(uint64_t keys, uint32_t least_bits, uint32_t keys_max) {
+    uint32_t bits = least_bits;
+    while (bits < SIMULATION_RATE_BITS_MAX && keys >> bits > keys_max) {
+        bits++;
+    }
+    return bits;
+}
+
 /* ---- The population -------------------------------------------------------------------------- */
 
 /* For that reason it is in no cache any more. */

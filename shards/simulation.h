@@ -45,6 +45,12 @@ uint64_t simulation_footprint(const struct simulation *simulation);
 static inline uint64_t simulation_followed_below(const struct simulation *simulation) {
     return UINT64_C(1) << (64 - simulation->rate_bits);
 }
+/* How many keys one that is followed stands for. */
+static inline double simulation_keys_a_key(const struct simulation *simulation) {
+    return (double)(UINT64_C(1) << simulation->rate_bits);
+}
+/* The least rate, from `least_bits` on, by which at most `keys_max` of so many keys are followed. */
+uint32_t simulation_rate_bits(uint64_t keys, uint32_t least_bits, uint32_t keys_max);
 /* Is there no place for another? Then it is time to thin out. */
 static inline bool simulation_is_crowded(const struct simulation *simulation) {
     return simulation->population.count == simulation->population.count_max;
@@ -57,7 +63,7 @@ struct simulation_outcome {
     uint8_t had;     /* a bit for each miniature that had it before */
     bool has_filled; /* one that had room for all until now has none any more */
 };
-/* O(1): some 400 instructions where all seven have it, up to 11,000 where all seven have to evict for it. */
+/* O(1): some 400 instructions where all seven have it, some 10,000 where all seven have to evict for it. */
 struct simulation_outcome simulation_play(struct simulation *simulation, const struct note *note,
                                           int64_t now_ms);
 /* Tests. */

@@ -10,6 +10,7 @@
 #include "bench/limited.c"
 #include "shards/base/memory.h"
 #include "tests/models/model.h"
+#include "tests/models/notes.h"
 
 enum { LIMIT = 8 << 20, KEY_SPACE = 250000, REQUESTS = 1000000, VALUE_BYTES = 64, SHARDS = 32 };
 enum { REQUESTS_A_MS = 100, JUDGE_EVERY = 1000, LOOK_EVERY = 20000, SEED = 3 };
@@ -147,11 +148,12 @@ static void who_has_no_deadline_stays(void **state) {
     uint64_t lasting[LASTING];
     for (int64_t i = 0; i < LASTING + PASSING; i++) {
         bool lasts = i < LASTING;
-        struct note note = {.hash = random_below(&random, below),
-                            .bytes = BYTES,
-                            .deadline_ms = lasts ? ENTRY_NO_EXPIRY : 1000000 + i,
-                            .is_there = true};
-        if (lasts) lasting[i] = note.hash;
+        struct note note = note_of_presence(&random, below, BYTES);
+        if (lasts) {
+            lasting[i] = note.hash;
+        } else {
+            note.deadline_ms = 1000000 + i;
+        }
         curve_note(&limited.curve, &note, i);
     }
     curve_validate(&limited.curve);
@@ -203,10 +205,7 @@ static void of_too_many_half_are_followed(void **state) {
     struct random random;
     model_seed(&random, "curve of many");
     for (int64_t i = 0; i < 3 * (int64_t)most; i++) {
-        struct note note = {.hash = random_below(&random, below),
-                            .bytes = BYTES,
-                            .deadline_ms = ENTRY_NO_EXPIRY,
-                            .is_there = true};
+        struct note note = note_of_presence(&random, below, BYTES);
         curve_note(&limited.curve, &note, i);
     }
     curve_validate(&limited.curve);

@@ -112,13 +112,12 @@ static void take_due(struct model *model, uint32_t looks) {
     }
 }
 
-/* Once no work is left, nothing is later than a rest; and one more, by which time is stepped back unnoticed, if in
- * several small steps: who is set when the clock reads a rest less than at its slab's last sweep waits for both. */
+/* Once no work is left, nothing is later than a rest; and half of one more, by which time is stepped back unnoticed. */
 static void take_all(struct model *model) {
     while (expiry_has_work(&model->expiry, model->now_ms)) {
         take_due(model, 1 + draw(model, 300));
     }
-    int64_t late_ms = model->now_ms - 2 * EXPIRY_REST_MS;
+    int64_t late_ms = model->now_ms - EXPIRY_REST_MS - EXPIRY_REST_MS / 2;
     for (uint32_t i = 0; i < ENTRIES; i += 2) {
         const struct twin *twin = &model->twins[i];
         if (twin->reference == 0 || twin->is_detached) continue;
@@ -134,18 +133,26 @@ static void clear(struct model *model) {
     }
 }
 
+/* By what it sees, in however many steps: half a rest at most, or so much that it notices. In between, an entry that is
+ * set waits for the step, too, and then for its slab's rest. */
+static void step_back(struct model *model, int64_t by_ms) {
+    int64_t seen_ms = model->expiry.now_ms, now_ms = model->now_ms - by_ms;
+    bool is_between = now_ms < seen_ms - EXPIRY_REST_MS / 2 && now_ms >= seen_ms - EXPIRY_REST_MS;
+    model->now_ms = is_between ? seen_ms - EXPIRY_REST_MS / 2 : now_ms;
+}
+
 static void pass_time(struct model *model) {
     switch (draw(model, 40)) {
     case 0:
         model->now_ms += (int64_t)(random_next(&model->random) >> (20 + draw(model, 43)));
         break;
     case 1:
-        model->now_ms -= draw(model, EXPIRY_REST_MS / 2);
+        step_back(model, draw(model, EXPIRY_REST_MS / 2));
         break;
     case 2:
         if (draw(model, 20) != 0) break;
         clear(model); /* what was left because it was due isn't any more */
-        model->now_ms -= draw(model, 1000000);
+        step_back(model, draw(model, 1000000));
         break;
     default:
         model->now_ms += draw(model, 200);

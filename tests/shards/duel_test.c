@@ -8,6 +8,7 @@
 #include "bench/keys.c"
 #include "bench/limited.c"
 #include "shards/base/memory.h"
+#include "tests/models/notes.h"
 
 enum { LIMIT = 4 << 20, FITS = 40000, VALUE_BYTES = 64, SHARDS = 4, SEED = 5, REQUESTS_A_MS = 100 };
 
@@ -24,7 +25,7 @@ static bool prefers_recent(const struct limited *limited) {
     return atomic_load(&limited->shards.eviction.prefers_recent);
 }
 
-/* Requests `from` to `to`; returns when the limit began to matter. */
+/* Requests `from` to `to`. */
 static void ask(struct limited *limited, uint64_t from, uint64_t to,
                 uint64_t (*key_of)(struct keys *keys, uint64_t at), struct keys *keys) {
     for (uint64_t at = from; at < to; at++) {
@@ -60,6 +61,62 @@ static void whoever_hits_more_wins_and_may_lose_again(void **state) {
     assert_true(prefers_recent(&limited));
     ask(&limited, 1000000, 3000000, from_zipf, &zipf);
     assert_false(prefers_recent(&limited));
+    limited_release(&limited);
+}
+
+/* A lookup that this side would have hit and the other not: both have the key, until the other has let it go. */
+static void win(struct limited *limited, enum duel_side side, uint64_t times) {
+    struct simulation *simulation = &limited->duel.simulation;
+    struct note note = {
+        .bytes = VALUE_BYTES, .deadline_ms = ENTRY_NO_EXPIRY, .is_lookup = true, .is_there = true};
+    for (uint64_t i = 0; i < times; i++) {
+        if (population_find(&simulation->population, note.hash) == NULL)
+            duel_note(&limited->duel, &note, 0);
+        struct member *member = population_find(&simulation->population, note.hash);
+        miniature_dismiss(&simulation->miniatures[1 - side], member, MISS_EVICTED);
+        duel_note(&limited->duel, &note, 0);
+    }
+}
+
+static void little_evidence_changes_nothing(void **state) {
+    (void)state;
+    struct limited limited;
+    init(&limited, EVICTION_ALLKEYS_ADAPTIVE, LIMIT);
+    win(&limited, DUEL_RECENCY, 4);
+    assert_int_equal(limited.duel.wins[DUEL_RECENCY], 4);
+    assert_false(prefers_recent(&limited));
+    win(&limited, DUEL_RECENCY, 1);
+    assert_true(prefers_recent(&limited));
+    limited_release(&limited);
+}
+
+/* Of 200, 28 are twice the root: either side has to lead by more to win the others over. */
+static void a_narrow_lead_changes_nothing(void **state) {
+    (void)state;
+    struct limited limited;
+    init(&limited, EVICTION_ALLKEYS_ADAPTIVE, LIMIT);
+    win(&limited, DUEL_FREQUENCY, 86);
+    win(&limited, DUEL_RECENCY, 114);
+    assert_false(prefers_recent(&limited));
+    win(&limited, DUEL_RECENCY, 2);
+    assert_true(prefers_recent(&limited));
+    win(&limited, DUEL_FREQUENCY, 40);
+    assert_true(prefers_recent(&limited));
+    limited_release(&limited);
+}
+
+static void the_past_is_outweighed_by_the_present(void **state) {
+    (void)state;
+    struct limited limited;
+    init(&limited, EVICTION_ALLKEYS_ADAPTIVE, LIMIT);
+    win(&limited, DUEL_RECENCY, 100000);
+    assert_true(prefers_recent(&limited));
+    uint64_t wins = 0;
+    while (prefers_recent(&limited)) {
+        win(&limited, DUEL_FREQUENCY, 1);
+        wins++;
+    }
+    assert_in_range(wins, 256, 600);
     limited_release(&limited);
 }
 
@@ -127,10 +184,7 @@ static void of_more_keys_fewer_are_followed(void **state) {
     struct random random;
     random_init(&random, SEED);
     for (int64_t i = 0; i < 20000; i++) {
-        struct note note = {.hash = random_below(&random, below),
-                            .bytes = VALUE_BYTES,
-                            .deadline_ms = ENTRY_NO_EXPIRY,
-                            .is_there = true};
+        struct note note = note_of_presence(&random, below, VALUE_BYTES);
         duel_note(&limited.duel, &note, i);
     }
     duel_validate(&limited.duel);
@@ -159,6 +213,9 @@ static void refused_memory_leaves_it_off(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whoever_hits_more_wins_and_may_lose_again),
+        cmocka_unit_test(little_evidence_changes_nothing),
+        cmocka_unit_test(a_narrow_lead_changes_nothing),
+        cmocka_unit_test(the_past_is_outweighed_by_the_present),
         cmocka_unit_test(nothing_is_decided_where_all_fits),
         cmocka_unit_test(it_is_on_for_that_policy_and_a_limit_only),
         cmocka_unit_test(what_was_learnt_goes_with_its_store),
