@@ -75,7 +75,6 @@ static const struct {
     {"nocommands", ACL_NO_COMMANDS},
     {"-@all", ACL_NO_COMMANDS},
     {"allkeys", ACL_ALL_KEYS},
-    {"~*", ACL_ALL_KEYS},
     {"resetkeys", ACL_RESET_KEYS},
     {"allchannels", ACL_ALL_CHANNELS},
     {"&*", ACL_ALL_CHANNELS},

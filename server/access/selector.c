@@ -123,13 +123,25 @@ static void allow_first_argument(struct selector *selector, const struct acl_rul
 
 /* ---- Patterns -------------------------------------------------------------------------------- */
 
+static void reset_patterns(struct strings *patterns, bool *all, bool now_all) {
+    bool has_failed = patterns->has_failed;
+    strings_release(patterns);
+    patterns->has_failed = has_failed;
+    *all = now_all;
+}
+
+/* "%R~*" and "%W~*" together are "~*": what is written has to read back the same, and nothing may follow "~*". */
 static const char *add_keys(struct selector *selector, const struct acl_rule *rule) {
-    if (selector->all_keys) return acl_covered_key;
     struct string *known = strings_find(&selector->keys, rule->text);
-    if (known != NULL) {
-        known->number |= rule->number;
+    uint32_t access = rule->number | (known != NULL ? known->number : 0);
+    if (access == ACL_READ_WRITE && bytes_is(rule->text, "*")) {
+        reset_patterns(&selector->keys, &selector->all_keys, true);
+    } else if (selector->all_keys) {
+        return acl_covered_key;
+    } else if (known != NULL) {
+        known->number = access;
     } else {
-        strings_add(&selector->keys, rule->text, rule->number);
+        strings_add(&selector->keys, rule->text, access);
     }
     return NULL;
 }
@@ -139,13 +151,6 @@ static const char *add_channels(struct selector *selector, const struct acl_rule
     if (strings_find(&selector->channels, rule->text) == NULL)
         strings_add(&selector->channels, rule->text, 0);
     return NULL;
-}
-
-static void reset_patterns(struct strings *patterns, bool *all, bool now_all) {
-    bool has_failed = patterns->has_failed;
-    strings_release(patterns);
-    patterns->has_failed = has_failed;
-    *all = now_all;
 }
 
 const char *selector_apply(struct selector *selector, const struct acl_rule *rule,

@@ -26,7 +26,8 @@ static const char *const rules[] = {
     "+@connection", "-@connection", "~*",          "allkeys",     "resetkeys",
     "~a*",          "~*b",          "~key",        "%R~r*",       "%W~w*",
     "%RW~x*",       "%R~a*",        "%W~key",      "~",           "+exists",
-    "-@fast",       "allcommands",  "nocommands",
+    "-@fast",       "allcommands",  "nocommands",  "%R~*",        "%W~*",
+    "%RW~*",
 };
 
 /* Commands, and what Redis's documentation says they do with their keys: R reads of them, W writes, - neither. */

@@ -83,6 +83,8 @@ static const struct {
     {"~a* ~b ~a*", OFF "~a* ~b resetchannels -@all"},
     {"%R~a %W~b %RW~c %wr~d", OFF "%R~a %W~b ~c ~d resetchannels -@all"},
     {"%R~a %W~a", OFF "~a resetchannels -@all"},
+    {"~a %RW~* %WR~* ~*", OFF "~* resetchannels -@all"},
+    {"%R~* %R~a %W~*", OFF "~* resetchannels -@all"},
     {"~a allkeys", OFF "~* resetchannels -@all"},
     {"~* resetkeys ~a", OFF "~a resetchannels -@all"},
     {"~", OFF "~ resetchannels -@all"},
@@ -170,6 +172,9 @@ static const struct {
     {"+config|", "+config|", "Syntax error"},
     {"+config|get|dir", "+config|get|dir", "Allowing first-arg of a subcommand is not supported"},
     {"~* ~a", "~a",
+     "Adding a pattern after the * pattern (or the 'allkeys' flag) is not valid and does not have "
+     "any effect. Try 'resetkeys' to start with an empty list of patterns"},
+    {"%RW~* %R~a", "%R~a",
      "Adding a pattern after the * pattern (or the 'allkeys' flag) is not valid and does not have "
      "any effect. Try 'resetkeys' to start with an empty list of patterns"},
     {"allkeys %R~a", "%R~a",
