@@ -85,7 +85,7 @@ static void write_numbers(const struct metrics *metrics, struct text *out) {
         {"expired", metrics->expired},
         {"late_half_ms", metrics->late_half_ms},
         {"late_most_ms", metrics->late_most_ms},
-        {"used", metrics->used_bytes},
+        {"used", metrics->used_bytes - metrics->clients_all_bytes}, /* what the limit is of */
         {"resident", metrics->resident_bytes},
         {"limit", metrics->memory_max},
         {"clients", metrics->clients},
@@ -99,7 +99,8 @@ static void write_numbers(const struct metrics *metrics, struct text *out) {
         {"errors", metrics->errors},
         {"shard_count", metrics->shards},
     };
-    text_format(out, "\"version\":\"%s\",\"now_ms\":%lld", SHERD_VERSION,
+    text_format(out, "\"version\":\"%s\",\"policy\":\"%s\",\"now_ms\":%lld", SHERD_VERSION,
+                eviction_policy_name((enum eviction_policy)metrics->policy),
                 (long long)metrics->now_ms);
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
         text_format(out, ",\"%s\":%lld", numbers[i].name, (long long)numbers[i].value);

@@ -247,6 +247,7 @@ static void the_console_shows_what_happened(void **state) {
     expect_in(page, "id=\"ratio\">75.0 %<");
     expect_in(page, "id=\"evicted_misses\">0 /s<");
     expect_in(page, "id=\"limit\">of 64.0 MiB<");
+    expect_in(page, "id=\"policy\">allkeys-lru<");
     expect_in(page, "id=\"clients\">1<");
     expect_in(page, "id=\"clients_max\">of ");
     expect_in(page, ">&lt;b&gt;hot&lt;/b&gt;<"); /* among the hot keys, as text */
