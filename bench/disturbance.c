@@ -212,6 +212,23 @@ static void tell_save(const struct disturbed *disturbed, char out[DISTURBANCE_FA
              (double)disturbed->lasted / disturbed->turns, (long long)disturbed->kept_bytes);
 }
 
+/* ---- busy ------------------------------------------------------------------------------------ */
+
+static bool ready_busy(struct disturbed *disturbed) {
+    disturbed->process = (pid_t)info(disturbed, "server", "process_id");
+    return !disturbed->ask.has_failed;
+}
+
+static bool act_busy(struct disturbed *disturbed) {
+    if (!busy_begin(&disturbed->busy, disturbed->process)) disturbed->ask.has_failed = true;
+    return !disturbed->ask.has_failed;
+}
+
+static bool lasts_busy(struct disturbed *disturbed) {
+    busy_end(&disturbed->busy);
+    return false;
+}
+
 /* ---- storm ----------------------------------------------------------------------------------- */
 
 static void tell_storm(const struct disturbed *disturbed, char out[DISTURBANCE_FACTS_MAX]) {
@@ -276,6 +293,12 @@ const struct disturbance disturbances[] = {
      .act = act_save,
      .lasts = lasts_save,
      .tell = tell_save},
+    {.name = "busy",
+     .controls = 1,
+     .ready = ready_busy,
+     .probes = probe_few,
+     .act = act_busy,
+     .lasts = lasts_busy},
     {.name = "storm",
      .controls = 1,
      .probes = probe_few,

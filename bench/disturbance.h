@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "bench/ask.h"
+#include "bench/busy.h"
 #include "bench/fill.h"
 #include "bench/prober.h"
 #include "bench/storm.h"
@@ -20,6 +21,8 @@ struct disturbed {
     struct ask ask; /* asked between slices; in them it may only say what the disturbance is */
     struct fill fill;
     struct storm storm;
+    struct busy busy;
+    pid_t process;                        /* `busy`: the server's */
     uint32_t replies_due;                 /* of `ask` */
     uint64_t next_key;                    /* `limit`, `lower`: that was never set */
     int64_t due_ms;                       /* `expire` */

@@ -41,8 +41,9 @@ static void expect_both_sides(const struct test_server *server, const char *name
 
 static void each_disturbance_is_measured_in_turn_with_its_absence(void **state) {
     static const char *const names[][2] = {
-        {"nothing", "2"}, {"limit", "2"},  {"lower", "4"}, {"del", "2"},         {"unlink", "2"},
-        {"replace", "2"}, {"expire", "4"}, {"save", "6"},  {"save-writes", "6"}, {"storm", "2"},
+        {"nothing", "2"},     {"limit", "2"},   {"lower", "4"},  {"del", "2"},
+        {"unlink", "2"},      {"replace", "2"}, {"expire", "4"}, {"save", "6"},
+        {"save-writes", "6"}, {"busy", "2"},    {"storm", "2"},
     };
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         expect_both_sides(*state, names[i][0], names[i][1]);
