@@ -1,5 +1,4 @@
 /* Bytes gather in a block and go to the sink when it is full; what is larger than a block goes there directly.
- * A block is small, so that a write keeps no worker waiting (rdb_file.c).
  *
  * Strings are written as Redis writes them: text that is a number of 32 bits as that number, longer text
  * compressed where that saves anything. Compressed in one piece, so values above COMPRESS_MAX stay plain: the

@@ -185,7 +185,7 @@ static enum status save(struct saver *saver) {
     STORE(saver->begun_ms, begun_ms);
     STORE(saver->keys_done, 0);
     STORE(saver->keys_total, 0);
-    enum status status = rdb_file_create(&file, name);
+    enum status status = rdb_file_create(&file, name, LOAD(saver->is_background));
     if (status == STATUS_OK) status = write_snapshot(saver, &file);
     if (status == STATUS_OK) status = rdb_file_commit(&file);
     if (status != STATUS_OK) {

@@ -1,4 +1,5 @@
-/* server/persistence/rdb_file.c: what is removed at start is what nobody writes, and is ours. */
+/* server/persistence/rdb_file.c: what is written is there, whichever way it goes to the disk, or nothing is; and what is
+ * removed at start is what nobody writes, and is ours. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -6,9 +7,11 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "server/persistence/rdb_file.h"
@@ -57,7 +60,7 @@ static void what_killed_servers_left_is_removed_and_nothing_else(void **state) {
 
 static void a_file_that_is_being_written_stays(void **state) {
     struct rdb_file file;
-    assert_int_equal(rdb_file_create(&file, "dump.rdb"), STATUS_OK);
+    assert_int_equal(rdb_file_create(&file, "dump.rdb", true), STATUS_OK);
     assert_int_equal(rdb_file_write(&file, BYTES("all of it")), STATUS_OK);
     assert_int_equal(rdb_file_remove_stale("dump.rdb"), 0);
     assert_int_equal(rdb_file_commit(&file), STATUS_OK);
@@ -68,9 +71,9 @@ static void a_file_that_is_being_written_stays(void **state) {
 /* As between two containers, where both have the same number. */
 static void two_do_not_write_into_one_file(void **state) {
     struct rdb_file file, other;
-    assert_int_equal(rdb_file_create(&file, "dump.rdb"), STATUS_OK);
+    assert_int_equal(rdb_file_create(&file, "dump.rdb", true), STATUS_OK);
     assert_int_equal(rdb_file_write(&file, BYTES("all of it")), STATUS_OK);
-    assert_int_equal(rdb_file_create(&other, "dump.rdb"), STATUS_FAILED);
+    assert_int_equal(rdb_file_create(&other, "dump.rdb", true), STATUS_FAILED);
     assert_non_null(strstr(other.error, "another process writes temp-s"));
     rdb_file_abandon(&other);
     assert_int_equal(rdb_file_commit(&file), STATUS_OK);
@@ -78,9 +81,85 @@ static void two_do_not_write_into_one_file(void **state) {
     char text[16] = "";
     assert_int_equal(read(found, text, sizeof text - 1), 9);
     close(found);
-    assert_int_equal(rdb_file_create(&other, "dump.rdb"), STATUS_OK); /* now it is free */
+    assert_int_equal(rdb_file_create(&other, "dump.rdb", true), STATUS_OK); /* now it is free */
     rdb_file_abandon(&other);
     assert_int_equal(folder_count(*state), 1);
+}
+
+/* ---- Writing ------------------------------------------------------------------------------- */
+
+enum { SIZE = 3 * 1000 * 1000, LIMIT = 300 * 1000 /* both end in the midst of a block */ };
+
+static char byte_at(size_t index) {
+    return (char)(index * 31 + index / 4096);
+}
+
+/* In parts of some bytes and of some hundred thousand. */
+static enum status write_all(struct rdb_file *file, size_t size) {
+    static char bytes[SIZE];
+    for (size_t i = 0; i < size; i++) {
+        bytes[i] = byte_at(i);
+    }
+    enum status status = STATUS_OK;
+    size_t part = 1;
+    for (size_t at = 0; at < size && status == STATUS_OK; at += part) {
+        part = part * 7 % 500009;
+        if (part > size - at) part = size - at;
+        status = rdb_file_write(file, bytes_of(bytes + at, part));
+    }
+    return status;
+}
+
+static void assert_written(size_t size) {
+    static char bytes[SIZE + 1];
+    int found = open("dump.rdb", O_RDONLY | O_CLOEXEC);
+    assert_int_equal(read(found, bytes, sizeof bytes), size);
+    close(found);
+    for (size_t i = 0; i < size; i++) {
+        assert_int_equal(bytes[i], byte_at(i));
+    }
+}
+
+static void what_is_written_is_there_whichever_way(void **state) {
+    static const size_t sizes[] = {0, 1, 4096, 256 * 1024, 256 * 1024 + 1, SIZE};
+    for (size_t i = 0; i < 2 * sizeof sizes / sizeof sizes[0]; i++) {
+        struct rdb_file file;
+        assert_int_equal(rdb_file_create(&file, "dump.rdb", i % 2 != 0), STATUS_OK);
+        assert_int_equal(write_all(&file, sizes[i / 2]), STATUS_OK);
+        assert_int_equal(rdb_file_commit(&file), STATUS_OK);
+        assert_int_equal(file.written, sizes[i / 2]);
+        assert_written(sizes[i / 2]);
+    }
+    assert_int_equal(folder_count(*state), 1);
+}
+
+static void limit_file_size(rlim_t size) {
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = size;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* What there is room for ends in the midst of a block, which no direct write may. */
+static void without_room_the_old_file_stays(void **state) {
+    signal(SIGXFSZ, SIG_IGN);
+    struct rdb_file file;
+    assert_int_equal(rdb_file_create(&file, "dump.rdb", true), STATUS_OK);
+    assert_int_equal(write_all(&file, 5000), STATUS_OK);
+    assert_int_equal(rdb_file_commit(&file), STATUS_OK);
+    for (int direct = 0; direct < 2; direct++) {
+        assert_int_equal(rdb_file_create(&file, "dump.rdb", direct != 0), STATUS_OK);
+        limit_file_size(LIMIT);
+        enum status status = write_all(&file, SIZE);
+        limit_file_size(RLIM_INFINITY);
+        assert_int_equal(status, STATUS_FAILED);
+        assert_int_equal(file.written, LIMIT);
+        assert_non_null(strstr(file.error, "can't write to temp-s"));
+        assert_non_null(strstr(file.error, "File too large"));
+        rdb_file_abandon(&file);
+        assert_int_equal(folder_count(*state), 1);
+        assert_written(5000);
+    }
 }
 
 int main(void) {
@@ -89,6 +168,8 @@ int main(void) {
         TEST(what_killed_servers_left_is_removed_and_nothing_else),
         TEST(a_file_that_is_being_written_stays),
         TEST(two_do_not_write_into_one_file),
+        TEST(what_is_written_is_there_whichever_way),
+        TEST(without_room_the_old_file_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
