@@ -1,17 +1,15 @@
 #include "server/access/users_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <libgen.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "net/words.h"
 #include "server/config_file.h"
 #include "server/log.h"
+#include "server/replacement.h"
 #include "shards/base/memory.h"
+
+enum { OWNERS_ONLY = 0600 /* whom a new file may be read by */ };
 
 /* ---- Reading --------------------------------------------------------------------------------- */
 
@@ -224,58 +222,14 @@ static enum status write_all(struct users *users, FILE *out, char *error) {
     return status;
 }
 
-static enum status system_failed(const char *what, const char *path, char *error) {
-    snprintf(error, CONFIG_ERROR_MAX, "%s %.*s: %s", what, CONFIG_ERROR_MAX / 2, path,
-             strerror(errno));
-    return STATUS_FAILED;
-}
-
-/* The permissions of the old file; of a new one, its owner's only. */
-static mode_t mode_of(const char *path) {
-    struct stat old;
-    return stat(path, &old) == 0 ? old.st_mode & 07777 : 0600;
-}
-
-static enum status write_new(struct users *users, FILE *out, const char *path, char *error) {
-    enum status status = write_all(users, out, error);
-    if (status != STATUS_OK) return status;
-    bool is_written = fflush(out) == 0 && !ferror(out) && fchmod(fileno(out), mode_of(path)) == 0 &&
-                      fsync(fileno(out)) == 0;
-    return is_written ? STATUS_OK : system_failed("can't write", path, error);
-}
-
-/* A rename is on the disk when its folder is. */
-static enum status sync_folder_of(const char *path, char *error) {
-    char copy[CONFIG_TEXT_MAX]; /* dirname writes into it */
-    snprintf(copy, sizeof(copy), "%s", path);
-    int folder = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0) return system_failed("can't open the folder of", path, error);
-    enum status status =
-        fsync(folder) == 0 ? STATUS_OK : system_failed("can't sync the folder of", path, error);
-    close(folder);
-    return status;
-}
-
 enum status users_save_file(struct users *users, const char *path, char *error) {
-    char temporary[CONFIG_TEXT_MAX + sizeof(".XXXXXX")];
-    snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path);
-    int fd = mkstemp(temporary);
-    if (fd < 0) return system_failed("can't create a file beside", path, error);
-    FILE *out = fdopen(fd, "w");
-    if (out == NULL) {
-        close(fd);
-        unlink(temporary);
-        return system_failed("can't write", path, error);
-    }
-    enum status status = write_new(users, out, path, error);
-    if (fclose(out) != 0 && status == STATUS_OK) status = system_failed("can't write", path, error);
-    if (status == STATUS_OK && rename(temporary, path) != 0)
-        status = system_failed("can't rename to", path, error);
-    if (status != STATUS_OK) {
-        unlink(temporary);
-        return status;
-    }
-    return sync_folder_of(path, error);
+    struct replacement file;
+    enum status status = replacement_create(&file, path, error);
+    if (status != STATUS_OK) return status;
+    status = write_all(users, file.out, error);
+    if (status == STATUS_OK) return replacement_commit(&file, OWNERS_ONLY, error);
+    replacement_abandon(&file);
+    return status;
 }
 
 /* Words of the configuration are quoted where they must be. A selector's spaces are within its parentheses,

@@ -70,7 +70,7 @@ static void set_direct(struct rdb_file *file, bool is_direct) {
 }
 
 static void let_go(struct rdb_file *file) {
-    close(file->fd);
+    if (file->fd >= 0) close(file->fd);
     file->fd = -1;
     memory_free(file->piece);
     file->piece = NULL;
