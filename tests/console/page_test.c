@@ -119,19 +119,17 @@ static void serve_until_end(struct visit *visit, int process) {
 
 /* ---- The browser ----------------------------------------------------------------------------- */
 
-static void run_chromium(const struct visit *visit) {
-    char url[64], profile[128], net_log[160];
+_Noreturn static void run_chromium(const struct visit *visit) {
+    char url[64], net_log[160];
     snprintf(url, sizeof url, "http://127.0.0.1:%d/", visit->port);
-    snprintf(profile, sizeof profile, "--user-data-dir=%s/profile", visit->folder);
     snprintf(net_log, sizeof net_log, "--log-net-log=%s", visit->net_log);
     int out = open(visit->page, O_WRONLY | O_CREAT, 0600),
         said = open(visit->said, O_WRONLY | O_CREAT, 0600);
     dup2(out, STDOUT_FILENO);
     dup2(said, STDERR_FILENO);
-    execlp("chromium", "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
-           "--disable-background-networking", "--enable-logging=stderr",
-           "--virtual-time-budget=6000", profile, net_log, "--dump-dom", url, (char *)NULL);
-    _exit(127);
+    browser_exec(visit->folder,
+                 (const char *const[]){"--enable-logging=stderr", "--virtual-time-budget=6000",
+                                       net_log, "--dump-dom", url, NULL});
 }
 
 /* Let it look at the page for six of its seconds. */

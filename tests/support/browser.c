@@ -20,7 +20,7 @@
 
 #include "folder.h"
 
-enum { WAIT_MS = 60000, MESSAGE_MAX = 4096 };
+enum { WAIT_MS = 60000, MESSAGE_MAX = 4096, ARGUMENTS_MAX = 6 };
 
 bool browser_is_installed(void) {
     return system("chromium --version >/dev/null 2>&1") == 0;
@@ -105,9 +105,21 @@ static void pick(char *answer, const char *name, char *out, size_t size) {
 
 /* ---- Life ------------------------------------------------------------------------------------ */
 
-static void run_chromium(const struct browser *browser, int in, int out) {
+_Noreturn void browser_exec(const char *folder, const char *const *arguments) {
     char profile[128];
-    snprintf(profile, sizeof profile, "--user-data-dir=%s/profile", browser->folder);
+    snprintf(profile, sizeof profile, "--user-data-dir=%s/profile", folder);
+    const char *all[ARGUMENTS_MAX + 8] = {"chromium",       "--headless",
+                                          "--no-sandbox",   "--disable-gpu",
+                                          "--no-first-run", "--disable-background-networking",
+                                          profile};
+    for (size_t i = 0; i < ARGUMENTS_MAX && arguments[i] != NULL; i++) {
+        all[7 + i] = arguments[i];
+    }
+    execvp("chromium", (char **)(uintptr_t)all);
+    _exit(127);
+}
+
+_Noreturn static void run_chromium(const struct browser *browser, int in, int out) {
     int nothing = open("/dev/null", O_WRONLY);
     /* It reads at 3 and writes at 4; ours may be these, the other way round. */
     int high_in = fcntl(in, F_DUPFD, 10), high_out = fcntl(out, F_DUPFD, 10);
@@ -117,10 +129,8 @@ static void run_chromium(const struct browser *browser, int in, int out) {
     dup2(high_out, 4);
     close(high_in);
     close(high_out);
-    execlp("chromium", "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
-           "--disable-background-networking", "--remote-debugging-pipe", profile, "about:blank",
-           (char *)NULL);
-    _exit(127);
+    browser_exec(browser->folder,
+                 (const char *const[]){"--remote-debugging-pipe", "about:blank", NULL});
 }
 
 void browser_open(struct browser *browser, const char *url, int width, int height) {

@@ -18,6 +18,9 @@ struct browser {
 
 /* Whether there is one to start. */
 bool browser_is_installed(void);
+/* In a child: become one that has its profile in the folder, with further arguments, at most 6 and NULL. */
+_Noreturn void browser_exec(const char *folder, const char *const *arguments);
+
 /* With a window of so many pixels, at the URL. */
 void browser_open(struct browser *browser, const char *url, int width, int height);
 void browser_close(struct browser *browser);
