@@ -19,6 +19,7 @@
 static _Atomic int sink = STDOUT_FILENO;     /* atomic, relaxed: any thread */
 static _Atomic int level_least = LOG_NOTICE; /* atomic, relaxed: any thread, at any time */
 static _Atomic int form = LOG_FORM_REDIS;    /* the same */
+static _Atomic uint64_t lines_lost;          /* atomic, relaxed: not told of yet */
 static _Atomic bool has_system_log;          /* atomic, relaxed: set before other threads start */
 
 static pthread_mutex_t limit_lock =
@@ -92,15 +93,38 @@ static size_t write_json_line(char *line, size_t room, enum log_level level, con
     return size + sizeof end - 1;
 }
 
-static void emit(enum log_level level, const char *message) {
-    char line[LOG_LINE_MAX];
-    size_t room = sizeof line - 1; /* the last byte is the line end's */
+/* False: not all of it was written. */
+static bool put(enum log_level level, const char *message, bool ends_line_before) {
+    char bytes[1 + LOG_LINE_MAX] = "\n", *line = bytes + 1;
+    size_t room = LOG_LINE_MAX - 1; /* the last byte is the line end's */
     size_t size = atomic_load_explicit(&form, memory_order_relaxed) == LOG_FORM_JSON
                       ? write_json_line(line, room, level, message)
                       : write_redis_line(line, room, level, message);
     line[size++] = '\n';
-    ssize_t ignored = write(atomic_load_explicit(&sink, memory_order_relaxed), line, size);
-    (void)ignored; /* a full disk must not stop the server, and there is nobody left to tell */
+    if (ends_line_before) {
+        line--;
+        size++;
+    }
+    return write(atomic_load_explicit(&sink, memory_order_relaxed), line, size) == (ssize_t)size;
+}
+
+/* A full disk must not stop the server; once there is room again, the log says that lines are missing. The last of them
+ * may have its beginning there. */
+static void tell_lost(void) {
+    uint64_t count = atomic_exchange_explicit(&lines_lost, 0, memory_order_relaxed);
+    if (count == 0) return;
+    char message[128];
+    snprintf(message, sizeof message,
+             "%llu lines could not be written to this log and are lost; was the disk full?",
+             (unsigned long long)count);
+    if (!put(LOG_WARNING, message, true))
+        atomic_fetch_add_explicit(&lines_lost, count, memory_order_relaxed);
+}
+
+static void emit(enum log_level level, const char *message) {
+    if (atomic_load_explicit(&lines_lost, memory_order_relaxed) != 0) tell_lost();
+    if (!put(level, message, false))
+        atomic_fetch_add_explicit(&lines_lost, 1, memory_order_relaxed);
     if (atomic_load_explicit(&has_system_log, memory_order_relaxed))
         system_log_send((int)level, message);
 }

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -215,6 +216,30 @@ static void lines_of_several_threads_never_mix(void **state) {
     assert_int_equal(count_lines(fixture->text, " * <"), CROWD * EACH);
 }
 
+/* 70 bytes: a line and the beginning of the next. */
+static void lines_that_a_full_disk_has_no_room_for_are_told(void **state) {
+    struct fixture *fixture = *state;
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    struct rlimit narrow = {70, limit.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(log_open(fixture->path), STATUS_OK);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &narrow), 0);
+    log_notice("first");
+    for (int i = 0; i < 3; i++) {
+        log_notice("there is no room for this");
+    }
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    log_notice("second");
+    log_notice("third");
+    const char *text = read_log(fixture);
+    assert_int_equal(count_lines(text, "\n"), 5);
+    assert_non_null(strstr(
+        text, " # 3 lines could not be written to this log and are lost; was the disk full?\n"));
+    assert_non_null(strstr(text, " * second\n"));
+    assert_non_null(strstr(text, " * third\n"));
+}
+
 int main(void) {
 #define LOG_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
@@ -227,6 +252,7 @@ int main(void) {
         LOG_TEST(a_line_of_json_is_one_object),
         LOG_TEST(a_file_that_was_moved_away_is_left_when_it_is_opened_anew),
         LOG_TEST(what_floods_is_held_back_and_told),
+        LOG_TEST(lines_that_a_full_disk_has_no_room_for_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
