@@ -11,12 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "server/log.h"
 #include "tests/support/crowd.h"
+#include "tests/support/disk_room.h"
 
 struct fixture {
     char path[32];
@@ -219,17 +219,13 @@ static void lines_of_several_threads_never_mix(void **state) {
 /* 70 bytes: a line and the beginning of the next. */
 static void lines_that_a_full_disk_has_no_room_for_are_told(void **state) {
     struct fixture *fixture = *state;
-    struct rlimit limit;
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
-    struct rlimit narrow = {70, limit.rlim_max};
-    signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(log_open(fixture->path), STATUS_OK);
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &narrow), 0);
+    disk_room_limit(70);
     log_notice("first");
     for (int i = 0; i < 3; i++) {
         log_notice("there is no room for this");
     }
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    disk_room_unlimit();
     log_notice("second");
     log_notice("third");
     const char *text = read_log(fixture);

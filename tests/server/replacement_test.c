@@ -5,14 +5,13 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "server/replacement.h"
+#include "tests/support/disk_room.h"
 #include "tests/support/folder.h"
 
 struct place {
@@ -74,20 +73,12 @@ static void abandoned_it_leaves_nothing(void **state) {
     assert_has(place, "old", 0600);
 }
 
-static void limit_file_size(rlim_t size) {
-    struct rlimit limit;
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
-    limit.rlim_cur = size;
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
-}
-
 static void without_room_the_old_one_stays(void **state) {
     struct place *place = *state;
-    signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(replace(place, "old", 0600), STATUS_OK);
-    limit_file_size(5);
+    disk_room_limit(5);
     enum status status = replace(place, "new and longer", 0600);
-    limit_file_size(RLIM_INFINITY);
+    disk_room_unlimit();
     assert_int_equal(status, STATUS_FAILED);
     char expected[256];
     snprintf(expected, sizeof expected, "can't write %s: File too large", place->path);

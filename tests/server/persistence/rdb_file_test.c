@@ -11,10 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "server/persistence/rdb_file.h"
+#include "tests/support/disk_room.h"
 #include "tests/support/folder.h"
 
 /* Each test works in a folder of its own. */
@@ -133,25 +133,17 @@ static void what_is_written_is_there_whichever_way(void **state) {
     assert_int_equal(folder_count(*state), 1);
 }
 
-static void limit_file_size(rlim_t size) {
-    struct rlimit limit;
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
-    limit.rlim_cur = size;
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
-}
-
 /* What there is room for ends in the midst of a block, which no direct write may. */
 static void without_room_the_old_file_stays(void **state) {
-    signal(SIGXFSZ, SIG_IGN);
     struct rdb_file file;
     assert_int_equal(rdb_file_create(&file, "dump.rdb", true), STATUS_OK);
     assert_int_equal(write_all(&file, 5000), STATUS_OK);
     assert_int_equal(rdb_file_commit(&file), STATUS_OK);
     for (int direct = 0; direct < 2; direct++) {
         assert_int_equal(rdb_file_create(&file, "dump.rdb", direct != 0), STATUS_OK);
-        limit_file_size(LIMIT);
+        disk_room_limit(LIMIT);
         enum status status = write_all(&file, SIZE);
-        limit_file_size(RLIM_INFINITY);
+        disk_room_unlimit();
         assert_int_equal(status, STATUS_FAILED);
         assert_int_equal(file.written, LIMIT);
         assert_non_null(strstr(file.error, "can't write to temp-s"));
