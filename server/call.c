@@ -32,15 +32,23 @@ count_reason(const struct call *call, const struct database *database, const str
     counters_add(&call->worker->misses[call->database].by_reason[reason], 1);
 }
 
-static inline void note_read(struct call *call, const struct located *at, struct entry *entry) {
+/* Does a look count as a use of what is found? */
+static inline bool leaves_trace(const struct call *call) {
+    return !(call->command->flags & COMMAND_TOUCHES_NOTHING) && !call->client->no_touch;
+}
+
+static inline void count_read(const struct call *call, const struct located *at,
+                              const struct entry *entry) {
     struct counters *counters = &call->worker->counters[at->shard->index];
     counters_add(&counters->reads, 1);
     counters_add(entry != NULL ? &counters->hits : &counters->misses, 1);
-    if (__builtin_expect(entry == NULL, 0)) {
+    if (__builtin_expect(entry == NULL, 0))
         count_reason(call, shard_database(at->shard, call->database), &at->key);
-        return;
-    }
-    if (!(call->command->flags & COMMAND_TOUCHES_NOTHING) && !call->client->no_touch) {
+}
+
+static inline void note_read(struct call *call, const struct located *at, struct entry *entry) {
+    count_read(call, at, entry);
+    if (entry != NULL && leaves_trace(call)) {
         const struct eviction_rules *rules = &call->server->shards.eviction;
         eviction_touch(rules, entry, call->now_ms, &call->worker->random);
     }
@@ -59,6 +67,11 @@ void call_note_read(struct call *call, struct entry *entry) {
     note_read(call, &at, entry);
 }
 
+void call_count_read(struct call *call, const struct place *place) {
+    struct located at = {call->first_shard, call->first_key};
+    count_read(call, &at, place->entry);
+}
+
 struct place call_write_in(struct call *call, uint32_t index, uint32_t database) {
     struct located at = locate(call, index);
     struct place place = {
@@ -72,6 +85,8 @@ struct place call_write_in(struct call *call, uint32_t index, uint32_t database)
                                           &expired);
     if (expired) atomic_fetch_add_explicit(&at.shard->expired, 1, memory_order_relaxed);
     counters_add(&call->worker->counters[at.shard->index].writes, 1);
+    if (place.entry != NULL && leaves_trace(call))
+        database_touch(place.database, place.entry, call->now_ms);
     return place;
 }
 

@@ -37,8 +37,10 @@ struct call {
 struct entry *call_read(struct call *call, uint32_t index);
 /* What it counts, for a body that looks more than once: `entry` is what was found under the first key, or NULL. */
 void call_note_read(struct call *call, struct entry *entry);
-/* The place of the key in argument `index`, for writing; `place.entry` is NULL when absent. Counts a write. */
+/* The place of the key in argument `index`, for writing; `place.entry` is NULL when absent. Counts a write, and a use. */
 struct place call_write(struct call *call, uint32_t index);
+/* The first key's place, whose value is replied as well: counts a read, and a hit or a miss. */
+void call_count_read(struct call *call, const struct place *place);
 /* Either, in another database (COPY, MOVE): the key's shard is the same. */
 struct place call_write_in(struct call *call, uint32_t index, uint32_t database);
 

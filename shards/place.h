@@ -17,7 +17,7 @@ struct place {
     int64_t now_ms;
 };
 
-/* Put, keeping `place->entry` right: see database_put. It counts as a use of the key. */
+/* Put, keeping `place->entry` right: see database_put. A key that is new begins to be counted. */
 must_use static inline enum status
 place_put(struct place *place, const struct entry_content *content, int64_t deadline_ms) {
     bool is_new = place->entry == NULL;
@@ -25,11 +25,7 @@ place_put(struct place *place, const struct entry_content *content, int64_t dead
                                       deadline_ms, place->reclaimer);
     if (status != STATUS_OK) return status;
     if (entry_encoding(place->entry) == ENTRY_BLOB) database_charge(place->database, place->entry);
-    if (is_new) {
-        database_greet(place->database, place->entry, place->key.hash, place->now_ms);
-    } else {
-        database_touch(place->database, place->entry, place->now_ms);
-    }
+    if (is_new) database_greet(place->database, place->entry, place->key.hash, place->now_ms);
     return status;
 }
 /* Remove, as a command does. */

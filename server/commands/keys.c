@@ -117,6 +117,7 @@ static void copy(struct call *call) {
         return;
     }
     struct place from = call_write(call, 1);
+    call_count_read(call, &from);
     struct place to = call_write_in(call, 2, database);
     if (from.entry == NULL || (to.entry != NULL && !replaces)) {
         reply_integer(call->reply, 0);

@@ -27,6 +27,13 @@ static bool write_string(struct call *call, uint32_t index, struct place *place)
     return false;
 }
 
+/* The same for a command that replies the value, too. */
+static bool take_string(struct call *call, struct place *place) {
+    bool is_good = write_string(call, 1, place);
+    call_count_read(call, place);
+    return is_good;
+}
+
 static uint64_t size_max(const struct call *call) {
     return (uint64_t)config_number(&call->server->config->proto_max_bulk_len);
 }
@@ -131,6 +138,7 @@ static void set_with_options(struct call *call) {
         call_wrong_type(call);
         return;
     }
+    if (options.reply_old) call_count_read(call, &place);
     bool holds = condition_holds(&options, place.entry);
     int64_t deadline_ms = options.expiry.deadline_ms;
     if (options.expiry.kind == EXPIRY_KEEP) {
@@ -202,7 +210,7 @@ static void set_for_milliseconds(struct call *call) {
 
 static void get_and_set(struct call *call) {
     struct place place;
-    if (!write_string(call, 1, &place)) return;
+    if (!take_string(call, &place)) return;
     if (place.entry == NULL) {
         reply_null(call->reply);
     } else {
@@ -214,7 +222,7 @@ static void get_and_set(struct call *call) {
 
 static void get_and_delete(struct call *call) {
     struct place place;
-    if (!write_string(call, 1, &place)) return;
+    if (!take_string(call, &place)) return;
     if (place.entry == NULL) {
         reply_null(call->reply);
         return;
@@ -233,7 +241,7 @@ static void get_and_expire(struct call *call) {
     }
     if (!expiry_option_resolve(call, &expiry)) return;
     struct place place;
-    if (!write_string(call, 1, &place)) return;
+    if (!take_string(call, &place)) return;
     if (place.entry == NULL) {
         reply_null(call->reply);
         return;

@@ -305,6 +305,28 @@ static void object_tells_what_the_policy_tracks(void **state) {
     wire_close(wire);
 }
 
+/* Also of commands that put no value: a session that only ever gets another deadline is used. */
+static void whoever_looks_a_key_up_to_write_uses_it(void **state) {
+    static const char *const commands[] = {
+        "GETEX key",        "EXPIRE key 100",       "PERSIST key",     "SETNX key other",
+        "SET key other NX", "SET key other",        "APPEND key x",    "COPY key twin",
+        "GETSET key other", "MSETNX key a other b", "SETRANGE key 1 x"};
+    struct wire *wire = wire_connect(*state);
+    use_policy(wire, "allkeys-lfu");
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        wire_expect(wire, "FLUSHALL", "+OK");
+        wire_expect(wire, "SET key 1", "+OK");
+        wire_expect(wire, "OBJECT FREQ key", ":5");
+        wire_send_command(wire, commands[i]);
+        free(wire_read_reply(wire));
+        wire_send_command(wire, "OBJECT FREQ key");
+        char *count = wire_read_reply(wire);
+        if (strcmp(count, ":6") != 0) fail_msg("%s: %s", commands[i], count);
+        free(count);
+    }
+    wire_close(wire);
+}
+
 static void a_limit_below_what_is_needed_is_refused_where_it_would_cost_all_keys(void **state) {
     struct wire *wire = wire_connect(*state);
     use_policy(wire, "noeviction");
@@ -357,6 +379,7 @@ int main(void) {
         TEST_WITH_SERVER(the_process_stays_within_its_limit_when_sizes_shift, with_64_mib),
         TEST_WITH_SERVER(many_clients_at_the_limit_do_no_harm, limited),
         TEST_WITH_SERVER(object_tells_what_the_policy_tracks, NULL),
+        TEST_WITH_SERVER(whoever_looks_a_key_up_to_write_uses_it, NULL),
         TEST_WITH_SERVER(a_limit_below_what_is_needed_is_refused_where_it_would_cost_all_keys,
                          limited),
         TEST_WITH_SERVER(a_value_larger_than_the_limit_is_evicted_again, with_any_input),

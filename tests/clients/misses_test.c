@@ -62,6 +62,28 @@ static void deleted_keys_and_flushed_ones_are_deleted(void **state) {
     redisFree(context);
 }
 
+/* As in Redis. */
+static void what_is_looked_up_to_be_replied_hits_or_misses(void **state) {
+    static const char *const commands[] = {"GETEX key",         "GETEX key EX 100",
+                                           "GETDEL key",        "GETSET key other",
+                                           "SET key other GET", "COPY key twin"};
+    struct wire *wire = wire_connect(*state);
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        for (int is_there = 0; is_there < 2; is_there++) {
+            wire_expect(wire, "FLUSHALL", "+OK");
+            if (is_there) wire_expect(wire, "SET key value", "+OK");
+            wire_expect(wire, "CONFIG RESETSTAT", "+OK");
+            wire_send_command(wire, commands[i]);
+            free(wire_read_reply(wire));
+            long long hits = wire_ask_field(wire, "INFO stats", "keyspace_hits");
+            long long misses = wire_ask_field(wire, "INFO stats", "keyspace_misses");
+            if (hits != is_there || misses != !is_there)
+                fail_msg("%s: %lld hits, %lld misses", commands[i], hits, misses);
+        }
+    }
+    wire_close(wire);
+}
+
 /* By the reader who comes first, and by the sweep. */
 static void keys_past_their_time_are_expired(void **state) {
     redisContext *context = hiredis_expect_open(*state);
@@ -158,6 +180,7 @@ int main(void) {
         TEST_WITH_SERVER(keys_that_never_were_are_unknown, NULL),
         TEST_WITH_SERVER(deleted_keys_and_flushed_ones_are_deleted, NULL),
         TEST_WITH_SERVER(keys_past_their_time_are_expired, NULL),
+        TEST_WITH_SERVER(what_is_looked_up_to_be_replied_hits_or_misses, NULL),
         TEST_WITH_SERVER(keys_that_had_to_go_are_evicted, limited),
         TEST_WITH_SERVER(statistics_are_told_in_all_and_for_each_database, NULL),
         TEST_WITH_SERVER(a_key_that_is_set_again_is_simply_there, NULL),
