@@ -79,6 +79,8 @@ struct place call_write_in(struct call *call, uint32_t index, uint32_t database)
         .reclaimer = &call->server->shards.reclaimer,
         .key = at.key,
         .now_ms = call->now_ms,
+        .value_max = (uint64_t)atomic_load_explicit(&call->server->shards.eviction.value_max,
+                                                    memory_order_relaxed),
     };
     bool expired = false;
     place.entry = database_find_for_write(place.database, &place.key, call->now_ms, place.reclaimer,
@@ -156,6 +158,7 @@ void call_failed(struct call *call, enum status status) {
         [STATUS_NO_MEMORY] = "OOM command not allowed: the server is out of memory",
         [STATUS_FULL] = "OOM command not allowed: the shard is full",
         [STATUS_TOO_LONG] = "ERR string exceeds maximum allowed size (proto-max-bulk-len)",
+        [STATUS_NO_ROOM] = "OOM value is larger than 'maxmemory' has room for",
         [STATUS_WRONG_TYPE] = "WRONGTYPE Operation against a key holding the wrong kind of value",
         [STATUS_NOT_NUMBER] = "ERR value is not an integer or out of range",
         [STATUS_OVERFLOW] = "ERR increment or decrement would overflow",

@@ -23,6 +23,8 @@ enum {
     TRIM_BYTES_MIN = 2 * 1024 * 1024, /* are tolerated beyond what is counted */
     TRIM_LOOK_BYTES_MIN = 1024 * 1024,
     GLIDE_PATIENCE_MS = 1000,
+    LEAVING_DIVISOR = 16,                 /* a part of the limit, or */
+    LEAVING_BYTES_MIN = 16 * 1024 * 1024, /* may be on its way out before others have to wait */
 };
 
 static void set(_Atomic uint32_t *rule, const config_field *field) {
@@ -55,6 +57,17 @@ static void begin_glide(struct server *server, int64_t limit) {
     }
 }
 
+static int64_t base_bytes(const struct server *server) {
+    return atomic_load_explicit(&server->limit.base_bytes, memory_order_relaxed);
+}
+
+/* What can be kept if everybody else goes; the allocator rounds up, by a quarter at the most. */
+static int64_t value_max(const struct server *server) {
+    int64_t limit = config_number(&server->config->maxmemory);
+    int64_t room = (limit - base_bytes(server)) / 5 * 4;
+    return limit == 0 ? 0 : room > 1 ? room : 1;
+}
+
 static void hand_over(struct server *server) {
     const struct config *config = server->config;
     struct eviction_rules *rules = &server->shards.eviction;
@@ -62,12 +75,9 @@ static void hand_over(struct server *server) {
     set(&rules->samples, &config->maxmemory_samples);
     set(&rules->lfu_log_factor, &config->lfu_log_factor);
     set(&rules->lfu_decay_minutes, &config->lfu_decay_time);
+    atomic_store_explicit(&rules->value_max, value_max(server), memory_order_relaxed);
     begin_glide(server, config_number(&config->maxmemory));
     clients_memory_apply(server);
-}
-
-static int64_t base_bytes(const struct server *server) {
-    return atomic_load_explicit(&server->limit.base_bytes, memory_order_relaxed);
 }
 
 static enum status refuse_too_little(const struct server *server, char *error) {
@@ -152,6 +162,21 @@ static void trim_if_needed(struct server *server) {
     int64_t hidden = left > tolerated ? left - tolerated : 0;
     atomic_store_explicit(&server->shards.eviction.hidden_bytes, hidden, memory_order_relaxed);
     if (beyond >= left + tolerated) limit_trim(server);
+}
+
+bool limit_note_leaving(struct server *server, int64_t bytes) {
+    struct eviction_rules *rules = &server->shards.eviction;
+    int64_t limit = atomic_load_explicit(&rules->limit_bytes, memory_order_relaxed);
+    int64_t most = limit / LEAVING_DIVISOR;
+    if (most < LEAVING_BYTES_MIN) most = LEAVING_BYTES_MIN;
+    int64_t before = atomic_load_explicit(&rules->leaving_bytes, memory_order_relaxed);
+    if (limit != 0 && before > most) return false;
+    atomic_fetch_add_explicit(&rules->leaving_bytes, bytes, memory_order_relaxed);
+    return true;
+}
+
+void limit_note_left(struct server *server, int64_t bytes) {
+    atomic_fetch_sub_explicit(&server->shards.eviction.leaving_bytes, bytes, memory_order_relaxed);
 }
 
 bool limit_is_gliding(const struct server *server) {

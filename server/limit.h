@@ -44,6 +44,11 @@ void limit_turn(struct worker *worker);
  * and at what the allocator keeps. */
 void limit_tick(struct worker *worker);
 
+/* So much is about to be freed in the background, where it no longer counts as used; or was. False: so much is on its
+ * way already that it has to be freed at once. Any thread. */
+bool limit_note_leaving(struct server *server, int64_t bytes);
+void limit_note_left(struct server *server, int64_t bytes);
+
 /* Have a job give back the pages that the allocator keeps but doesn't use. Any thread; O(1). */
 void limit_trim(struct server *server);
 

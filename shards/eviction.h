@@ -49,6 +49,8 @@ struct eviction_rules {
     _Atomic int64_t grace_bytes;        /* allowed beyond it for now: room.h */
     _Atomic int64_t used_bytes;         /* when somebody last looked, less what was freed since */
     _Atomic int64_t hidden_bytes;       /* not in memory_used(), but counted as used: see limit.c */
+    _Atomic int64_t leaving_bytes;      /* in memory_used(), but on its way out in the background */
+    _Atomic int64_t value_max;          /* bytes; a larger value has no room here at all; 0: none */
     _Atomic int64_t returned_bytes;     /* that evictions gave back to the heap, ever */
     _Atomic int64_t told_bytes;         /* what all shards take, as they last told */
     _Atomic uint32_t drainers;          /* shards that evict to empty a slab: see room.c */

@@ -15,11 +15,19 @@ struct place {
     struct entry *entry;
     struct key key;
     int64_t now_ms;
+    uint64_t value_max; /* bytes; 0: any */
 };
 
-/* Put, keeping `place->entry` right: see database_put. A key that is new begins to be counted. */
+/* Could a value of that size be kept? */
+static inline bool place_has_room(const struct place *place, uint64_t size) {
+    return place->value_max == 0 || size <= place->value_max;
+}
+
+/* Put, keeping `place->entry` right: see database_put. A key that is new begins to be counted. STATUS_NO_ROOM. */
 must_use static inline enum status
 place_put(struct place *place, const struct entry_content *content, int64_t deadline_ms) {
+    size_t size = content->blob != NULL ? content->blob->size : content->value.size;
+    if (__builtin_expect(!place_has_room(place, size), 0)) return STATUS_NO_ROOM;
     bool is_new = place->entry == NULL;
     enum status status = database_put(place->database, &place->key, &place->entry, content,
                                       deadline_ms, place->reclaimer);

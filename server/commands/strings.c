@@ -84,6 +84,13 @@ static enum status put(struct place *place, struct bytes value, int64_t deadline
                      deadline_ms);
 }
 
+/* Before anything is replied or changed: could the value be kept? */
+static bool has_room(struct call *call, const struct place *place, struct bytes value) {
+    if (place_has_room(place, value.size)) return true;
+    call_failed(call, STATUS_NO_ROOM);
+    return false;
+}
+
 /* SET's condition on what is there. */
 enum condition { ALWAYS, IF_ABSENT, IF_PRESENT, IF_EQUAL };
 
@@ -144,6 +151,7 @@ static void set_with_options(struct call *call) {
     if (options.expiry.kind == EXPIRY_KEEP) {
         deadline_ms = place.entry != NULL ? entry_deadline_ms(place.entry) : ENTRY_NO_EXPIRY;
     }
+    if (holds && !has_room(call, &place, call->args[2])) return;
     if (options.reply_old && place.entry != NULL) {
         call_reply_value(call, place.entry);
     } else if (options.reply_old || !holds) {
@@ -210,7 +218,7 @@ static void set_for_milliseconds(struct call *call) {
 
 static void get_and_set(struct call *call) {
     struct place place;
-    if (!take_string(call, &place)) return;
+    if (!take_string(call, &place) || !has_room(call, &place, call->args[2])) return;
     if (place.entry == NULL) {
         reply_null(call->reply);
     } else {
@@ -262,6 +270,10 @@ static void get_and_expire(struct call *call) {
 /* Pairs are written one by one under all locks. Memory refused in the middle leaves the pairs before it
  * written, which the error says: there is nothing to go back to without keeping every old value. */
 static bool set_pairs(struct call *call) {
+    for (uint32_t i = 1; i + 1 < call->arg_count; i += 2) {
+        struct place place = call_write(call, i);
+        if (!has_room(call, &place, call->args[i + 1])) return false;
+    }
     for (uint32_t i = 1; i + 1 < call->arg_count; i += 2) {
         struct place place = call_write(call, i);
         enum status status = put(&place, call->args[i + 1], ENTRY_NO_EXPIRY);

@@ -10,6 +10,7 @@ enum status {
     STATUS_NO_MEMORY,   /* an allocation was refused, or a reservation is full */
     STATUS_FULL,        /* a bounded queue, buffer or table is at its maximum */
     STATUS_TOO_LONG,    /* a size passes a limit */
+    STATUS_NO_ROOM,     /* nor would there be, if all else went */
     STATUS_WRONG_TYPE,  /* the key holds a value of another type */
     STATUS_NOT_NUMBER,  /* the text is not the number asked for, or out of its range */
     STATUS_OVERFLOW,    /* the result would leave its range */

@@ -42,7 +42,9 @@ static enum status make_blob(struct place *place, uint64_t size, struct blob **m
         return STATUS_OK;
     }
     struct bytes before = value_of(place);
-    struct blob *blob = blob_create(size, size + size / 2);
+    uint64_t capacity = size + size / 2;
+    if (!place_has_room(place, capacity)) capacity = place->value_max;
+    struct blob *blob = blob_create(size, capacity);
     if (blob == NULL) return STATUS_NO_MEMORY;
     memcpy(blob->data, before.data, before.size);
     enum status status = put(place, &(struct entry_content){.blob = blob});
@@ -57,6 +59,7 @@ static enum status make_blob(struct place *place, uint64_t size, struct blob **m
 /* Make the value `size` bytes long, with `bytes` at `offset` and zero bytes in what is new before it. */
 static enum status write_at(struct place *place, uint64_t size, uint64_t offset,
                             struct bytes bytes) {
+    if (!place_has_room(place, size)) return STATUS_NO_ROOM;
     struct bytes before = value_of(place);
     if (size > REWRITTEN_MAX) {
         size_t old_size = before.size; /* `before` may die in make_blob */

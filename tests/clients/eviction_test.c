@@ -348,21 +348,53 @@ static void a_limit_below_what_is_needed_is_refused_where_it_would_cost_all_keys
     wire_close(wire);
 }
 
-/* A value that is larger than the limit leaves room for nothing else; the next writes bring memory back. */
-static void a_value_larger_than_the_limit_is_evicted_again(void **state) {
+static void expect_no_room(redisContext *context, const char *format, const char *value,
+                           size_t size) {
+    redisReply *reply = redisCommand(context, format, value, size);
+    assert_non_null(reply);
+    assert_int_equal(reply->type, REDIS_REPLY_ERROR);
+    assert_string_equal(reply->str, "OOM value is larger than 'maxmemory' has room for");
+    freeReplyObject(reply);
+}
+
+static void a_value_larger_than_the_limit_is_refused_and_nothing_lost(void **state) {
     redisContext *context = hiredis_expect_open(*state);
     struct wire *wire = wire_connect(*state);
     use_policy(wire, "allkeys-lru");
     static char value[LIMIT + LIMIT / 2];
-    redisReply *reply = redisCommand(context, "SET huge %b", value, sizeof(value));
-    assert_non_null(reply);
-    freeReplyObject(reply);
-    redisFree(context);
-    context = hiredis_expect_open(*state);
-    struct load load = {"key", 20000, 64, ""};
-    set_keys(context, &load);
-    await_used(wire, LIMIT + LIMIT / 20);
+    struct load load = {"key", 1000, 64, ""};
     assert_int_equal(set_keys(context, &load), 0);
+    hiredis_expect_status(context, "OK", "SET huge old");
+    static const char *const formats[] = {
+        "SET huge %b",        "SET huge %b GET", "GETSET huge %b",
+        "SET huge %b EX 100", "SETEX huge 9 %b", "MSET other 1 huge %b",
+        "APPEND huge %b",     "SETNX absent %b", "SETRANGE huge 5 %b"};
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+        expect_no_room(context, formats[i], value, sizeof value);
+    }
+    wire_expect(wire, "SETRANGE huge 400000000 x",
+                "-OOM value is larger than 'maxmemory' has room for");
+    wire_expect(wire, "GET huge", "\"old\"");
+    hiredis_expect_integer(context, 1001, "DBSIZE");
+    assert_int_equal(wire_ask_field(wire, "INFO stats", "evicted_keys"), 0);
+    wire_close(wire);
+    redisFree(context);
+}
+
+/* What is freed in the background is as good as gone: nobody is refused, or evicted, for it. */
+static void large_values_that_push_each_other_out_are_all_taken(void **state) {
+    redisContext *context = hiredis_expect_open(*state);
+    struct wire *wire = wire_connect(*state);
+    use_policy(wire, "allkeys-lru");
+    enum { VALUES = 60, BYTES_EACH = 30000000 };
+    for (int i = 0; i < VALUES; i++) {
+        redisAppendCommand(context, "SETRANGE large:%d %d x", i, BYTES_EACH - 1);
+        redisAppendCommand(context, "SET small:%d x", i);
+    }
+    for (int i = 0; i < VALUES; i++) {
+        assert_true(hiredis_take(context, REDIS_REPLY_INTEGER));
+        assert_true(hiredis_take(context, REDIS_REPLY_STATUS));
+    }
     wire_close(wire);
     redisFree(context);
 }
@@ -382,7 +414,8 @@ int main(void) {
         TEST_WITH_SERVER(whoever_looks_a_key_up_to_write_uses_it, NULL),
         TEST_WITH_SERVER(a_limit_below_what_is_needed_is_refused_where_it_would_cost_all_keys,
                          limited),
-        TEST_WITH_SERVER(a_value_larger_than_the_limit_is_evicted_again, with_any_input),
+        TEST_WITH_SERVER(a_value_larger_than_the_limit_is_refused_and_nothing_lost, with_any_input),
+        TEST_WITH_SERVER(large_values_that_push_each_other_out_are_all_taken, with_64_mib),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
