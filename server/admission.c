@@ -66,11 +66,17 @@ static enum status open_tcp(struct server *server, uint16_t port, bool is_tls, c
 
 enum status admission_open(struct server *server, char *error) {
     const struct config *config = server->config;
+    const char *path = config->unixsocket;
+    if (path[0] == 0 && config_number(&config->port) == 0 &&
+        config_number(&config->tls_port) == 0) {
+        snprintf(error, LISTENER_ERROR_MAX,
+                 "Configured to not listen anywhere: set port, tls-port or unixsocket");
+        return STATUS_REFUSED;
+    }
     enum status status = open_tcp(server, (uint16_t)config_number(&config->port), false, error);
     if (status != STATUS_OK) return status;
     status = open_tcp(server, (uint16_t)config_number(&config->tls_port), true, error);
     if (status != STATUS_OK) return status;
-    const char *path = server->config->unixsocket;
     if (path[0] == 0) return STATUS_OK;
     struct listener *listener = &server->listeners[server->listener_count];
     if (!inheritance_take_unix(&server->inheritance, path, listener))

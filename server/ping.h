@@ -14,7 +14,7 @@ struct ping_option {
 extern const struct ping_option ping_options[];
 extern const size_t ping_option_count;
 
-enum { PING_TEXT_MAX = 256 };
+enum { PING_TEXT_MAX = 1024 /* MISCONF takes 300 */ };
 
 struct ping {
     const char *host, *port;

@@ -232,13 +232,13 @@ static void insert(struct inserter *inserter, const struct rdb_item *item, uint3
     }
     show_name(&item->key, name);
     if (status == STATUS_REFUSED) {
-        fail(loading, "the key '%s' is there twice, again at byte %llu", name,
+        fail(loading, "has the key '%s' twice, again at byte %llu", name,
              (unsigned long long)offset);
     } else if (status == STATUS_FAILED) {
-        fail(loading, "at byte %llu: the compressed string of the key '%s' is damaged",
+        fail(loading, "is damaged at byte %llu: the compressed string of the key '%s'",
              (unsigned long long)offset, name);
     } else {
-        fail(loading, "no memory for the key '%s'", name);
+        fail(loading, "can't be loaded: no memory for the key '%s'", name);
     }
 }
 
@@ -248,7 +248,8 @@ static void meet_stranger(struct loading *loading, const struct rdb_item *item, 
     if (loading->passes_over) return;
     show_name(&item->key, name);
     fail(loading,
-         "the key '%s' at byte %llu is a %s, which sherd doesn't have; rdb-skip-unknown-types yes "
+         "holds the key '%s' at byte %llu, a %s, which sherd doesn't have; rdb-skip-unknown-types "
+         "yes "
          "loads the rest",
          name, (unsigned long long)offset, item->type);
 }
@@ -337,7 +338,7 @@ static bool select_database(struct scanner *scanner, uint64_t number, uint64_t o
     uint32_t count = scanner->loading->server->shards.database_count;
     if (number >= count) {
         fail(scanner->loading,
-             "at byte %llu: keys of database %llu, but there are %u (option databases)",
+             "has at byte %llu keys of database %llu, but there are %u (option databases)",
              (unsigned long long)offset, (unsigned long long)number, count);
         return false;
     }
@@ -385,7 +386,7 @@ static struct block *next_block(struct scanner *scanner, const struct block *blo
     size_t capacity = rest * 2 > block_bytes ? rest * 2 : block_bytes;
     struct block *next = block_create(capacity, block->offset + at);
     if (next == NULL) {
-        fail(scanner->loading, "no memory for %zu bytes of it", capacity);
+        fail(scanner->loading, "can't be read: no memory for %zu bytes of it", capacity);
         return NULL;
     }
     memcpy(next->data, block->data + at, rest);
@@ -506,9 +507,14 @@ static bool open_file(struct scanner *scanner, const char *name) {
         scanner->file_bytes = UINT64_MAX;
         return true;
     }
-    scanner->fd = open(name, O_RDONLY | O_CLOEXEC);
+    scanner->fd =
+        open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO would wait for its writer */
     if (scanner->fd < 0 || fstat(scanner->fd, &about) != 0) {
         fail(scanner->loading, "can't be opened: %s", strerror(errno));
+        return false;
+    }
+    if (!S_ISREG(about.st_mode)) {
+        fail(scanner->loading, "is no plain file");
         return false;
     }
     scanner->file_bytes = (uint64_t)about.st_size;
@@ -524,7 +530,7 @@ static bool load(struct loading *loading, const char *name, int pipe_fd) {
     crc64_init(&scanner.crc64);
     bool is_through = true;
     struct block *block = block_create(loading->block_bytes, 0);
-    if (block == NULL) fail(loading, "no memory to read it");
+    if (block == NULL) fail(loading, "can't be read: no memory");
     if (block != NULL && open_file(&scanner, name) && fill(&scanner, block) &&
         read_head(&scanner, block)) {
         start_threads(loading);

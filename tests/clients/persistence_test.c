@@ -431,7 +431,7 @@ static void a_damaged_file_is_refused(void **state) {
     write_dump(*state, "not an RDB file", 15);
     expect_refused(*state, "is no RDB file");
     write_dump(*state, "REDIS0009\0\1k\1v\0\1k\1w\xff\0\0\0\0\0\0\0\0", 28);
-    expect_refused(*state, "the key 'k' is there twice");
+    expect_refused(*state, "dump.rdb has the key 'k' twice");
     write_dump(*state, "REDIS0009\xfe\x14\xff\0\0\0\0\0\0\0\0", 20);
     expect_refused(*state, "keys of database 20, but there are 16");
 }
@@ -439,7 +439,8 @@ static void a_damaged_file_is_refused(void **state) {
 static void a_type_that_we_lack_is_named_or_passed_over(void **state) {
     static const char dump[] = "REDIS0009\xfe\0\1\7my-list\2\1a\1b\0\3key\5value\xff\0\0\0\0\0\0\0";
     write_dump(*state, dump, sizeof dump);
-    expect_refused(*state, "the key 'my-list' at byte 11 is a list, which sherd doesn't have");
+    expect_refused(*state,
+                   "dump.rdb holds the key 'my-list' at byte 11, a list, which sherd doesn't have");
     struct test_server *server = start_in(*state, "--rdb-skip-unknown-types", "yes");
     struct wire *wire = wire_connect(server);
     await_loaded(wire);
