@@ -112,6 +112,15 @@ static struct waiting *waiting_create(const struct call *call) {
     return waiting;
 }
 
+/* What it takes is the client's: in the list of clients, and against maxmemory-clients. */
+static void count(const struct waiting *waiting, int64_t bytes) {
+    struct client *client = waiting->call.client;
+    uint64_t before =
+        atomic_exchange_explicit(&client->waiting_bytes, (uint64_t)bytes, memory_order_relaxed);
+    memory_account_clients(bytes - (int64_t)before);
+    if (bytes != 0) client->worker->clients_grew = true;
+}
+
 static struct waiting *begin(const struct call *call, int64_t wait_ms) {
     struct client *client = call->client;
     if (client->reply_mode != CLIENT_REPLY_ON) return NULL;
@@ -120,7 +129,7 @@ static struct waiting *begin(const struct call *call, int64_t wait_ms) {
     waiting->until_ms = call->now_ms + wait_ms;
     client->waiting = waiting;
     client->is_suspended = true;
-    atomic_store_explicit(&client->is_waiting, true, memory_order_relaxed);
+    count(waiting, (int64_t)memory_usable(waiting));
     return waiting;
 }
 
@@ -128,7 +137,7 @@ static struct waiting *begin(const struct call *call, int64_t wait_ms) {
 static void end(struct waiting *waiting) {
     struct client *client = waiting->call.client;
     client->waiting = NULL;
-    atomic_store_explicit(&client->is_waiting, false, memory_order_relaxed);
+    count(waiting, 0);
     memory_free(waiting);
 }
 

@@ -36,13 +36,14 @@ void client_note_output(struct client *client) {
 }
 
 bool client_is_blocked(const struct client *client) {
-    return atomic_load_explicit(&client->is_waiting, memory_order_relaxed) ||
+    return atomic_load_explicit(&client->waiting_bytes, memory_order_relaxed) != 0 ||
            atomic_load_explicit(&client->is_paused, memory_order_relaxed);
 }
 
 uint64_t client_memory(const struct client *client) {
     return sizeof(*client) + atomic_load_explicit(&client->held_bytes, memory_order_relaxed) +
-           atomic_load_explicit(&client->output_memory, memory_order_relaxed);
+           atomic_load_explicit(&client->output_memory, memory_order_relaxed) +
+           atomic_load_explicit(&client->waiting_bytes, memory_order_relaxed);
 }
 
 enum status client_set_text(struct client *client, char **field, struct bytes text) {

@@ -73,8 +73,8 @@ struct client {
     _Atomic uint32_t database;              /* atomic, relaxed, as are these: */
     _Atomic bool no_evict;
     _Atomic bool is_killed;
-    _Atomic bool is_waiting; /* as `waiting` */
-    _Atomic bool is_paused;  /* a gate (gate.h) holds its next command */
+    _Atomic uint64_t waiting_bytes; /* that `waiting` takes; 0: it doesn't wait */
+    _Atomic bool is_paused;         /* a gate (gate.h) holds its next command */
     _Atomic bool is_monitor;
     _Atomic uint8_t protocol;  /* as reply.protocol */
     _Atomic int64_t active_ms; /* of the last request */

@@ -328,7 +328,8 @@ static void client_kill(struct call *call) {
 /* ---- Unblocking ------------------------------------------------------------------------------ */
 
 static bool is_waiting(const struct client *client, uint64_t id) {
-    return client->id == id && atomic_load_explicit(&client->is_waiting, memory_order_relaxed);
+    return client->id == id &&
+           atomic_load_explicit(&client->waiting_bytes, memory_order_relaxed) != 0;
 }
 
 /* By a letter, be it to our own worker: a client goes on between batches only. */

@@ -102,6 +102,28 @@ static void a_client_that_must_not_be_evicted_stays(void **state) {
     wire_close(chosen);
 }
 
+/* Those of a command that waits, too: here a megabyte each, of clients that wait for a lease. */
+static void what_waits_is_its_clients(void **state) {
+    enum { WAITERS = 8 };
+    struct wire *wire = wire_connect(*state), *waiters[WAITERS];
+    char *key = malloc(MIB + 1);
+    assert_non_null(key);
+    memset(key, 'k', MIB);
+    key[MIB] = '\0';
+    const char *const arguments[] = {"GETLEASE", key, "60000", "WAIT", "60000", NULL};
+    const size_t sizes[] = {8, MIB, 5, 4, 5};
+    for (int i = 0; i < WAITERS; i++) {
+        waiters[i] = wire_connect(*state);
+        wire_send_arguments(waiters[i], arguments, sizes, 5);
+    }
+    await_evicted_clients(wire, WAITERS - 4);
+    for (int i = 0; i < WAITERS; i++) {
+        wire_close(waiters[i]);
+    }
+    free(key);
+    wire_close(wire);
+}
+
 static void no_key_is_evicted_for_clients(void **state) {
     redisContext *context = hiredis_expect_open(*state);
     struct wire *wire = wire_connect(*state), *chosen = wire_connect(*state);
@@ -157,6 +179,7 @@ int main(void) {
         TEST_WITH_SERVER(a_request_too_large_is_told_so_and_closed, limited),
         TEST_WITH_SERVER(slow_readers_are_closed_until_the_rest_is_within_the_limit, limited),
         TEST_WITH_SERVER(a_client_that_must_not_be_evicted_stays, limited),
+        TEST_WITH_SERVER(what_waits_is_its_clients, limited),
         TEST_WITH_SERVER(no_key_is_evicted_for_clients, with_keys),
         TEST_WITH_SERVER(the_limit_is_bytes_or_a_percentage, NULL),
         TEST_WITH_SERVER(a_limit_of_zero_is_none, limited),
