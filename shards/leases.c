@@ -23,7 +23,7 @@
  *
  * A lease that ran out is worth little and is kept as long as nothing else wants the room: each grant first
  * forgets those in its own chain. So what nobody fills (a row that doesn't exist) adds up to no more than one
- * grant's worth a chain and what is held. The chains are as many from the start as LEASES_MAX needs, 8 KiB, so
+ * grant's worth a chain and what is held. Where there is no room for another, all that ran out are forgotten. The chains are as many from the start as LEASES_MAX needs, 8 KiB, so
  * that none is ever rehashed under the lock.
  *
  * Early refresh wants to know how long a fill takes (server/commands/leases.c). Leases that ask for it are timed,
@@ -43,7 +43,13 @@
 #include "base/check.h"
 #include "base/memory.h"
 
-enum { CHAIN_BITS = 10, CHAINS = 1 << CHAIN_BITS, FILLS = 4096, FILL_MS_MAX = 60 * 60 * 1000 };
+enum {
+    CHAIN_BITS = 10,
+    CHAINS = 1 << CHAIN_BITS,
+    FILLS = 4096,
+    FILL_MS_MAX = 60 * 60 * 1000,
+    WEED_MS = 100
+};
 
 struct fill {
     uint32_t mark; /* the lower half of the key's hash */
@@ -54,6 +60,8 @@ struct leases {
     struct lease *chains[CHAINS];
     struct fill *fills; /* FILLS of them, by the hash's lowest bits; NULL before the first */
     uint32_t count;
+    uint64_t bytes;    /* of all leases, their keys included */
+    int64_t weeded_ms; /* when all chains were last gone through */
 };
 
 /* The upper bits: the table's buckets are chosen by the lower ones. */
@@ -64,6 +72,10 @@ static uint32_t chain_of(uint64_t hash) {
 static bool is_of(const struct lease *lease, const struct key *key) {
     return lease->hash == key->hash &&
            bytes_equal(bytes_of(lease->key, lease->key_size), key->name);
+}
+
+static uint64_t bytes_with(size_t key_size) {
+    return sizeof(struct lease) + key_size;
 }
 
 /* Where the key's lease is linked: the pointer to it, or the end of its chain. */
@@ -80,6 +92,7 @@ static void end(struct leases *leases, struct lease **link) {
     struct lease *lease = *link;
     *link = lease->next;
     leases->count--;
+    leases->bytes -= bytes_with(lease->key_size);
     waiters_wake(&lease->waiters);
     memory_free(lease);
 }
@@ -127,10 +140,27 @@ static void forget_run_out(struct leases *leases, uint32_t chain, int64_t now_ms
     }
 }
 
+static bool has_room(const struct leases *leases, const struct key *key,
+                     const struct lease_terms *terms) {
+    return leases->count < LEASES_MAX &&
+           (terms->bytes_max == 0 ||
+            leases->bytes + bytes_with(key->name.size) <= terms->bytes_max);
+}
+
+/* Forget all that ran out: some ten microseconds, so not for each that asks. */
+static void weed(struct leases *leases, int64_t now_ms) {
+    if (now_ms < leases->weeded_ms + WEED_MS) return;
+    leases->weeded_ms = now_ms;
+    for (uint32_t i = 0; i < CHAINS; i++) {
+        forget_run_out(leases, i, now_ms);
+    }
+}
+
 static enum status add(struct leases *leases, const struct key *key,
                        const struct lease_terms *terms) {
-    if (leases->count == LEASES_MAX) return STATUS_FULL;
-    struct lease *lease = memory_allocate(sizeof(*lease) + key->name.size);
+    if (!has_room(leases, key, terms)) weed(leases, terms->now_ms);
+    if (!has_room(leases, key, terms)) return STATUS_FULL;
+    struct lease *lease = memory_allocate(bytes_with(key->name.size));
     if (lease == NULL) return STATUS_NO_MEMORY;
     struct lease **first = &leases->chains[chain_of(key->hash)];
     *lease = (struct lease){
@@ -145,6 +175,7 @@ static enum status add(struct leases *leases, const struct key *key,
     memcpy(lease->key, key->name.data, key->name.size);
     *first = lease;
     leases->count++;
+    leases->bytes += bytes_with(lease->key_size);
     return STATUS_OK;
 }
 
@@ -217,13 +248,15 @@ uint32_t leases_count(const struct leases *leases) {
 void leases_validate(const struct leases *leases) {
     if (leases == NULL) return;
     uint32_t count = 0;
+    uint64_t bytes = 0;
     for (uint32_t i = 0; i < CHAINS; i++) {
         for (const struct lease *lease = leases->chains[i]; lease != NULL; lease = lease->next) {
             struct key key = {bytes_of(lease->key, lease->key_size), lease->hash};
             check(chain_of(lease->hash) == i);
             check(leases_find(leases, &key) == lease);
             count++;
+            bytes += bytes_with(lease->key_size);
         }
     }
-    check(count == leases->count && count <= LEASES_MAX);
+    check(count == leases->count && count <= LEASES_MAX && bytes == leases->bytes);
 }

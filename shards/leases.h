@@ -28,8 +28,9 @@ struct lease {
 
 struct lease_terms {
     int64_t now_ms, lease_ms;
-    bool is_timed;  /* remember how long the fill takes, for leases_fill_ms */
-    uint64_t token; /* of a new lease: nobody may guess it, or be given it twice */
+    bool is_timed;      /* remember how long the fill takes, for leases_fill_ms */
+    uint64_t token;     /* of a new lease: nobody may guess it, or be given it twice */
+    uint64_t bytes_max; /* that all leases of the table may take; 0: any */
 };
 
 struct leases;

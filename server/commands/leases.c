@@ -148,6 +148,16 @@ static struct entry *find_stale(const struct call *call, const struct question *
     return entry != NULL && entry_type(entry) == ENTRY_STRING ? entry : NULL;
 }
 
+enum { LEASES_DIVISOR = 16, LEASES_BYTES_MIN = 64 * 1024 };
+
+/* What the leases of a shard and database may take of the memory limit: nobody can be evicted for them. */
+static uint64_t bytes_max(const struct call *call) {
+    const struct shards *shards = &call->server->shards;
+    int64_t limit = atomic_load_explicit(&shards->eviction.limit_bytes, memory_order_relaxed);
+    uint64_t part = (uint64_t)limit / LEASES_DIVISOR / shards->count;
+    return limit == 0 ? 0 : part > LEASES_BYTES_MIN ? part : LEASES_BYTES_MIN;
+}
+
 static enum status grant(struct call *call, const struct question *question, uint64_t *token) {
     struct database *database = database_of(call);
     if (database->leases == NULL) database->leases = leases_create();
@@ -156,6 +166,7 @@ static enum status grant(struct call *call, const struct question *question, uin
         .now_ms = call->now_ms,
         .lease_ms = question->lease_ms,
         .is_timed = question->beta != 0,
+        .bytes_max = bytes_max(call),
         .token = 1 + random_below(&call->worker->random, TOKEN_END - 1),
     };
     return leases_grant(database->leases, &call->first_key, &terms, token);
@@ -167,8 +178,10 @@ static void give_lease(struct call *call, const struct question *question) {
     if (status == STATUS_OK) {
         reply_miss(call, find_stale(call, question), token);
     } else if (status == STATUS_FULL) {
-        reply_error_format(call->reply, "ERR too many leases are held: %d in one shard",
-                           LEASES_MAX);
+        reply_error_format(call->reply,
+                           "ERR too many leases are held: at most %d in one shard, and a %dth of "
+                           "maxmemory in all",
+                           LEASES_MAX, LEASES_DIVISOR);
     } else {
         call_failed(call, status);
     }

@@ -41,6 +41,32 @@ static void a_full_table_refuses_until_leases_run_out(void **state) {
     assert_int_equal(memory_used(), 0);
 }
 
+static void what_leases_take_is_bounded_and_those_that_ran_out_go_first(void **state) {
+    (void)state;
+    enum { MOST = 10 };
+    struct leases *leases = leases_create();
+    char text[32];
+    struct lease_terms terms = {.now_ms = NOW_MS,
+                                .lease_ms = LEASE_MS,
+                                .token = 7,
+                                .bytes_max = MOST * (sizeof(struct lease) + sizeof "key:0")};
+    uint64_t token;
+    for (int i = 0; i < MOST; i++) {
+        struct key key = numbered(text, i);
+        assert_int_equal(leases_grant(leases, &key, &terms, &token), STATUS_OK);
+    }
+    struct key key = numbered(text, MOST);
+    terms.now_ms += LEASE_MS - 1;
+    assert_int_equal(leases_grant(leases, &key, &terms, &token), STATUS_FULL);
+    leases_validate(leases);
+    terms.now_ms += LEASE_MS;
+    assert_int_equal(leases_grant(leases, &key, &terms, &token), STATUS_OK);
+    assert_int_equal(leases_count(leases), 1);
+    leases_validate(leases);
+    leases_destroy(leases);
+    assert_int_equal(memory_used(), 0);
+}
+
 static void the_last_fills_are_remembered(void **state) {
     (void)state;
     struct leases *leases = leases_create();
@@ -128,6 +154,7 @@ static void flushing_and_swapping_end_the_leases_of_their_databases(void **state
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_full_table_refuses_until_leases_run_out),
+        cmocka_unit_test(what_leases_take_is_bounded_and_those_that_ran_out_go_first),
         cmocka_unit_test(the_last_fills_are_remembered),
         cmocka_unit_test(a_look_by_a_writer_ends_the_lease_of_that_key_only),
         cmocka_unit_test(flushing_and_swapping_end_the_leases_of_their_databases),
