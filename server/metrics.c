@@ -245,6 +245,8 @@ static const struct {
     [METRICS_CLUSTER] = {"Cluster", true},
     [METRICS_KEYSPACE] = {"Keyspace", true},
     [METRICS_SHERD] = {"Sherd", true},
+    [METRICS_WORKERS] = {"Workers", true},
+    [METRICS_SHARDS] = {"Shards", false},
 };
 
 const char *metrics_section_name(enum metric_section section) {

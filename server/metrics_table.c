@@ -10,7 +10,9 @@
 #include "clock.h"
 #include "gate.h"
 #include "net/words.h"
+#include "profile.h"
 #include "server.h"
+#include "shard_report.h"
 #include "shards/base/number.h"
 #include "shards/counters.h"
 
@@ -310,6 +312,8 @@ static void write_misses(const struct metrics *metrics, struct text *out) {
     }
 }
 
+/* ---- Workers, shards ------------------------------------------------------------------------- */
+
 static void write_workers(const struct metrics *metrics, struct text *out) {
     const struct server *server = metrics->server;
     for (uint32_t i = 0; i < server->worker_count; i++) {
@@ -317,11 +321,34 @@ static void write_workers(const struct metrics *metrics, struct text *out) {
         struct counters_sum sum = counters_sum_worker(&server->shards.counters, i);
         text_format(out,
                     "worker%u:clients=%u,commands=%llu,batches=%llu,hits=%llu,misses=%llu,reads=%"
-                    "llu,writes=%llu\r\n",
+                    "llu,writes=%llu",
                     i, LOAD(worker->client_count), (unsigned long long)LOAD(worker->command_count),
                     (unsigned long long)LOAD(worker->batches), (unsigned long long)sum.hits,
                     (unsigned long long)sum.misses, (unsigned long long)sum.reads,
                     (unsigned long long)sum.writes);
+        struct profile_shares shares = profile_shares(&worker->profile);
+        for (int part = 0; part < PROFILE_PARTS; part++) {
+            text_format(out, ",%s_percent=%.2f", profile_part_name((enum profile_part)part),
+                        shares.percent[part]);
+        }
+        text_add(out, BYTES("\r\n"));
+    }
+}
+
+static void write_shards(const struct metrics *metrics, struct text *out) {
+    for (uint32_t i = 0; i < metrics->server->shards.count; i++) {
+        struct shard_report report = shard_report(metrics->server, i);
+        text_format(
+            out,
+            "shard%u:keys=%llu,bytes=%zu,reads=%llu,writes=%llu,hits=%llu,misses=%llu,"
+            "lock_waits=%llu,lock_waited_usec=%llu,lock_longest_wait_usec=%llu,"
+            "lock_longest_hold_usec=%llu,lock_longest_hold_by=%s\r\n",
+            i, (unsigned long long)report.keys, report.bytes,
+            (unsigned long long)report.counters.reads, (unsigned long long)report.counters.writes,
+            (unsigned long long)report.counters.hits, (unsigned long long)report.counters.misses,
+            (unsigned long long)report.lock.waits, (unsigned long long)report.lock.waited_ns / 1000,
+            (unsigned long long)report.lock.longest_wait_ns / 1000,
+            (unsigned long long)report.longest_hold_us, report.longest_hold_by);
     }
 }
 
@@ -515,7 +542,10 @@ const struct metric metrics_rows[] = {
     {METRICS_SHERD, "jobs_shrunk", NUMBER(jobs_shrunk)},
     {METRICS_SHERD, "monitors", NUMBER(monitors)},
     {METRICS_SHERD, "monitor_lines_lost", NUMBER(monitor_lost)},
-    {METRICS_SHERD, .lines = write_workers},
+
+    {METRICS_WORKERS, .lines = write_workers},
+
+    {METRICS_SHARDS, .lines = write_shards},
 };
 /* clang-format on */
 

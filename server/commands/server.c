@@ -6,6 +6,7 @@
 #include "server/limit.h"
 #include "server/metrics.h"
 #include "server/server.h"
+#include "server/shard_report.h"
 
 static void time_of_day(struct call *call) {
     int64_t now_us = clock_unix_us(); /* the turn's time has milliseconds only */
@@ -74,36 +75,22 @@ static void shutdown_server(struct call *call) {
 /* ---- SHARDS ---------------------------------------------------------------------------------- */
 
 static void reply_shard(struct call *call, uint32_t index) {
-    const struct shards *shards = &call->server->shards;
-    struct shard *shard = &shards->shards[index];
-    uint64_t keys = 0;
-    rwlock_read_lock(&shard->lock);
-    size_t bytes = shard_footprint(shard);
-    for (uint32_t i = 0; i < shards->database_count; i++) {
-        keys += database_key_count(shard_database(shard, i));
-    }
-    rwlock_read_unlock(&shard->lock);
-
-    struct counters_sum sum = counters_sum_shard(&shards->counters, index);
-    struct rwlock_profile profile = rwlock_profile(&shard->lock);
+    struct shard_report report = shard_report(call->server, index);
     struct reply *reply = call->reply;
-    struct timing_hold hold = timing_longest_hold(call->server, index);
-    uint64_t longest_us = profile.longest_hold_ns / 1000;
-    bool is_command = hold.command != NULL && hold.held_us >= longest_us;
     reply_map(reply, 12);
     reply_field(reply, "shard", index);
-    reply_field(reply, "keys", keys);
-    reply_field(reply, "bytes", bytes);
-    reply_field(reply, "reads", sum.reads);
-    reply_field(reply, "writes", sum.writes);
-    reply_field(reply, "hits", sum.hits);
-    reply_field(reply, "misses", sum.misses);
-    reply_field(reply, "lock_waits", profile.waits);
-    reply_field(reply, "lock_waited_usec", profile.waited_ns / 1000);
-    reply_field(reply, "lock_longest_wait_usec", profile.longest_wait_ns / 1000);
-    reply_field(reply, "lock_longest_hold_usec", is_command ? hold.held_us : longest_us);
+    reply_field(reply, "keys", report.keys);
+    reply_field(reply, "bytes", report.bytes);
+    reply_field(reply, "reads", report.counters.reads);
+    reply_field(reply, "writes", report.counters.writes);
+    reply_field(reply, "hits", report.counters.hits);
+    reply_field(reply, "misses", report.counters.misses);
+    reply_field(reply, "lock_waits", report.lock.waits);
+    reply_field(reply, "lock_waited_usec", report.lock.waited_ns / 1000);
+    reply_field(reply, "lock_longest_wait_usec", report.lock.longest_wait_ns / 1000);
+    reply_field(reply, "lock_longest_hold_usec", report.longest_hold_us);
     reply_bulk_text(reply, "lock_longest_hold_by");
-    reply_bulk_text(reply, is_command ? hold.command->name : longest_us != 0 ? "upkeep" : "");
+    reply_bulk_text(reply, report.longest_hold_by);
 }
 
 static void shards_each(struct call *call) {

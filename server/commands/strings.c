@@ -85,8 +85,10 @@ static enum status put(struct place *place, struct bytes value, int64_t deadline
 }
 
 /* Before anything is replied or changed: could the value be kept? */
-static bool has_room(struct call *call, const struct place *place, struct bytes value) {
-    if (place_has_room(place, value.size)) return true;
+static bool has_room(struct call *call, struct bytes value) {
+    int64_t max =
+        atomic_load_explicit(&call->server->shards.eviction.value_max, memory_order_relaxed);
+    if (max == 0 || value.size <= (uint64_t)max) return true;
     call_failed(call, STATUS_NO_ROOM);
     return false;
 }
@@ -151,7 +153,7 @@ static void set_with_options(struct call *call) {
     if (options.expiry.kind == EXPIRY_KEEP) {
         deadline_ms = place.entry != NULL ? entry_deadline_ms(place.entry) : ENTRY_NO_EXPIRY;
     }
-    if (holds && !has_room(call, &place, call->args[2])) return;
+    if (holds && !has_room(call, call->args[2])) return;
     if (options.reply_old && place.entry != NULL) {
         call_reply_value(call, place.entry);
     } else if (options.reply_old || !holds) {
@@ -218,7 +220,7 @@ static void set_for_milliseconds(struct call *call) {
 
 static void get_and_set(struct call *call) {
     struct place place;
-    if (!take_string(call, &place) || !has_room(call, &place, call->args[2])) return;
+    if (!take_string(call, &place) || !has_room(call, call->args[2])) return;
     if (place.entry == NULL) {
         reply_null(call->reply);
     } else {
@@ -271,8 +273,7 @@ static void get_and_expire(struct call *call) {
  * written, which the error says: there is nothing to go back to without keeping every old value. */
 static bool set_pairs(struct call *call) {
     for (uint32_t i = 1; i + 1 < call->arg_count; i += 2) {
-        struct place place = call_write(call, i);
-        if (!has_room(call, &place, call->args[i + 1])) return false;
+        if (!has_room(call, call->args[i + 1])) return false;
     }
     for (uint32_t i = 1; i + 1 < call->arg_count; i += 2) {
         struct place place = call_write(call, i);

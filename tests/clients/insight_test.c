@@ -220,6 +220,25 @@ static void a_small_limit_is_cut_into_fewer_shards(void **state) {
     expect_shards("1gb", "3", "64:");
 }
 
+static void info_has_a_line_for_each_worker_and_shard(void **state) {
+    struct wire *wire = wire_connect(*state);
+    wire_expect(wire, "SET key value", "+OK");
+    long long count = wire_ask_field(wire, "INFO sherd", "shards"), lines = 0;
+    char *text = wire_ask(wire, "INFO shards");
+    for (const char *at = text; (at = strstr(at, ",lock_longest_hold_by=")) != NULL; at++) {
+        lines++;
+    }
+    assert_int_equal(lines, count);
+    assert_non_null(strstr(text, ":keys=1,bytes="));
+    free(text);
+    text = wire_ask(wire, "INFO");
+    assert_non_null(strstr(text, "worker0:clients="));
+    assert_non_null(strstr(text, ",idle_percent="));
+    assert_null(strstr(text, "shard0:")); /* there may be thousands */
+    free(text);
+    wire_close(wire);
+}
+
 int main(void) {
     test_server_require();
     const struct CMUnitTest tests[] = {
@@ -228,6 +247,7 @@ int main(void) {
         TEST_WITH_SERVER(memory_usage_of_all_keys_is_what_memory_grew_by, NULL),
         TEST_WITH_SERVER(wrong_words_are_refused, NULL),
         TEST_WITH_SERVER(workers_tell_what_they_did, TWO_WORKERS),
+        TEST_WITH_SERVER(info_has_a_line_for_each_worker_and_shard, NULL),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

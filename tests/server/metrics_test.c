@@ -92,8 +92,8 @@ static void counters_are_summed_over_workers_and_shards(void **state) {
     assert_int_equal(metrics.commands, 30);
     assert_section_has(&metrics, METRICS_STATS, "keyspace_hits:12\r\n");
     assert_section_has(
-        &metrics, METRICS_SHERD,
-        "worker1:clients=0,commands=20,batches=0,hits=7,misses=0,reads=0,writes=2\r\n");
+        &metrics, METRICS_WORKERS,
+        "worker1:clients=0,commands=20,batches=0,hits=7,misses=0,reads=0,writes=2,receiving_");
 }
 
 static uint32_t id_of(const struct server *server, const char *name) {
