@@ -386,7 +386,7 @@ static void large_values_that_push_each_other_out_are_all_taken(void **state) {
     redisContext *context = hiredis_expect_open(*state);
     struct wire *wire = wire_connect(*state);
     use_policy(wire, "allkeys-lru");
-    enum { VALUES = 60, BYTES_EACH = 30000000 };
+    enum { VALUES = 10, BYTES_EACH = 30000000 };
     for (int i = 0; i < VALUES; i++) {
         redisAppendCommand(context, "SETRANGE large:%d %d x", i, BYTES_EACH - 1);
         redisAppendCommand(context, "SET small:%d x", i);
