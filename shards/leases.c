@@ -23,8 +23,8 @@
  *
  * A lease that ran out is worth little and is kept as long as nothing else wants the room: each grant first
  * forgets those in its own chain. So what nobody fills (a row that doesn't exist) adds up to no more than one
- * grant's worth a chain and what is held. Where there is no room for another, all that ran out are forgotten. The chains are as many from the start as LEASES_MAX needs, 8 KiB, so
- * that none is ever rehashed under the lock.
+ * grant's worth a chain and what is held. Where there is no room for another, all that ran out are forgotten. The
+ * chains are as many from the start as LEASES_MAX needs, 8 KiB, so that none is ever rehashed under the lock.
  *
  * Early refresh wants to know how long a fill takes (server/commands/leases.c). Leases that ask for it are timed,
  * and the last times of up to FILLS keys are remembered, each in the place that its hash gives: of two keys that
@@ -35,7 +35,7 @@
  * read.
  *
  * Invariants (leases_validate): a lease is in the chain of its hash, a key has one at most, `count` is right and
- * no more than LEASES_MAX. */
+ * no more than LEASES_MAX, `bytes` is the sum of what they take. */
 #include "leases.h"
 
 #include <string.h>
