@@ -39,20 +39,31 @@ struct load {
     const char *prefix;
     int keys;
     size_t size;
-    const char *expiry; /* "", or " EX 1000" */
+    bool expires; /* in 1000 seconds */
 };
+
+/* "SET prefix:number value", as bytes: hiredis's own formatting took half of a sanitized run's time. */
+static size_t write_set(char *out, const struct load *load, int number) {
+    char key[64], tail[32] = "";
+    int key_size = snprintf(key, sizeof(key), "%s:%d", load->prefix, number);
+    if (load->expires) snprintf(tail, sizeof(tail), "$2\r\nEX\r\n$4\r\n1000\r\n");
+    size_t size = (size_t)sprintf(out, "*%d\r\n$3\r\nSET\r\n$%d\r\n%s\r\n$%zu\r\n",
+                                  load->expires ? 5 : 3, key_size, key, load->size);
+    memset(&out[size], 'v', load->size);
+    size += load->size;
+    return size + (size_t)sprintf(&out[size], "\r\n%s", tail);
+}
 
 /* Set the keys, a pipeline at a time; returns how many were refused. */
 static int set_keys(redisContext *context, const struct load *load) {
-    static char value[VALUE_MAX];
-    memset(value, 'v', sizeof(value));
+    static char requests[PIPELINE * (VALUE_MAX + 256)];
     int refused = 0;
     for (int i = 0; i < load->keys; i += PIPELINE) {
+        size_t size = 0;
         for (int j = i; j < i + PIPELINE; j++) {
-            char format[64];
-            snprintf(format, sizeof(format), "SET %s:%%d %%b%s", load->prefix, load->expiry);
-            redisAppendCommand(context, format, j, value, load->size);
+            size += write_set(&requests[size], load, j);
         }
+        redisAppendFormattedCommand(context, requests, size);
         for (int j = i; j < i + PIPELINE; j++) {
             redisReply *reply = NULL;
             assert_int_equal(redisGetReply(context, (void **)&reply), REDIS_OK);
@@ -98,7 +109,7 @@ static void every_policy_that_may_evict_all_keeps_the_limit(void **state) {
     for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
         use_policy(wire, policies[i]);
         long long before = wire_ask_field(wire, "INFO stats", "evicted_keys");
-        struct load load = {policies[i], 200000, 64, ""};
+        struct load load = {policies[i], 200000, 64, false};
         assert_int_equal(set_keys(context, &load), 0);
         expect_within_limit(wire);
         long long evicted = wire_ask_field(wire, "INFO stats", "evicted_keys") - before;
@@ -118,9 +129,9 @@ static void every_policy_that_may_evict_the_volatile_spares_the_others(void **st
     for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
         wire_expect(wire, "FLUSHALL", "+OK");
         use_policy(wire, policies[i]);
-        struct load lasting = {"lasting", 20000, 64, ""};
+        struct load lasting = {"lasting", 20000, 64, false};
         assert_int_equal(set_keys(context, &lasting), 0);
-        struct load passing = {"passing", 150000, 64, " EX 1000"};
+        struct load passing = {"passing", 150000, 64, true};
         assert_int_equal(set_keys(context, &passing), 0);
         expect_within_limit(wire);
         for (int j = 0; j < 20000; j += 97) {
@@ -139,7 +150,7 @@ static void with_nothing_to_evict_writes_are_refused_and_the_rest_goes_on(void *
         wire_expect(wire, "FLUSHALL", "+OK");
         use_policy(wire, policies[i]);
         long long before = wire_ask_field(wire, "INFO stats", "evicted_keys");
-        struct load load = {"key", 200000, 64, ""};
+        struct load load = {"key", 200000, 64, false};
         assert_in_range(set_keys(context, &load), 50000, 180000);
         expect_within_limit(wire);
         assert_int_equal(wire_ask_field(wire, "INFO stats", "evicted_keys"), before);
@@ -159,7 +170,7 @@ static void a_refused_command_counts_as_rejected_and_does_nothing(void **state) 
     redisContext *context = hiredis_expect_open(*state);
     struct wire *wire = wire_connect(*state);
     use_policy(wire, "noeviction");
-    struct load load = {"key", 200000, 64, ""};
+    struct load load = {"key", 200000, 64, false};
     set_keys(context, &load);
     wire_expect(wire, "CONFIG SET maxmemory 1mb", "+OK");
     wire_expect(wire, "CONFIG RESETSTAT", "+OK");
@@ -185,7 +196,7 @@ static void a_lowered_limit_is_reached_without_a_write(void **state) {
     struct wire *wire = wire_connect(*state);
     use_policy(wire, "allkeys-lru");
     wire_expect(wire, "CONFIG SET maxmemory 64mb", "+OK");
-    struct load load = {"key", 200000, 64, ""};
+    struct load load = {"key", 200000, 64, false};
     assert_int_equal(set_keys(context, &load), 0);
     assert_int_equal(wire_ask_integer(wire, "DBSIZE"), 200000);
     wire_expect(wire, "CONFIG SET maxmemory 12mb", "+OK");
@@ -196,10 +207,10 @@ static void a_lowered_limit_is_reached_without_a_write(void **state) {
 }
 
 static void the_limit_holds_when_sizes_shift(void **state) {
-    static const struct load loads[] = {{"small", 200000, 64, ""}, {"large", 5000, 8192, ""},
-                                        {"small", 200000, 64, ""}, {"middle", 30000, 1000, ""},
-                                        {"odd", 20000, 3000, ""},  {"large", 5000, 8192, ""},
-                                        {"small", 200000, 64, ""}};
+    static const struct load loads[] = {
+        {"small", 200000, 64, false},   {"large", 5000, 8192, false}, {"small", 200000, 64, false},
+        {"middle", 30000, 1000, false}, {"odd", 20000, 3000, false},  {"large", 5000, 8192, false},
+        {"small", 200000, 64, false}};
     redisContext *context = hiredis_expect_open(*state);
     struct wire *wire = wire_connect(*state);
     use_policy(wire, "allkeys-adaptive");
@@ -216,10 +227,10 @@ static void the_limit_holds_when_sizes_shift(void **state) {
 static void the_process_stays_within_its_limit_when_sizes_shift(void **state) {
     enum { LARGE_LIMIT = 64 * 1024 * 1024, BEYOND = 12 * 1024 * 1024, PART = 2000 };
     static const struct load loads[] = {
-        {"large", 20000, 8192, ""},
-        {"small", 800000, 64, ""},
-        {"middle", 60000, 2048, ""},
-        {"small", 800000, 64, ""},
+        {"large", 20000, 8192, false},
+        {"small", 800000, 64, false},
+        {"middle", 60000, 2048, false},
+        {"small", 800000, 64, false},
     };
     if (IS_SANITIZED) skip();
     redisContext *context = hiredis_expect_open(*state);
@@ -362,7 +373,7 @@ static void a_value_larger_than_the_limit_is_refused_and_nothing_lost(void **sta
     struct wire *wire = wire_connect(*state);
     use_policy(wire, "allkeys-lru");
     static char value[LIMIT + 1];
-    struct load load = {"key", 1000, 64, ""};
+    struct load load = {"key", 1000, 64, false};
     assert_int_equal(set_keys(context, &load), 0);
     hiredis_expect_status(context, "OK", "SET huge old");
     static const char *const formats[] = {"SET huge %b", "SET huge %b GET", "GETSET huge %b",
