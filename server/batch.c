@@ -242,7 +242,7 @@ static void settle(struct worker *worker, struct client *client) {
     if (!buffer_is_empty(output)) {
         engine_send(worker->engine, &client->connection);
     } else if (client->is_finishing && connection_is_drained(&client->connection)) {
-        worker_close_client(worker, client);
+        worker_let_go(worker, client);
     }
 }
 

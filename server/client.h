@@ -58,9 +58,10 @@ struct client {
     bool is_gone;          /* its user is removed: to be closed */
     bool
         is_suspended; /* replies wait to drain, clients are paused, its command waits: parse no further */
-    bool is_throttled; /* ... because of its replies: reading is paused too */
-    bool is_finishing; /* close when the replies are sent; run nothing more */
-    bool is_touched;   /* in the worker's list of clients to settle, by: */
+    bool is_throttled;  /* ... because of its replies: reading is paused too */
+    bool is_finishing;  /* close when the replies are sent; run nothing more */
+    int64_t gone_by_ms; /* was dismissed: closed then at the latest; 0: it wasn't */
+    bool is_touched;    /* in the worker's list of clients to settle, by: */
     struct client *next_touched;
     bool no_touch;               /* CLIENT NO-TOUCH */
     struct waiting *waiting;     /* its command waits (blocking.h); else NULL */

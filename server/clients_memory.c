@@ -11,8 +11,8 @@
 #include "clients_memory.h"
 
 #include <string.h>
-#include <sys/socket.h>
 
+#include "batch.h"
 #include "log.h"
 #include "machine_memory.h"
 #include "server.h"
@@ -113,17 +113,19 @@ void clients_memory_turn(struct worker *worker) {
 void clients_memory_evict(struct worker *worker, struct client *client) {
     static const char reason[] = "-ERR closed: clients' buffers pass maxmemory-clients, and this "
                                  "client's were the largest\r\n";
+    struct buffer *output = &client->connection.output;
+    if (client->gone_by_ms != 0) return; /* it has let go of its buffers, and is about to hang up */
     log_warning_limited(
         "Closing client %llu, whose buffers take %llu bytes: those of all clients pass "
         "maxmemory-clients (%lld bytes)",
         (unsigned long long)client->id, (unsigned long long)client_memory(client),
         (long long)clients_memory_max(worker->server));
     counters_add(&worker->closed_evicted, 1);
-    if (client->connection.tls == NULL && buffer_is_empty(&client->connection.output)) {
-        /* One attempt: it fits the socket's buffer, or nobody reads it. */
-        ssize_t sent =
-            send(client->connection.fd, reason, sizeof(reason) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-        (void)sent;
+    if (!buffer_is_empty(output)) { /* it doesn't read: nothing more can be told */
+        worker_close_client(worker, client);
+        return;
     }
-    worker_close_client(worker, client);
+    buffer_append(output, bytes_of(reason, sizeof(reason) - 1));
+    worker_dismiss_client(worker, client);
+    batch_told(worker, client);
 }

@@ -147,7 +147,7 @@ static bool is_allowed(struct call *call, const struct request *request) {
     struct client *client = call->client;
     if (client->protocol_error != NULL) {
         reply_error_format(call->reply, "ERR %s", client->protocol_error);
-        client->is_finishing = true;
+        worker_dismiss_client(call->worker, client);
         return false;
     }
     if (row == NULL) {

@@ -4,6 +4,7 @@
  *      adopted (adopt) ─▶ serving ─▶ suspended (batch.c: paused, throttled) ─▶ serving (on_sent, tick)
  *      serving ─▶ suspended (blocking.c: its command waits) ─▶ serving (batch_answered)
  *      serving ─▶ finishing (QUIT, a protocol error, the peer's end, shutdown): runs nothing more, closes when its replies are sent
+ *      finishing ─▶ told that nothing more comes (worker_let_go: dismissed, or a successor serves), until it hangs up
  *      any ─▶ closing (worker_close_client) ─▶ freed (on_released), when the engine has nothing in flight for it.
  *
  * The clock is read once a turn, at its first event: everything in a turn happens at one instant. */
@@ -38,7 +39,8 @@ enum {
     UPKEEP_US = 100,    /* between two turns, and what one shard's steps take over that */
     STOP_MS = 5000,     /* a stopping worker gives its clients so long to take their replies, */
     PART_MS = 500,      /* and, when a successor serves, to hang up */
-    BUFFERS_KEPT = 64,  /* chunks at rest a worker keeps: 1 MiB */
+    DISMISSAL_MS = 1000,
+    BUFFERS_KEPT = 64, /* chunks at rest a worker keeps: 1 MiB */
     HANDSHAKE_MS =
         10 * 1000, /* a TLS client has so long for its handshake; or `timeout`, if less */
     TLS_SAID_EACH_MS = 1000,
@@ -124,16 +126,18 @@ void worker_close_client(struct worker *worker, struct client *client) {
     engine_close(worker->engine, &client->connection);
 }
 
-/* It has its replies. After a hand-over it may have sent more, which nobody reads: to close now would have the
- * kernel say so by a reset, and a reset takes along what the client hasn't read yet. So it is told that nothing
+/* After a hand-over a client may have sent more, which nobody reads; one that is dismissed, too. To close now would have
+ * the kernel say so by a reset, and a reset takes along what the client hasn't read yet. So it is told that nothing
  * more comes, and what it sends is dropped, until it hangs up. */
-static void let_go(struct worker *worker, struct client *client) {
-    if (!worker->is_parting || client->connection.has_ended) {
+void worker_let_go(struct worker *worker, struct client *client) {
+    bool may_send = worker->is_parting || client->gone_by_ms != 0;
+    if (!may_send || client->connection.has_ended) {
         worker_close_client(worker, client);
         return;
     }
     tls_bid_farewell(&client->connection);
     shutdown(client->connection.fd, SHUT_WR); /* fails when it is gone: then we are told */
+    engine_resume_receive(worker->engine, &client->connection);
 }
 
 /* Run nothing more of it; close as soon as its replies are sent. */
@@ -141,7 +145,14 @@ static void finish_client(struct worker *worker, struct client *client) {
     client->is_finishing = true;
     blocking_cancel(client);
     if (client->is_touched) return; /* settling decides */
-    if (connection_is_drained(&client->connection)) let_go(worker, client);
+    if (connection_is_drained(&client->connection)) worker_let_go(worker, client);
+}
+
+void worker_dismiss_client(struct worker *worker, struct client *client) {
+    client->gone_by_ms = worker->now_ms + DISMISSAL_MS;
+    worker->has_dismissed = true;
+    if (client->view == NULL) client_drop_held(client); /* else settling does */
+    finish_client(worker, client);
 }
 
 struct client *worker_find_client(struct worker *worker, uint64_t id) {
@@ -236,7 +247,7 @@ static void on_sent(void *context, struct connection *connection) {
         batch_resume(worker, client);
     }
     if (client->is_finishing && !connection->is_closing && connection_is_drained(connection)) {
-        let_go(worker, client);
+        worker_let_go(worker, client);
     }
 }
 
@@ -456,6 +467,21 @@ static void close_stalled_handshakes(struct worker *worker) {
     }
 }
 
+/* Who was dismissed and doesn't hang up. */
+static void close_dismissed(struct worker *worker) {
+    if (!worker->has_dismissed) return;
+    worker->has_dismissed = false;
+    for (struct client *client = worker->clients, *next; client != NULL; client = next) {
+        next = client->next;
+        if (client->gone_by_ms == 0) continue;
+        if (worker->now_ms >= client->gone_by_ms) {
+            worker_close_client(worker, client);
+        } else {
+            worker->has_dismissed = true;
+        }
+    }
+}
+
 static bool shard_needs_upkeep(const struct server *server, const struct shard *shard) {
     if (atomic_load_explicit(&shard->has_flushed, memory_order_relaxed)) return true;
     return shard_has_deadlines(shard) &&
@@ -533,6 +559,7 @@ static void tick(struct worker *worker) {
     keep_up(worker);
     close_idle_clients(worker);
     close_stalled_handshakes(worker);
+    close_dismissed(worker);
     if (worker->index != 0) return;
     gate_end_pause(worker->server, worker->now_ms);
     admission_retry(worker->server);

@@ -122,8 +122,9 @@ struct worker {
     uint32_t upkeep_left;  /* shards to be looked at before there is nothing more to do, */
     uint32_t upkeep_shard; /* from this one on */
     bool is_stopping;
-    sem_t *settled;  /* to be posted once nobody is accepted any more; NULL: nobody asks */
-    bool is_parting; /* a successor serves: clients are told so, and not served any more */
+    sem_t *settled;     /* to be posted once nobody is accepted any more; NULL: nobody asks */
+    bool is_parting;    /* a successor serves: clients are told so, and not served any more */
+    bool has_dismissed; /* some client has a `gone_by_ms` */
     int64_t stop_deadline_ms;
 
     /* The registry of its clients. `registry` is a leaf lock: nothing else is taken while it is held. */
@@ -176,7 +177,12 @@ bool worker_stop(struct worker *worker);
 must_use bool worker_settle(struct worker *worker, sem_t *answered, bool unlistens);
 must_use bool worker_listen_again(struct worker *worker);
 
-/* The worker's own thread. Close now, or after what was replied is sent. */
+/* The worker's own thread. Close now; what it wasn't sent yet is dropped. */
 void worker_close_client(struct worker *worker, struct client *client);
+/* The same thread: break with a client that may still be sending, such that it can read the reply that says why: run
+ * nothing more of it, and close when it has hung up, or has had a second for that. */
+void worker_dismiss_client(struct worker *worker, struct client *client);
+/* The same thread: a finishing client has its replies. Closes, or waits for the client to hang up. */
+void worker_let_go(struct worker *worker, struct client *client);
 /* Find its client by id; NULL. */
 struct client *worker_find_client(struct worker *worker, uint64_t id);

@@ -69,6 +69,35 @@ static void a_request_too_large_is_told_so_and_closed(void **state) {
     wire_close(large);
 }
 
+/* The client is still sending when we break with it: it may go on to, and reads why, where redis-cli would show
+ * nothing but the reset that its next write met. */
+static void a_client_that_goes_on_sending_reads_why_it_is_closed(void **state) {
+    struct wire *large = wire_connect(*state);
+    send_part_of_a_value(large, 512 * MIB, 16);
+    char *more = calloc(1, MIB);
+    assert_non_null(more);
+    for (int i = 0; i < 16; i++) {
+        wire_send(large, more, MIB);
+    }
+    free(more);
+    wire_expect_reply(large, "-ERR closed: clients' buffers pass maxmemory-clients, and this "
+                             "client's were the largest");
+    wire_expect_closed(large);
+    wire_close(large);
+}
+
+/* And should it neither read nor hang up, it is closed within some seconds. */
+static void a_client_that_does_not_hang_up_is_closed(void **state) {
+    struct wire *other = wire_connect(*state), *large = wire_connect(*state);
+    send_part_of_a_value(large, 64 * MIB, 16);
+    await_evicted_clients(other, 1);
+    while (wire_ask_field(other, "INFO clients", "connected_clients") != 1) {
+        /* the test's time is bounded by ctest */
+    }
+    wire_close(large);
+    wire_close(other);
+}
+
 static void slow_readers_are_closed_until_the_rest_is_within_the_limit(void **state) {
     struct wire *readers[SLOW_READERS];
     struct wire *other = wire_connect(*state);
@@ -177,6 +206,8 @@ int main(void) {
     test_server_require();
     const struct CMUnitTest tests[] = {
         TEST_WITH_SERVER(a_request_too_large_is_told_so_and_closed, limited),
+        TEST_WITH_SERVER(a_client_that_goes_on_sending_reads_why_it_is_closed, limited),
+        TEST_WITH_SERVER(a_client_that_does_not_hang_up_is_closed, limited),
         TEST_WITH_SERVER(slow_readers_are_closed_until_the_rest_is_within_the_limit, limited),
         TEST_WITH_SERVER(a_client_that_must_not_be_evicted_stays, limited),
         TEST_WITH_SERVER(what_waits_is_its_clients, limited),
