@@ -28,7 +28,12 @@ enum command_flag {
     COMMAND_UNPAUSED = 1 << 12, /* runs while clients are paused */
     COMMAND_TOUCHES_NOTHING =
         1 << 13, /* a lookup leaves the key's access time alone (OBJECT, TTL, TYPE) */
-    COMMAND_DELETES = 1 << 14, /* a key that isn't there afterwards is to be nowhere (DEL, GETDEL) */
+    COMMAND_DELETES =
+        1 << 14, /* a key that isn't there afterwards is to be nowhere (DEL, GETDEL) */
+    COMMAND_CATEGORY_ADMIN = 1 << 15, /* only the ACL category (LASTSAVE) */
+    COMMAND_CATEGORY_CONNECTION =
+        1
+        << 16, /* only the ACL category: of the group "server", but connections need it (COMMAND) */
 };
 
 enum command_group { GROUP_STRING, GROUP_GENERIC, GROUP_CONNECTION, GROUP_SERVER };
@@ -70,6 +75,5 @@ struct command_group_rows {
 extern const struct command_group_rows commands_strings, commands_keys, commands_expire,
     commands_object, commands_scan, commands_connection, commands_client, commands_server,
     commands_info, commands_config, commands_command, commands_debug, commands_persistence,
-    commands_leases, commands_cache, commands_hotkeys, commands_acl,
-    commands_slowlog, commands_latency, commands_workers,
-    commands_monitor;
+    commands_leases, commands_cache, commands_hotkeys, commands_acl, commands_slowlog,
+    commands_latency, commands_workers, commands_monitor;

@@ -33,10 +33,11 @@ struct facts command_categories(const struct command *row) {
     if (row->flags & COMMAND_READ) add(&facts, "@read");
     if (row->flags & COMMAND_WRITE) add(&facts, "@write");
     if (is_body && row->group == GROUP_STRING) add(&facts, "@string");
-    if (row->flags & COMMAND_ADMIN) add(&facts, "@admin");
+    if (row->flags & (COMMAND_ADMIN | COMMAND_CATEGORY_ADMIN)) add(&facts, "@admin");
     add(&facts, row->flags & COMMAND_FAST ? "@fast" : "@slow");
     if (row->flags & (COMMAND_ADMIN | COMMAND_DANGEROUS)) add(&facts, "@dangerous");
-    if (is_body && row->group == GROUP_CONNECTION) add(&facts, "@connection");
+    if (is_body && (row->group == GROUP_CONNECTION || row->flags & COMMAND_CATEGORY_CONNECTION))
+        add(&facts, "@connection");
     return facts;
 }
 

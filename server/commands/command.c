@@ -382,14 +382,14 @@ static void command_help(struct call *call) {
 
 /* ---- Rows ------------------------------------------------------------------------------------ */
 
-enum { ALWAYS = COMMAND_LOADING | COMMAND_STALE };
+enum { ALWAYS = COMMAND_LOADING | COMMAND_STALE | COMMAND_CATEGORY_CONNECTION };
 
 static const struct command command_rows[] = {
     {.name = "command|count",
      .run = command_count,
      .arity = 2,
      .flags = ALWAYS,
-     .group = GROUP_CONNECTION,
+     .group = GROUP_SERVER,
      .since = "2.8.13",
      .complexity = "O(1)",
      .summary = "Counts the commands.",
@@ -398,7 +398,7 @@ static const struct command command_rows[] = {
      .run = command_docs,
      .arity = -2,
      .flags = ALWAYS,
-     .group = GROUP_CONNECTION,
+     .group = GROUP_SERVER,
      .since = "7.0.0",
      .complexity = "O(n) in the commands",
      .summary = "Returns the documentation of commands.",
@@ -407,7 +407,7 @@ static const struct command command_rows[] = {
      .run = command_get_keys,
      .arity = -3,
      .flags = ALWAYS,
-     .group = GROUP_CONNECTION,
+     .group = GROUP_SERVER,
      .since = "2.8.13",
      .complexity = "O(n) in the arguments",
      .summary = "Returns which arguments of a command are keys.",
@@ -416,7 +416,7 @@ static const struct command command_rows[] = {
      .run = command_get_keys_and_flags,
      .arity = -3,
      .flags = ALWAYS,
-     .group = GROUP_CONNECTION,
+     .group = GROUP_SERVER,
      .since = "7.0.0",
      .complexity = "O(n) in the arguments",
      .summary = "Returns which arguments of a command are keys, and what it does with them.",
@@ -425,7 +425,7 @@ static const struct command command_rows[] = {
      .run = command_help,
      .arity = 2,
      .flags = ALWAYS,
-     .group = GROUP_CONNECTION,
+     .group = GROUP_SERVER,
      .since = "5.0.0",
      .complexity = "O(1)",
      .summary = "Explains COMMAND.",
@@ -434,7 +434,7 @@ static const struct command command_rows[] = {
      .run = command_info,
      .arity = -2,
      .flags = ALWAYS,
-     .group = GROUP_CONNECTION,
+     .group = GROUP_SERVER,
      .since = "2.8.13",
      .complexity = "O(n) in the commands",
      .summary = "Returns what clients must know to use commands.",
@@ -443,20 +443,19 @@ static const struct command command_rows[] = {
      .run = command_list,
      .arity = -2,
      .flags = ALWAYS,
-     .group = GROUP_CONNECTION,
+     .group = GROUP_SERVER,
      .since = "7.0.0",
      .complexity = "O(n) in the commands",
      .summary = "Returns the names of all commands, or of some.",
      .syntax = "[FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]"},
 };
 
-/* Connections ask it, and Redis counts it to them in its categories, although its manual says "server". */
 static const struct command rows[] = {
     {.name = "command",
      .run = command,
      .arity = -1,
      .flags = ALWAYS,
-     .group = GROUP_CONNECTION,
+     .group = GROUP_SERVER,
      .since = "2.8.13",
      .complexity = "O(n) in the commands",
      .summary = "Describes all commands.",

@@ -45,7 +45,8 @@ static const struct command rows[] = {
     {.name = "lastsave",
      .run = last_save,
      .arity = 1,
-     .flags = COMMAND_LOADING | COMMAND_STALE | COMMAND_FAST | COMMAND_DANGEROUS,
+     .flags = COMMAND_LOADING | COMMAND_STALE | COMMAND_FAST | COMMAND_DANGEROUS |
+              COMMAND_CATEGORY_ADMIN,
      .group = GROUP_SERVER,
      .since = "1.0.0",
      .complexity = "O(1)",

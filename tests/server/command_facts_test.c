@@ -52,6 +52,8 @@ static void categories_follow_from_flags_and_group(void **state) {
                  "@admin @slow @dangerous @connection");
     assert_words(command_categories(row_of(*state, "config|set")), "@admin @slow @dangerous");
     assert_words(command_categories(row_of(*state, "info")), "@slow @dangerous");
+    assert_words(command_categories(row_of(*state, "lastsave")), "@admin @fast @dangerous");
+    assert_words(command_categories(row_of(*state, "command")), "@slow @connection");
     assert_words(command_categories(row_of(*state, "lolwut")), "@read @fast");
 }
 
