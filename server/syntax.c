@@ -3,7 +3,7 @@
  *      alternatives  ::=  sequence { "|" sequence }
  *      sequence      ::=  { item }
  *      item          ::=  TOKEN [ value | group ]  |  value  |  group
- *      group         ::=  "[" alternatives "]"  |  "<" alternatives ">"
+ *      group         ::=  "[" [ name ":" ] alternatives "]"  |  "<" [ name ":" ] alternatives ">"
  *      repetition    ::=  "[" what came before "..." "]"  |  "[...]"        (an item that marks the items before it)
  *      value         ::=  word [ ":double" ]                                (the word alone tells the other kinds)
  */
@@ -129,9 +129,15 @@ static void chain_add(struct parser *parser, struct chain *chain, uint8_t node) 
 static uint8_t wrap(struct parser *parser, const struct chain *chain, enum syntax_kind kind) {
     if (chain->count == 1) return chain->first;
     if (chain->count == 0) parser->has_failed = true;
-    return add_node(parser, (struct syntax_node){.kind = kind,
-                                                 .name = node_at(parser, chain->first)->name,
-                                                 .first = chain->first});
+    return add_node(parser, (struct syntax_node){.kind = kind, .first = chain->first});
+}
+
+/* The node by this name: a group itself, or a block around anything else. */
+static uint8_t name_group(struct parser *parser, uint8_t index, struct bytes name) {
+    if (node_at(parser, index)->first == SYNTAX_NONE)
+        index = add_node(parser, (struct syntax_node){.kind = SYNTAX_BLOCK, .first = index});
+    node_at(parser, index)->name = name;
+    return index;
 }
 
 /* ---- The grammar ----------------------------------------------------------------------------- */
@@ -233,8 +239,17 @@ static struct chain parse_sequence(struct parser *parser) {
     return chain;
 }
 
+/* The name that a group begins with, or empty. */
+static struct bytes take_group_name(struct parser *parser) {
+    struct bytes word = peek(parser);
+    if (!take_suffix(&word, BYTES(":"))) return BYTES("");
+    take(parser);
+    return word;
+}
+
 /* Up to and with the closing bracket. */
 static uint8_t parse_alternatives(struct parser *parser, char closing) {
+    struct bytes name = take_group_name(parser);
     struct chain alternatives = {0};
     struct bytes word;
     do {
@@ -243,7 +258,8 @@ static uint8_t parse_alternatives(struct parser *parser, char closing) {
         word = take(parser);
     } while (!parser->has_failed && is_mark(word, '|'));
     if (!is_mark(word, closing)) parser->has_failed = true;
-    return wrap(parser, &alternatives, SYNTAX_ONE_OF);
+    uint8_t node = wrap(parser, &alternatives, SYNTAX_ONE_OF);
+    return name.size == 0 ? node : name_group(parser, node, name);
 }
 
 bool syntax_parse(struct syntax *syntax, const char *text) {
@@ -253,6 +269,25 @@ bool syntax_parse(struct syntax *syntax, const char *text) {
     struct chain chain = parse_sequence(&parser);
     syntax->nodes[0].first = chain.first;
     return !parser.has_failed && peek(&parser).size == 0;
+}
+
+static void write_name(const struct syntax *syntax, const struct syntax_node *node,
+                       char out[SYNTAX_NAME_MAX], size_t *size) {
+    for (size_t i = 0; i < node->name.size && *size < SYNTAX_NAME_MAX; i++) {
+        out[(*size)++] = byte_lower(node->name.data[i]);
+    }
+    if (node->name.size != 0) return;
+    for (uint8_t at = node->first; at != SYNTAX_NONE; at = syntax->nodes[at].next) {
+        if (at != node->first && *size < SYNTAX_NAME_MAX) out[(*size)++] = '_';
+        write_name(syntax, &syntax->nodes[at], out, size);
+    }
+}
+
+struct bytes syntax_name(const struct syntax *syntax, const struct syntax_node *node,
+                         char out[SYNTAX_NAME_MAX]) {
+    size_t size = 0;
+    write_name(syntax, node, out, &size);
+    return bytes_of(out, size);
 }
 
 const char *syntax_kind_name(enum syntax_kind kind) {

@@ -3,6 +3,7 @@
 
 #include "server/call.h"
 #include "server/command_facts.h"
+#include "server/command_history.h"
 #include "server/server.h"
 #include "server/syntax.h"
 #include "shards/base/match.h"
@@ -118,6 +119,7 @@ static void command(struct call *call) {
 struct docs {
     struct reply *reply;
     struct syntax syntax;
+    struct command_history history;
     bool has_keys;
     uint32_t key_spec, key_spec_last; /* of the next key in the text; of the last */
 };
@@ -130,7 +132,12 @@ static uint32_t count_behind(const struct syntax *syntax, uint8_t node) {
     return count;
 }
 
-static void reply_arguments(struct docs *docs, uint8_t first);
+static void reply_arguments(struct docs *docs, uint8_t first, const char *since);
+
+static void reply_text(struct reply *reply, const char *name, const char *text) {
+    reply_bulk_text(reply, name);
+    reply_bulk_text(reply, text);
+}
 
 static void reply_key_spec_index(struct docs *docs) {
     reply_bulk_text(docs->reply, "key_spec_index");
@@ -145,53 +152,73 @@ static void reply_argument_flags(struct reply *reply, const struct syntax_node *
     if (node->is_multiple) reply_simple(reply, "multiple");
 }
 
-/* A token is named by itself, which DOCS writes small: "NX" is "nx". */
-static void reply_name(struct reply *reply, struct bytes name) {
-    char small[64];
-    size_t size = name.size < sizeof(small) ? name.size : sizeof(small);
-    for (size_t i = 0; i < size; i++) {
-        small[i] = byte_lower(name.data[i]);
-    }
-    reply_bulk(reply, bytes_of(small, size));
-}
-
-static void reply_argument(struct docs *docs, const struct syntax_node *node) {
+/* `group_since`: what it is a part of is there since then, NULL for always. */
+static void reply_argument(struct docs *docs, const struct syntax_node *node,
+                           const char *group_since) {
     struct reply *reply = docs->reply;
     bool has_inside = node->first != SYNTAX_NONE, has_token = node->token.size != 0;
     bool has_flags = node->is_optional || node->is_multiple;
     bool is_key = node->kind == SYNTAX_KEY && docs->has_keys;
     enum syntax_kind kind = node->kind == SYNTAX_KEY && !is_key ? SYNTAX_STRING : node->kind;
-    reply_map(reply, 3 + has_token + has_flags + is_key);
+    char text[SYNTAX_NAME_MAX];
+    struct bytes name = syntax_name(&docs->syntax, node, text);
+    struct bytes word = has_token ? node->token : name;
+    const char *since = command_history_since(docs->history, word),
+               *deprecated = command_history_deprecated(docs->history, word);
+    bool is_newer = since != NULL && (group_since == NULL || strcmp(since, group_since) != 0);
+    reply_map(reply, 3 + is_key + has_token + is_newer + (deprecated != NULL) + has_flags);
     reply_bulk_text(reply, "name");
-    reply_name(reply, node->name);
+    reply_bulk(reply, name);
     reply_bulk_text(reply, "type");
     reply_bulk_text(reply, syntax_kind_name(kind));
     if (!has_inside) {
         reply_bulk_text(reply, "display_text");
-        reply_name(reply, node->name);
+        reply_bulk(reply, name);
     }
     if (is_key) reply_key_spec_index(docs);
     if (has_token) {
         reply_bulk_text(reply, "token");
         reply_bulk(reply, node->token);
     }
+    if (is_newer) reply_text(reply, "since", since);
+    if (deprecated != NULL) reply_text(reply, "deprecated_since", deprecated);
     if (has_flags) reply_argument_flags(reply, node);
     if (has_inside) {
         reply_bulk_text(reply, "arguments");
-        reply_arguments(docs, node->first);
+        reply_arguments(docs, node->first, since);
     }
 }
 
-static void reply_arguments(struct docs *docs, uint8_t first) {
+static void reply_arguments(struct docs *docs, uint8_t first, const char *since) {
     reply_array(docs->reply, count_behind(&docs->syntax, first));
     for (uint8_t node = first; node != SYNTAX_NONE; node = docs->syntax.nodes[node].next) {
-        reply_argument(docs, &docs->syntax.nodes[node]);
+        reply_argument(docs, &docs->syntax.nodes[node], since);
     }
 }
 
-static void reply_text(struct reply *reply, const char *name, const char *text) {
-    reply_bulk_text(reply, name);
-    reply_bulk_text(reply, text);
+static uint32_t count_of_mark(const struct command_mark *mark) {
+    if (mark == NULL) return 0;
+    return 1 + (mark->since != NULL) + (mark->replaced_by != NULL);
+}
+
+static void reply_mark(struct reply *reply, const struct command_mark *mark) {
+    if (mark == NULL) return;
+    reply_bulk_text(reply, "doc_flags");
+    reply_set(reply, 1);
+    reply_simple(reply, mark->word);
+    if (mark->since != NULL) reply_text(reply, "deprecated_since", mark->since);
+    if (mark->replaced_by != NULL) reply_text(reply, "replaced_by", mark->replaced_by);
+}
+
+static void reply_history(struct reply *reply, struct command_history history) {
+    if (history.count == 0) return;
+    reply_bulk_text(reply, "history");
+    reply_set(reply, history.count);
+    for (size_t i = 0; i < history.count; i++) {
+        reply_array(reply, 2);
+        reply_bulk_text(reply, history.changes[i].version);
+        reply_bulk_text(reply, history.changes[i].text);
+    }
 }
 
 static void reply_docs(struct reply *reply, const struct command *row) {
@@ -201,20 +228,25 @@ static void reply_docs(struct reply *reply, const struct command *row) {
         [GROUP_CONNECTION] = "connection",
         [GROUP_SERVER] = "server",
     };
+    const struct command_mark *mark = command_mark_of(row);
     struct docs docs = {.reply = reply,
+                        .history = command_history_of(row),
                         .has_keys = row->keys.first != 0,
                         .key_spec_last = command_keys_differ(row)};
     bool has_arguments =
         syntax_parse(&docs.syntax, row->syntax) && docs.syntax.nodes[0].first != SYNTAX_NONE;
     reply_bulk_text(reply, row->name);
-    reply_map(reply, 4 + has_arguments + (row->subcommand_count != 0));
+    reply_map(reply, 4 + count_of_mark(mark) + (docs.history.count != 0) + has_arguments +
+                         (row->subcommand_count != 0));
     reply_text(reply, "summary", row->summary);
     reply_text(reply, "since", row->since);
     reply_text(reply, "group", groups[row->group]);
     reply_text(reply, "complexity", row->complexity);
+    reply_mark(reply, mark);
+    reply_history(reply, docs.history);
     if (has_arguments) {
         reply_bulk_text(reply, "arguments");
-        reply_arguments(&docs, docs.syntax.nodes[0].first);
+        reply_arguments(&docs, docs.syntax.nodes[0].first, NULL);
     }
     if (row->subcommand_count == 0) return;
     reply_bulk_text(reply, "subcommands");
@@ -447,7 +479,7 @@ static const struct command command_rows[] = {
      .since = "7.0.0",
      .complexity = "O(n) in the commands",
      .summary = "Returns the names of all commands, or of some.",
-     .syntax = "[FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]"},
+     .syntax = "[FILTERBY <filterby: MODULE module-name | ACLCAT category | PATTERN pattern>]"},
 };
 
 static const struct command rows[] = {

@@ -211,7 +211,7 @@ static const struct command rows[] = {
      .complexity = "O(1)",
      .summary =
          "Greets the server: chooses a protocol, and can authenticate and name the connection.",
-     .syntax = "[protover [AUTH username password] [SETNAME clientname]]"},
+     .syntax = "[arguments: protover [AUTH <username password>] [SETNAME clientname]]"},
     {.name = "ping",
      .run = ping,
      .arity = -1,

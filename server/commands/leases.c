@@ -334,7 +334,8 @@ static const struct command rows[] = {
      .since = "7.4.0",
      .complexity = "O(1)",
      .summary = "Sets the string of a key whose lease one holds, if nobody has written it since.",
-     .syntax = "key token value [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT "
+     .syntax = "key token value [expiration: EX seconds | PX milliseconds | EXAT unix-time-seconds "
+               "| PXAT "
                "unix-time-milliseconds | KEEPTTL]"},
 };
 

@@ -454,7 +454,7 @@ static const struct command rows[] = {
      .since = "6.2.0",
      .complexity = "O(1)",
      .summary = "Returns the string of a key and sets or clears its expiry.",
-     .syntax = "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT "
+     .syntax = "key [expiration: EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT "
                "unix-time-milliseconds | PERSIST]"},
     {.name = "getrange",
      .run = get_range,
@@ -566,8 +566,8 @@ static const struct command rows[] = {
      .complexity = "O(1)",
      .summary = "Sets the string of a key, whatever it held; can ask for a condition, an expiry "
                 "and the old value.",
-     .syntax = "key value [NX | XX | IFEQ comparison-value] [GET] "
-               "[EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT "
+     .syntax = "key value [condition: NX | XX | IFEQ comparison-value] [GET] "
+               "[expiration: EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT "
                "unix-time-milliseconds | KEEPTTL]"},
     {.name = "setex",
      .run = set_for_seconds,

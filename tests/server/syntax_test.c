@@ -58,6 +58,36 @@ static void a_bar_divides_alternatives(void **state) {
     assert_tree("[TYPE <A | B>]", "TYPE:<A:|B:>?");
 }
 
+static void assert_name(const char *text, const char *expected) {
+    struct syntax syntax;
+    if (!syntax_parse(&syntax, text)) fail_msg("no syntax: %s", text);
+    char out[SYNTAX_NAME_MAX];
+    struct bytes name = syntax_name(&syntax, &syntax.nodes[syntax.nodes[0].first], out);
+    if (!bytes_equal(name, bytes_of_text(expected)))
+        fail_msg("%s: called %.*s, not %s", text, (int)name.size, name.data, expected);
+}
+
+static void a_group_is_called_as_it_says_or_after_its_parts(void **state) {
+    (void)state;
+    assert_name("key", "key");
+    assert_name("[NX]", "nx");
+    assert_name("[condition: NX | XX]", "condition");
+    assert_name("<ON | OFF | SKIP>", "on_off_skip");
+    assert_name("key value [key value ...]", "key_value");
+    assert_name("<a <b | C> [D <d: e f>]>", "a_b_c_d");
+    assert_name("<a23456789_123456789_123456789_123456789 | b23456789_123456789_123456789>",
+                "a23456789_123456789_123456789_123456789_b23456789_123456789_1234");
+}
+
+static void a_named_group_is_one_also_around_a_single_part(void **state) {
+    (void)state;
+    assert_tree("[ID <id: client-id [client-id ...]>]", "ID:{client-id*}?");
+    assert_tree("<parameter: parameter> [...]", "{parameter}*");
+    assert_tree("[name: NX | XX]", "<NX:|XX:>?");
+    assert_tree("[name: a b]", "{a b}?");
+    assert_tree("ip:port", "ip:port");
+}
+
 static void several_in_brackets_become_a_block(void **state) {
     (void)state;
     assert_tree("[protover [AUTH username password]]", "{protover {AUTH:username password}?}?");
@@ -91,8 +121,8 @@ static void kinds_come_from_the_words(void **state) {
 
 static void what_is_no_syntax_is_refused(void **state) {
     (void)state;
-    static const char *const texts[] = {"[",  "]",   "key [", "<a | >",
-                                        "[]", "a ]", "<a]",   "key [key value ...]"};
+    static const char *const texts[] = {"[",   "]",   "key [",   "<a | >",   "[]",
+                                        "a ]", "<a]", "[name:]", "<name: >", "key [key value ...]"};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         struct syntax syntax;
         if (syntax_parse(&syntax, texts[i])) fail_msg("taken for syntax: %s", texts[i]);
@@ -125,6 +155,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_and_tokens_stand_in_order),
         cmocka_unit_test(a_bar_divides_alternatives),
+        cmocka_unit_test(a_group_is_called_as_it_says_or_after_its_parts),
+        cmocka_unit_test(a_named_group_is_one_also_around_a_single_part),
         cmocka_unit_test(several_in_brackets_become_a_block),
         cmocka_unit_test(repetition_marks_what_it_repeats),
         cmocka_unit_test(kinds_come_from_the_words),
