@@ -312,7 +312,7 @@ __attribute__((noinline)) static void account_fast(const struct call *call,
                                                    const struct request *request, uint64_t ticks,
                                                    uint64_t calls) {
     struct worker *worker = call->worker;
-    if (calls % COMMAND_SAMPLE == 0)
+    if (calls % COMMAND_SAMPLE == 0 && !call->is_refused)
         account_time(&worker->commands[request->id], ticks, COMMAND_SAMPLE);
     worker->timing.timed |= UINT32_C(1) << (request - worker->batch);
 }
@@ -323,7 +323,7 @@ static inline void end_timing(struct call *call, const struct request *request,
     uint64_t ticks = clock_ticks() - call->begun_ticks;
     if (request->row->flags & COMMAND_FAST) {
         account_fast(call, request, ticks, calls);
-    } else {
+    } else if (!call->is_refused) {
         account_time(statistics, ticks, 1);
     }
     timing->timed_ticks += ticks;
@@ -331,29 +331,34 @@ static inline void end_timing(struct call *call, const struct request *request,
     timing->waited_ns = 0;
 }
 
+/* What was refused, at the memory limit, isn't counted as a call: in Redis neither. */
 __attribute__((always_inline)) static inline void run_accounted(struct call *call,
                                                                 const struct request *request) {
     const struct command *row = request->row;
     struct command_statistics *statistics = &call->worker->commands[request->id];
     uint64_t calls = atomic_load_explicit(&statistics->calls, memory_order_relaxed);
-    atomic_store_explicit(&statistics->calls, calls + 1, memory_order_relaxed);
     uint32_t errors = call->reply->error_count;
     bool is_fast = (row->flags & COMMAND_FAST) != 0;
     bool is_timed = !is_fast || (calls & call->worker->timing.sample_mask) == 0;
     if (is_timed) call->begun_ticks = clock_ticks();
     run_locked(call, row, request->last_key);
     if (call->begun_ticks != 0) end_timing(call, request, statistics, calls);
+    if (call->worker->scratch_used > 16) call_scratch_reset(call->worker);
     if (__builtin_expect(call->reply->error_count != errors, 0)) {
         counters_add(call->is_refused ? &statistics->rejected : &statistics->failed, 1);
-        if (call->is_refused)
-            atomic_store_explicit(&statistics->calls, calls, memory_order_relaxed);
         errors_add(&call->worker->errors, call->reply->error_code);
+        if (call->is_refused) return;
     }
-    if (call->worker->scratch_used > 16) call_scratch_reset(call->worker);
+    counters_add(&statistics->calls, 1);
+    counters_add(&call->client->command_count, 1);
+    counters_add(&call->worker->command_count, 1);
 }
 
+/* A container's word that isn't one of its subcommands is no command, so no command's call was rejected. */
 static void account_rejected(struct worker *worker, const struct request *request) {
-    if (request->row != NULL) counters_add(&worker->commands[request->id].rejected, 1);
+    const struct command *row = request->row;
+    bool is_command = row != NULL && (row->run != NULL || request->argument_count == 1);
+    if (is_command) counters_add(&worker->commands[request->id].rejected, 1);
     errors_add(&worker->errors, request->client->reply.error_code);
 }
 
@@ -450,8 +455,6 @@ run_request(struct worker *worker, const struct request *request, bool is_gated)
     } else {
         account_rejected(worker, request);
     }
-    counters_add(&client->command_count, 1);
-    counters_add(&worker->command_count, 1);
 
     if (__builtin_expect(mode != CLIENT_REPLY_ON || client->reply_mode != CLIENT_REPLY_ON, 0)) {
         settle_output(worker, client, mode);
