@@ -1,11 +1,11 @@
 /* LATENCY: the histograms of commands, and the events of latency.h. */
 #include "server/latency.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "server/call.h"
 #include "server/commands/report.h"
+#include "server/latency_graph.h"
 #include "server/metrics.h"
 #include "server/server.h"
 
@@ -129,52 +129,6 @@ static void latency_forget(struct call *call) {
 
 /* ---- GRAPH ----------------------------------------------------------------------------------- */
 
-enum { GRAPH_WIDTH = 80, GRAPH_ROWS = 4 };
-
-/* "5s", "3m", "2h", "1d": at most two digits, as long as it can be. */
-static void write_age(int64_t age_s, char out[4]) {
-    static const struct {
-        int64_t seconds;
-        char unit;
-    } units[] = {{1, 's'}, {60, 'm'}, {60 * 60, 'h'}, {24 * 60 * 60, 'd'}};
-    size_t unit = 0;
-    while (unit + 1 < sizeof(units) / sizeof(units[0]) && age_s >= units[unit + 1].seconds) {
-        unit++;
-    }
-    int64_t count = age_s / units[unit].seconds;
-    snprintf(out, 4, "%lld%c",
-             (long long)(count < 0    ? 0
-                         : count < 99 ? count
-                                      : 99),
-             units[unit].unit);
-}
-
-/* A column a sample, as high as its share of the highest; under it how long ago it was, read downwards. */
-static void draw(const struct latency_series *series, int64_t now_s, struct text *out) {
-    uint32_t shown = series->count < GRAPH_WIDTH ? series->count : GRAPH_WIDTH;
-    const struct latency_sample *samples = &series->samples[series->count - shown];
-    uint64_t high = 0;
-    for (uint32_t i = 0; i < shown; i++) {
-        if (samples[i].took_ms > high) high = samples[i].took_ms;
-    }
-    for (uint64_t row = GRAPH_ROWS; row > 0; row--) {
-        for (uint32_t i = 0; i < shown; i++) {
-            uint64_t height = (samples[i].took_ms * GRAPH_ROWS + high - 1) / high;
-            text_add(out, height > row ? BYTES("|") : height == row ? BYTES("#") : BYTES(" "));
-        }
-        text_add(out, BYTES("\n"));
-    }
-    text_add(out, BYTES("\n"));
-    for (size_t line = 0; line < 3; line++) {
-        for (uint32_t i = 0; i < shown; i++) {
-            char age[4] = "";
-            write_age(now_s - samples[i].time_s, age);
-            text_add(out, strlen(age) > line ? bytes_of(&age[line], 1) : BYTES(" "));
-        }
-        text_add(out, BYTES("\n"));
-    }
-}
-
 static void latency_graph(struct call *call) {
     enum { QUOTED_MAX = 128 };
     struct latency_series series = asked_series(call);
@@ -184,20 +138,9 @@ static void latency_graph(struct call *call) {
                            call->args[2].data);
         return;
     }
-    uint64_t high = 0, low = UINT64_MAX;
-    for (uint32_t i = 0; i < series.count; i++) {
-        if (series.samples[i].took_ms > high) high = series.samples[i].took_ms;
-        if (series.samples[i].took_ms < low) low = series.samples[i].took_ms;
-    }
     struct text text = {0};
-    text_format(&text, "%s - high %llu ms, low %llu ms (all time high %llu ms)\n",
-                latency_event_name(latency_event_find(call->args[2])), (unsigned long long)high,
-                (unsigned long long)low, (unsigned long long)series.longest_ms);
-    for (int i = 0; i < GRAPH_WIDTH; i++) {
-        text_add(&text, BYTES("-"));
-    }
-    text_add(&text, BYTES("\n"));
-    draw(&series, call->now_ms / 1000, &text);
+    text_format(&text, "%s - ", latency_event_name(latency_event_find(call->args[2])));
+    latency_graph_write(&series, call->now_ms / 1000, &text);
     report_reply(call, &text);
 }
 
