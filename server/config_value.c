@@ -128,11 +128,10 @@ static bool is_percentage(struct bytes text) {
 }
 
 static enum status read_percentage(struct bytes text, int64_t *percent, char *error) {
-    bool is_number = read_digits(bytes_of(text.data, text.size - 1), 10, percent);
-    if (is_number && *percent > 100)
-        return refuse(error, "percentage argument must be less or equal to 100");
-    if (is_number && *percent >= 1) return STATUS_OK;
-    return refuse(error, "argument must be a memory value, or a percentage from 1%% to 100%%");
+    if (!read_digits(bytes_of(text.data, text.size - 1), 10, percent))
+        return refuse(error, "argument must be a memory or percent value");
+    if (*percent <= 100) return STATUS_OK;
+    return refuse(error, "percentage argument must be less or equal to 100");
 }
 
 /* "75%": of the memory there is, in bytes from then on. */
@@ -142,15 +141,20 @@ static enum status read_memory_share(const struct config_option *option, struct 
     int64_t percent;
     enum status status = read_percentage(text, &percent, error);
     if (status != STATUS_OK) return status;
+    if (percent == 0) return refuse(error, "percentage argument must be greater than 0");
     struct machine_memory memory = machine_memory();
     return set_in_range(option, (int64_t)(memory.bytes / 100) * percent, config, error);
 }
 
-/* "10%": of another option, whatever that will be. */
+/* "10%": of another option, whatever that will be. None of it is no limit, as in Redis. */
 static enum status read_memory_part(const struct config_option *option, struct bytes text,
                                     struct config *config, char *error) {
-    if (!is_percentage(text)) return read_memory(option, text, config, error);
-    int64_t percent;
+    int64_t percent, bytes;
+    if (!is_percentage(text)) {
+        if (!read_memory_text(text, &bytes))
+            return refuse(error, "argument must be a memory or percent value");
+        return set_in_range(option, bytes, config, error);
+    }
     enum status status = read_percentage(text, &percent, error);
     if (status == STATUS_OK) set_number(option, config, -percent);
     return status;

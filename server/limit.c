@@ -31,6 +31,13 @@ static void set(_Atomic uint32_t *rule, const config_field *field) {
     atomic_store_explicit(rule, (uint32_t)config_number(field), memory_order_relaxed);
 }
 
+/* Redis takes any number; here a shard is locked meanwhile. */
+static void set_samples(struct eviction_rules *rules, const config_field *field) {
+    int64_t samples = config_number(field);
+    if (samples > EVICTION_SAMPLES_MAX) samples = EVICTION_SAMPLES_MAX;
+    atomic_store_explicit(&rules->samples, (uint32_t)samples, memory_order_relaxed);
+}
+
 /* A turn's step towards a limit that was lowered. */
 static void glide(struct server *server, int64_t now_ms) {
     struct eviction_rules *rules = &server->shards.eviction;
@@ -72,7 +79,7 @@ static void hand_over(struct server *server) {
     const struct config *config = server->config;
     struct eviction_rules *rules = &server->shards.eviction;
     set(&rules->policy, &config->maxmemory_policy);
-    set(&rules->samples, &config->maxmemory_samples);
+    set_samples(rules, &config->maxmemory_samples);
     set(&rules->lfu_log_factor, &config->lfu_log_factor);
     set(&rules->lfu_decay_minutes, &config->lfu_decay_time);
     atomic_store_explicit(&rules->value_max, value_max(server), memory_order_relaxed);

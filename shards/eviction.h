@@ -37,13 +37,14 @@ enum eviction_policy {
 enum {
     EVICTION_POOL = 16,
     EVICTION_HALVING_TURNS = 8, /* evictions a key between two rounds that halve the counts */
+    EVICTION_SAMPLES_MAX = 64,  /* entries looked at for a victim: some microseconds */
 };
 
 /* Atomic, relaxed: each is read alone, and a change may be seen a little late. */
 struct eviction_rules {
     _Atomic uint32_t policy;
-    _Atomic uint32_t samples;           /* entries looked at for a victim, at least */
-    _Atomic uint32_t lfu_log_factor;    /* how much harder each further count is to get */
+    _Atomic uint32_t samples;        /* entries looked at for a victim, at least; 1 to their max */
+    _Atomic uint32_t lfu_log_factor; /* how much harder each further count is to get */
     _Atomic uint32_t lfu_decay_minutes; /* a count is lost for so many without use; 0: never */
     _Atomic int64_t limit_bytes;        /* of memory_used() less memory_of_clients(); 0: none */
     _Atomic int64_t grace_bytes;        /* allowed beyond it for now: room.h */

@@ -98,6 +98,10 @@ static void describe_effect(struct server *server, const char *name, char *out, 
                      : ": rounded up to a power of two");
     } else if (strcmp(name, "maxmemory") == 0) {
         limit_describe(server, out, size);
+    } else if (strcmp(name, "maxmemory-samples") == 0) {
+        uint32_t samples =
+            atomic_load_explicit(&server->shards.eviction.samples, memory_order_relaxed);
+        snprintf(out, size, "%u: %d at most", samples, EVICTION_SAMPLES_MAX);
     } else if (strcmp(name, "maxmemory-clients") == 0) {
         snprintf(
             out, size, "%lld bytes; 0: no limit",

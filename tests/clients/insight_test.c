@@ -59,6 +59,10 @@ static void a_value_tells_where_it_comes_from(void **state) {
     expect_field(client, "workers", "effect", "1");
     expect_field(client, "shards", "effect", "1");
     expect_field(client, "maxmemory", "effect", "no limit");
+    expect_field(client, "maxmemory-samples", "effect", "5: 64 at most");
+    hiredis_expect_status(client, "OK", "CONFIG SET maxmemory-samples 2147483647");
+    expect_field(client, "maxmemory-samples", "value", "2147483647");
+    expect_field(client, "maxmemory-samples", "effect", "64: 64 at most");
     hiredis_expect_status(client, "OK", "CONFIG SET hz 20 timeout 5");
     expect_field(client, "hz", "from", "CONFIG SET by 127.0.0.1:");
     expect_field(client, "timeout", "from", "CONFIG SET by 127.0.0.1:");

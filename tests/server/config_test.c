@@ -289,8 +289,9 @@ static void the_memory_limit_may_be_a_share_of_what_there_is(void **state) {
                                         "maxmemory -5%\n", "maxmemory 1.5%\n"};
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
         assert_int_equal(load(fixture, lines[i]), STATUS_REFUSED);
-        const char *why = i == 0 ? "percentage argument must be less or equal to 100"
-                                 : "a percentage from 1% to 100%";
+        const char *why = i == 0   ? "percentage argument must be less or equal to 100"
+                          : i == 1 ? "percentage argument must be greater than 0"
+                                   : "argument must be a memory or percent value";
         assert_non_null(strstr(fixture->error, why));
     }
 }
