@@ -243,14 +243,20 @@ static void insert(struct inserter *inserter, const struct rdb_item *item, uint3
 }
 
 static void meet_stranger(struct loading *loading, const struct rdb_item *item, uint64_t offset) {
-    char name[NAME_SHOWN_MAX + 1];
     atomic_fetch_add_explicit(&loading->loader->passed_over, 1, memory_order_relaxed);
     if (loading->passes_over) return;
+    if (!item->has_key) {
+        fail(loading,
+             "holds a %s at byte %llu, and sherd has none; rdb-skip-unknown-types yes loads the "
+             "rest",
+             item->type, (unsigned long long)offset);
+        return;
+    }
+    char name[NAME_SHOWN_MAX + 1];
     show_name(&item->key, name);
     fail(loading,
          "holds the key '%s' at byte %llu, a %s, which sherd doesn't have; rdb-skip-unknown-types "
-         "yes "
-         "loads the rest",
+         "yes loads the rest",
          name, (unsigned long long)offset, item->type);
 }
 

@@ -280,6 +280,7 @@ static void take_value(struct cursor *cursor, unsigned type, struct rdb_item *it
     } else {
         item->kind = RDB_ITEM_STRANGER;
         item->type = shape->name;
+        item->has_key = true;
         pass_shape(cursor, shape->parts);
     }
 }
@@ -350,7 +351,7 @@ static void take_item(struct cursor *cursor, struct rdb_item *item) {
         take_stranger(cursor, item, "function library", "s");
         return;
     case RDB_OPCODE_MODULE:
-        take_stranger(cursor, item, "module data", "lm");
+        take_stranger(cursor, item, "module's data", "lm");
         return;
     case RDB_OPCODE_END:
         item->kind = RDB_ITEM_END;

@@ -24,7 +24,7 @@ struct rdb_string {
 
 enum rdb_item_kind {
     RDB_ITEM_KEY,      /* a string */
-    RDB_ITEM_STRANGER, /* a value of a type that we lack; what and, where it has one, its key are told */
+    RDB_ITEM_STRANGER, /* of a type that we lack: a key's value, or what belongs to the whole file */
     RDB_ITEM_FACT,     /* key and value */
     RDB_ITEM_DATABASE, /* `number`: what follows belongs to it */
     RDB_ITEM_HINT,     /* of sizes: nothing we need */
@@ -38,7 +38,8 @@ struct rdb_item {
     struct rdb_string value;
     int64_t deadline_ms; /* or RDB_NO_DEADLINE (rdb_write.h) */
     uint64_t number;
-    const char *type; /* of a stranger: "list", "module data" */
+    const char *type; /* of a stranger: "list", "function library" */
+    bool has_key;     /* of a stranger */
 };
 
 /* The magic and the version, RDB_MAGIC_BYTES in all. RDB_INVALID: it is no RDB file. The caller judges the version. */

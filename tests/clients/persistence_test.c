@@ -450,6 +450,20 @@ static void a_type_that_we_lack_is_named_or_passed_over(void **state) {
     test_server_stop(server);
 }
 
+static void a_function_library_is_named_or_passed_over(void **state) {
+    static const char dump[] = "REDIS0010\xf5\x17#!lua name=mylib\nreturn\xfe\0\0\3key\5value"
+                               "\xff\0\0\0\0\0\0\0";
+    write_dump(*state, dump, sizeof dump);
+    expect_refused(*state, "dump.rdb holds a function library at byte 9, and sherd has none; "
+                           "rdb-skip-unknown-types yes loads the rest");
+    struct test_server *server = start_in(*state, "--rdb-skip-unknown-types", "yes");
+    struct wire *wire = wire_connect(server);
+    await_loaded(wire);
+    wire_expect(wire, "GET key", "\"value\"");
+    wire_close(wire);
+    test_server_stop(server);
+}
+
 /* ---- Disks that don't take it ------------------------------------------------------------------------------------ */
 
 static void a_full_disk_leaves_the_old_file(void **state) {
@@ -567,6 +581,7 @@ int main(void) {
         TEST(a_torn_file_is_refused),
         TEST(a_damaged_file_is_refused),
         TEST(a_type_that_we_lack_is_named_or_passed_over),
+        TEST(a_function_library_is_named_or_passed_over),
         TEST(a_full_disk_leaves_the_old_file),
         TEST(a_file_system_that_is_full_or_read_only_leaves_the_old_file),
         TEST(after_a_failed_save_writes_are_refused_until_one_goes_well),

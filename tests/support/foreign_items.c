@@ -28,9 +28,9 @@ const struct foreign_item foreign_items[] = {
     {"module value", RAW("\7\1k\x81"
                          "01234567"
                          "\1\5\2\6\3ffff\4dddddddd\5\1s\0")},
-    {"module data", RAW("\xf7\x81"
-                        "01234567"
-                        "\2\1\0")},
+    {"module's data", RAW("\xf7\x81"
+                          "01234567"
+                          "\2\1\0")},
     {"function library", RAW("\xf5\3lib")},
 };
 

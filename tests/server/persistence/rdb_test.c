@@ -317,7 +317,10 @@ static void a_type_that_we_lack_is_named_and_passed_over(void **state) {
             fail_msg("foreign item %zu: %s", i, error != NULL ? error : "incomplete");
         assert_int_equal(item.size, whole.size);
         assert_int_equal(item.kind, type == NULL ? RDB_ITEM_KEY : RDB_ITEM_STRANGER);
-        if (type != NULL) assert_string_equal(item.type, type);
+        if (type != NULL) {
+            assert_string_equal(item.type, type);
+            assert_int_equal(item.has_key, (unsigned char)whole.data[0] < RDB_OPCODE_SLOTS);
+        }
         for (size_t size = 0; size < whole.size; size++) {
             assert_int_equal(rdb_read_item(guarded(*state, whole.data, size), &item, &error),
                              RDB_INCOMPLETE);
