@@ -27,13 +27,11 @@ enum command_flag {
         1 << 11, /* reads or writes keys but takes the locks itself (KEYS, FLUSHALL) */
     COMMAND_UNPAUSED = 1 << 12, /* runs while clients are paused */
     COMMAND_TOUCHES_NOTHING =
-        1 << 13, /* a lookup leaves the key's access time alone (OBJECT, TTL, TYPE) */
-    COMMAND_DELETES =
-        1 << 14, /* a key that isn't there afterwards is to be nowhere (DEL, GETDEL) */
-    COMMAND_CATEGORY_ADMIN = 1 << 15, /* only the ACL category (LASTSAVE) */
-    COMMAND_CATEGORY_CONNECTION =
-        1
-        << 16, /* only the ACL category: of the group "server", but connections need it (COMMAND) */
+        1 << 13,               /* a lookup leaves the key's access time alone (OBJECT, TTL, TYPE) */
+    COMMAND_DELETES = 1 << 14, /* a key not there afterwards is to be nowhere (DEL, GETDEL) */
+    /* Only the ACL categories: LASTSAVE, and COMMAND, which connections need. */
+    COMMAND_CATEGORY_ADMIN = 1 << 15,
+    COMMAND_CATEGORY_CONNECTION = 1 << 16,
 };
 
 enum command_group { GROUP_STRING, GROUP_GENERIC, GROUP_CONNECTION, GROUP_SERVER };
