@@ -478,8 +478,8 @@ static void mistakes_keep_the_server_from_starting(void **state) {
         {"aclfile .", "Error loading ACLs, opening file '.': Is a directory"},
         {"aclfile users.acl",
          "users.acl:2: should start with user keyword followed by the username"},
-        {"rename-command nope x", "sherd.conf:1: No such command in rename-command"},
-        {"rename-command get set", "sherd.conf:1: Target command name already exists"},
+        {"rename-command nope x", "sherd.conf:1: No such command in rename-command: 'nope'"},
+        {"rename-command get set", "sherd.conf:1: Target command name already exists: 'set'"},
         {"rename-command get", "sherd.conf:1: rename-command takes a command and its new name"},
     };
     write_file(folder, "users.acl", "user bob on\nbob on\n");

@@ -140,7 +140,7 @@ static void checking_tells_the_errors_of_the_files_named_too(void **state) {
     snprintf(line, sizeof line, "--check %s/all.conf", folder->path);
     assert_int_equal(run(line, &output), 1);
     expect_told(output, "all.conf:1: unknown option 'prot'");
-    expect_told(output, "all.conf:2: No such command in rename-command\n");
+    expect_told(output, "all.conf:2: No such command in rename-command: 'nope'\n");
     expect_told(output, "all.conf:3: users are defined here, and an aclfile is given, too");
     expect_told(output, "all.conf:3: user 'x', rule '+no'");
     expect_told(output, "all.conf:4: user 'y', rule '+none'");
