@@ -1,10 +1,11 @@
 /* CONFIG REWRITE: the file, line by line, so that loading it gives what holds now.
  *
- * A line that already says what holds is kept as it is, spelling and all; one that doesn't is replaced the first
- * time its option comes up, and dropped after that. What the file still doesn't say then is appended. To know what
- * it says we load it: every line that is written is also loaded into a configuration of defaults (included files
- * too), and whatever differs in the end is what is missing. So the outcome is right by construction, also for an
- * option whose lines add up (client-output-buffer-limit, a class a line) or that an included file sets again.
+ * An option has one line, its first, as in Redis: it is kept as it is, spelling and all, where it says what holds,
+ * and replaced where it doesn't. Further ones are dropped, unless an included file said something else in between;
+ * lines that add up (client-output-buffer-limit, a class a line) are kept as long as each says what holds. What the
+ * file still doesn't say then is appended. To know what it says we load it: every line that is written is also loaded
+ * into a configuration of defaults (included files too), and whatever differs in the end is what is missing. So the
+ * outcome is right by construction.
  *
  * Whatever happens, the file is the old one or the new one (replacement.h). */
 #include <errno.h>
@@ -25,7 +26,7 @@ struct rewrite {
     FILE *out;
     struct config *now;  /* a copy of what holds */
     struct config *said; /* what the lines written so far say */
-    bool *is_replaced;   /* by option: has a line been replaced? */
+    bool *is_said;       /* by option: has a line said all of it? */
     bool is_signed, has_users;
 };
 
@@ -122,13 +123,18 @@ static void rewrite_setting(struct rewrite *rewrite, struct bytes line,
     const struct config_option *option = config_option_find(setting->name);
     if (option == NULL) { /* not ours to judge */
         print_line(rewrite, line);
-    } else if (is_true_now(rewrite, option, setting)) {
+        return;
+    }
+    bool *is_said = &rewrite->is_said[option - config_options];
+    if (*is_said && is_same(option, rewrite->now, rewrite->said)) return;
+    if (is_true_now(rewrite, option, setting)) {
         char error[CONFIG_ERROR_MAX];
         check(config_value_read(option, config_setting_value(setting), rewrite->said, error) ==
               STATUS_OK);
+        *is_said = option->kind != CONFIG_BUFFER_LIMITS;
         print_line(rewrite, line);
-    } else if (!rewrite->is_replaced[option - config_options]) {
-        rewrite->is_replaced[option - config_options] = true;
+    } else {
+        *is_said = true;
         copy_option(option, rewrite->now, rewrite->said);
         print_option(rewrite, option);
     }
@@ -203,9 +209,9 @@ static enum status rewrite_init(struct rewrite *rewrite, const struct config *co
     *rewrite = (struct rewrite){
         .now = config_create(),
         .said = config_create(),
-        .is_replaced = memory_allocate_zeroed(config_option_count * sizeof(bool)),
+        .is_said = memory_allocate_zeroed(config_option_count * sizeof(bool)),
     };
-    if (rewrite->now == NULL || rewrite->said == NULL || rewrite->is_replaced == NULL)
+    if (rewrite->now == NULL || rewrite->said == NULL || rewrite->is_said == NULL)
         return STATUS_NO_MEMORY;
     for (size_t i = 0; i < config_option_count; i++) {
         copy_option(&config_options[i], config, rewrite->now);
@@ -216,7 +222,7 @@ static enum status rewrite_init(struct rewrite *rewrite, const struct config *co
 }
 
 static void rewrite_release(struct rewrite *rewrite) {
-    memory_free(rewrite->is_replaced);
+    memory_free(rewrite->is_said);
     config_destroy(rewrite->said);
     config_destroy(rewrite->now);
 }

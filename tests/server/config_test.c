@@ -533,6 +533,32 @@ static void rewriting_replaces_and_appends(void **state) {
     assert_file(fixture->path, more);
 }
 
+/* Redis 7.0 leaves the same lines, but for its own spelling of values. */
+static void rewriting_leaves_one_line_of_an_option(void **state) {
+    struct fixture *fixture = *state;
+    load_and_rewrite(fixture,
+                     "timeout 5\nhz 20\ntimeout 6\nhz 20\n# mine\ntimeout 5\n"
+                     "maxmemory 1024mb\nmaxmemory 1gb\nport 1\nport 2\n"
+                     "client-output-buffer-limit normal 1mb 0 0\n"
+                     "client-output-buffer-limit pubsub 32mb 8mb 60\n",
+                     NULL);
+    assert_file(fixture->path, "timeout 5\nhz 20\n# mine\nmaxmemory 1024mb\nport 2\n"
+                               "client-output-buffer-limit normal 1mb 0 0\n"
+                               "client-output-buffer-limit pubsub 32mb 8mb 60\n");
+}
+
+static void rewriting_keeps_a_line_that_overrules_an_included_file(void **state) {
+    struct fixture *fixture = *state;
+    char included[sizeof fixture->path + sizeof ".more"], text[256];
+    snprintf(included, sizeof included, "%s.more", fixture->path);
+    write_file(included, "timeout 6\n");
+    snprintf(text, sizeof text, "timeout 5\ninclude %s\ntimeout 5\ntimeout 5\n", included);
+    load_and_rewrite(fixture, text, NULL);
+    text[strlen(text) - strlen("timeout 5\n")] = '\0';
+    assert_file(fixture->path, text);
+    unlink(included);
+}
+
 static void a_rewritten_file_says_what_holds(void **state) {
     struct fixture *fixture = *state;
     static const char *const pairs[] = {"client-output-buffer-limit",
@@ -618,6 +644,8 @@ int main(void) {
         TEST(set_survives_refused_memory),
         TEST(rewriting_without_changes_changes_nothing),
         TEST(rewriting_replaces_and_appends),
+        TEST(rewriting_leaves_one_line_of_an_option),
+        TEST(rewriting_keeps_a_line_that_overrules_an_included_file),
         TEST(a_rewritten_file_says_what_holds),
         TEST(rewriting_keeps_the_permissions),
         TEST(rewriting_fails_without_harm),
