@@ -19,6 +19,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "shards/base/bytes.h"
@@ -60,6 +61,13 @@ static const char *first_reason(void) {
     return reason != NULL ? reason : "unknown error";
 }
 
+/* Why a file wouldn't do. OpenSSL says of a folder what it says of any text. */
+static const char *file_reason(const char *path) {
+    struct stat about;
+    if (stat(path, &about) == 0 && S_ISDIR(about.st_mode)) return "it is a folder; name the file";
+    return first_reason();
+}
+
 static __attribute__((format(printf, 2, 3))) bool refuse(char *error, const char *format, ...) {
     va_list values;
     va_start(values, format);
@@ -93,7 +101,7 @@ static bool load_certificate(SSL_CTX *shared, const struct tls_options *options,
     }
     if (SSL_CTX_use_certificate_chain_file(shared, file) == 1) return true;
     return refuse(error, "tls-cert-file: can't load the certificate from %s: %s", file,
-                  first_reason());
+                  file_reason(file));
 }
 
 static bool is_mismatch(unsigned long error) {
@@ -122,7 +130,7 @@ static bool load_key(SSL_CTX *shared, const struct tls_options *options, char *e
                       password.text[0] == '\0' ? "tls-key-file-pass is empty"
                                                : "tls-key-file-pass isn't it");
     }
-    return refuse(error, "tls-key-file: can't load the key from %s: %s", file, first_reason());
+    return refuse(error, "tls-key-file: can't load the key from %s: %s", file, file_reason(file));
 }
 
 static bool load_authorities(SSL_CTX *shared, const struct tls_options *options, char *error) {
@@ -140,7 +148,7 @@ static bool load_authorities(SSL_CTX *shared, const struct tls_options *options,
     }
     if (file[0] != '\0' && SSL_CTX_load_verify_file(shared, file) != 1) {
         return refuse(error, "tls-ca-cert-file: can't load the authorities from %s: %s", file,
-                      first_reason());
+                      file_reason(file));
     }
     if (folder[0] != '\0' && access(folder, R_OK | X_OK) != 0) { /* OpenSSL looks only later */
         return refuse(error, "tls-ca-cert-dir: can't use %s: %s", folder, strerror(errno));

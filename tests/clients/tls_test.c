@@ -647,12 +647,21 @@ static void what_cannot_work_is_said_at_the_start(void **state) {
     snprintf(tls_port, sizeof tls_port, "%d", test_server_free_port());
     expect_no_start("", "tls-port needs a certificate: set tls-cert-file and tls-key-file");
     expect_no_start("--tls-cert-file /nowhere/x.crt", "/nowhere/x.crt: No such file or directory");
+    expect_no_start("--tls-cert-file /tmp",
+                    "can't load the certificate from /tmp: it is a folder; name the file");
     snprintf(options, sizeof options, "--tls-cert-file %s --tls-key-file %s",
              in_folder("server.crt"), in_folder("ca.key"));
     expect_no_start(options, "isn't that of the certificate");
     snprintf(options, sizeof options, "--tls-cert-file %s --tls-key-file %s",
              in_folder("server.crt"), in_folder("server.key"));
     expect_no_start(options, "tls-auth-clients asks clients for a certificate");
+    snprintf(options, sizeof options, "--tls-cert-file %s --tls-key-file /tmp",
+             in_folder("server.crt"));
+    expect_no_start(options, "can't load the key from /tmp: it is a folder; name the file");
+    snprintf(options, sizeof options,
+             "--tls-cert-file %s --tls-key-file %s --tls-ca-cert-file /tmp",
+             in_folder("server.crt"), in_folder("server.key"));
+    expect_no_start(options, "can't load the authorities from /tmp: it is a folder");
     snprintf(options, sizeof options,
              "--tls-cert-file %s --tls-key-file %s --tls-auth-clients no --tls-protocols SSLv3",
              in_folder("server.crt"), in_folder("server.key"));
