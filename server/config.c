@@ -6,7 +6,7 @@
  *
  * A CONFIG SET of several options is all or nothing: every value is first read into a second configuration that is
  * thrown away, so that setting them for good cannot fail. Only a hook still can (a change may not take effect: no
- * more files, say); then the old values are put back, and their hooks called again.
+ * more files, say); then the old values are put back, and the hooks that were called before it called again.
  *
  * Threads: workers read numbers at any time, so a CONFIG SET of two numbers may be seen half done for a moment, as
  * none of our numbers means anything only together with another. Text is copied under `text_lock`, in and out;
@@ -363,6 +363,7 @@ enum status config_load_flags(struct config *config, int count, char *const *fla
 struct change {
     const struct config_option *option;
     struct bytes value;
+    const struct config_hook *hook; /* to call; NULL: none, or another change's does the same */
     char old[CONFIG_TEXT_MAX];
 };
 
@@ -447,15 +448,12 @@ static void set_value(struct config *config, const struct config_option *option,
     check(status == STATUS_OK);
 }
 
-static enum status call_hooks(struct config *config, const struct config_option *option,
-                              char *reason) {
+static const struct config_hook *find_hook(const struct config *config,
+                                           const struct config_option *option) {
     for (size_t i = 0; i < config->hook_count; i++) {
-        const struct config_hook *hook = &config->hooks[i];
-        if (strcmp(hook->option, option->name) != 0) continue;
-        enum status status = hook->apply(config->hook_context, config, reason);
-        if (status != STATUS_OK) return status;
+        if (strcmp(config->hooks[i].option, option->name) == 0) return &config->hooks[i];
     }
-    return STATUS_OK;
+    return NULL;
 }
 
 static bool has_changed(struct config *config, const struct change *change) {
@@ -465,15 +463,28 @@ static bool has_changed(struct config *config, const struct change *change) {
     return strcmp(value, change->old) != 0;
 }
 
-/* Put the old values back, and let those take effect again whose hooks were called: the first `called` ones. */
-static void undo_changes(struct config *config, const struct change_list *list, size_t called) {
+/* A hook looks at all of its options: several of them that change at once need but one call. */
+static void choose_hook(const struct config *config, const struct change_list *list,
+                        struct change *change) {
+    change->hook = find_hook(config, change->option);
+    for (const struct change *before = list->changes; before < change; before++) {
+        if (before->hook != NULL && change->hook != NULL &&
+            before->hook->apply == change->hook->apply)
+            change->hook = NULL;
+    }
+}
+
+/* Put the old values back, and let those take effect again that had: the first `applied` ones. */
+static void undo_changes(struct config *config, const struct change_list *list, size_t applied) {
     for (size_t i = 0; i < list->count; i++) {
         set_value(config, list->changes[i].option, bytes_of_text(list->changes[i].old));
     }
-    for (size_t i = 0; i < called; i++) {
-        char reason
-            [CONFIG_ERROR_MAX]; /* what held before is expected to hold again; if not, the hook has logged it */
-        enum status ignored = call_hooks(config, list->changes[i].option, reason);
+    for (size_t i = 0; i < applied; i++) {
+        const struct config_hook *hook = list->changes[i].hook;
+        if (hook == NULL) continue;
+        /* What held before is expected to hold again; if not, the hook has logged it. */
+        char reason[CONFIG_ERROR_MAX];
+        enum status ignored = hook->apply(config->hook_context, config, reason);
         (void)ignored;
     }
 }
@@ -483,14 +494,15 @@ static enum status make_changes(struct config *config, struct change_list *list,
         struct change *change = &list->changes[i];
         copy_value(config, change->option, change->old);
         set_value(config, change->option, change->value);
+        if (has_changed(config, change)) choose_hook(config, list, change);
     }
     for (size_t i = 0; i < list->count; i++) {
-        const struct config_option *option = list->changes[i].option;
-        if (!has_changed(config, &list->changes[i])) continue;
+        const struct change *change = &list->changes[i];
+        if (change->hook == NULL) continue;
         char reason[CONFIG_ERROR_MAX] = "it could not take effect";
-        if (call_hooks(config, option, reason) == STATUS_OK) continue;
-        undo_changes(config, list, i + 1);
-        return reply_failed(error, bytes_of_text(option->name), reason);
+        if (change->hook->apply(config->hook_context, config, reason) == STATUS_OK) continue;
+        undo_changes(config, list, i);
+        return reply_failed(error, bytes_of_text(change->option->name), reason);
     }
     return STATUS_OK;
 }
@@ -498,8 +510,10 @@ static enum status make_changes(struct config *config, struct change_list *list,
 enum status config_apply_again(struct config *config, const char *name, char *reason) {
     const struct config_option *option = config_option_find(bytes_of_text(name));
     check(option != NULL);
+    const struct config_hook *hook = find_hook(config, option);
+    if (hook == NULL) return STATUS_OK;
     pthread_mutex_lock(&config->change_lock);
-    enum status status = call_hooks(config, option, reason);
+    enum status status = hook->apply(config->hook_context, config, reason);
     pthread_mutex_unlock(&config->change_lock);
     return status;
 }

@@ -142,9 +142,9 @@ static inline int64_t config_number(const config_field *field) {
  * is held. */
 void config_copy_text(struct config *config, const char *field, char out[CONFIG_TEXT_MAX]);
 
-/* Makes a change of an option take effect; on failure it explains why in `error` (CONFIG_ERROR_MAX bytes), and the
- * old value is put back and applied again. Called by the thread that changes the option, with the new value in
- * place. */
+/* Makes a change of an option take effect; called by the thread that changes the option, with the new value in place,
+ * and those of all options that change with it: once, where several have the same `apply`. On failure nothing has taken
+ * effect, `error` (CONFIG_ERROR_MAX bytes) says why, and the old value is put back. An option has one hook at most. */
 struct config_option;
 struct config_hook {
     const char *option;

@@ -113,6 +113,15 @@ static void await_output(const struct test_server *server, const char *text) {
     fail_msg("the server never says \"%s\":\n%s", text, output);
 }
 
+static int times_said(const struct test_server *server, const char *text) {
+    char *output = test_server_read_output(server);
+    int count = 0;
+    for (const char *at = output; (at = strstr(at, text)) != NULL; at++)
+        count++;
+    free(output);
+    return count;
+}
+
 /* ---- Who gets in
  * ------------------------------------------------------------------------------------------------ */
 
@@ -592,7 +601,18 @@ static void a_wrong_certificate_leaves_the_old_one(void **state) {
     char *shown = wire_ask(plain, "CONFIG GET tls-key-file");
     assert_non_null(strstr(shown, in_folder("now.key")));
     free(shown);
+    snprintf(command, sizeof command, "CONFIG SET tls-cert-file %s", in_folder("."));
+    snprintf(expected, sizeof expected,
+             "-ERR CONFIG SET failed (possibly related to argument 'tls-cert-file') - "
+             "tls-cert-file: can't load the certificate from %s: it is a folder; name the file",
+             in_folder("."));
+    wire_expect(plain, command, expected);
     expect_shown("server");
+    assert_int_equal(times_said(server, "new clients get the certificate of"), 1);
+    snprintf(command, sizeof command, "CONFIG SET tls-cert-file %s tls-key-file %s",
+             in_folder("now.crt"), in_folder("now.key"));
+    wire_expect(plain, command, "+OK");
+    assert_int_equal(times_said(server, "new clients get the certificate of"), 2);
 
     copy_file("second.crt", "now.crt"); /* its key isn't there yet */
     kill(server->pid, SIGHUP);

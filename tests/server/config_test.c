@@ -23,6 +23,8 @@ struct fixture {
     char path[96]; /* of a file in the folder */
     int applied;   /* how often the hook was called */
     bool is_refusing;
+    int64_t noted;   /* by another hook: maxclients, */
+    int noted_count; /* and how often it was called */
 };
 
 static int set_up(void **state) {
@@ -487,7 +489,39 @@ static void a_hook_that_refuses_undoes_everything(void **state) {
     assert_option(fixture->config, "requirepass", "");
     assert_option(fixture->config, "timeout", "0");
     assert_option(fixture->config, "maxclients", "10000");
-    assert_int_equal(fixture->applied, 2); /* with the new value, and again with the old one */
+    assert_int_equal(fixture->applied, 1); /* it refused, so the old value still holds */
+}
+
+/* Never refuses. */
+static enum status see_maxclients(void *context, struct config *config, char *error) {
+    struct fixture *fixture = context;
+    (void)error;
+    fixture->noted = config_number(&config->maxclients);
+    fixture->noted_count++;
+    return STATUS_OK;
+}
+
+static void what_took_effect_before_a_refusal_is_undone(void **state) {
+    struct fixture *fixture = *state;
+    static const struct config_hook hooks[] = {{"maxclients", see_maxclients},
+                                               {"timeout", apply_timeout}};
+    config_attach_hooks(fixture->config, hooks, 2, fixture);
+    fixture->is_refusing = true;
+    assert_int_equal(SET(fixture, "maxclients", "9", "timeout", "9"), STATUS_REFUSED);
+    assert_int_equal(fixture->noted_count, 2);
+    assert_int_equal(fixture->noted, 10000);
+}
+
+static void one_call_applies_all_options_of_a_hook(void **state) {
+    struct fixture *fixture = *state;
+    static const struct config_hook hooks[] = {{"hz", see_maxclients},
+                                               {"maxclients", see_maxclients}};
+    config_attach_hooks(fixture->config, hooks, 2, fixture);
+    assert_int_equal(SET(fixture, "hz", "20", "maxclients", "9"), STATUS_OK);
+    assert_int_equal(fixture->noted, 9);
+    assert_int_equal(fixture->noted_count, 1);
+    assert_int_equal(SET(fixture, "hz", "20", "maxclients", "8"), STATUS_OK); /* hz has it */
+    assert_int_equal(fixture->noted, 8);
 }
 
 static void set_survives_refused_memory(void **state) {
@@ -641,6 +675,8 @@ int main(void) {
         TEST(set_of_one_class_leaves_the_others),
         TEST(a_hook_is_called_when_its_option_changes),
         TEST(a_hook_that_refuses_undoes_everything),
+        TEST(what_took_effect_before_a_refusal_is_undone),
+        TEST(one_call_applies_all_options_of_a_hook),
         TEST(set_survives_refused_memory),
         TEST(rewriting_without_changes_changes_nothing),
         TEST(rewriting_replaces_and_appends),
