@@ -62,8 +62,21 @@ void cli_parse(struct cli *cli, int argc, char *const *argv) {
     cli->flags = argv + first;
 }
 
+static void offer(struct suggestion *suggestion, const char *name) {
+    bool is_long = name != NULL && strncmp(name, "--", 2) == 0;
+    if (is_long) suggestion_offer(suggestion, name + 2);
+}
+
+static void offer_modes(struct suggestion *suggestion) {
+    for (const struct cli_mode *mode = cli_modes; mode < cli_modes + cli_mode_count; mode++) {
+        offer(suggestion, mode->name);
+        offer(suggestion, mode->other_name);
+    }
+}
+
 enum status cli_configure(const struct cli *cli, struct config *config, char *error) {
     enum status status = STATUS_OK;
+    config->offer_flags = offer_modes;
     if (cli->config_file != NULL) status = config_load_file(config, cli->config_file, error);
     if (status == STATUS_OK && cli->reads_stdin) status = config_load_file(config, "-", error);
     if (status == STATUS_OK) status = config_load_flags(config, cli->flag_count, cli->flags, error);
@@ -127,5 +140,6 @@ void cli_print_help(FILE *out) {
                  "  --user NAME RULE...                     A user, as ACL SETUSER takes it\n"
                  "  --rename-command COMMAND NAME           Another name for a command; "
                  "'\"\"': none\n"
-                 "\nIn a file, a line `include PATH` reads another there.\n");
+                 "  --include PATH                          Another file, read there\n"
+                 "\nIn a file they are lines, without --.\n");
 }

@@ -55,7 +55,7 @@ void completion_print(FILE *out) {
     }
     fputs("\"\n"
           "        else\n"
-          "            words=\"--user --rename-command ",
+          "            words=\"--user --rename-command --include ",
           out);
     for (size_t i = 0; i < config_option_count; i++) {
         fprintf(out, "--%s ", config_options[i].name);

@@ -167,12 +167,32 @@ bool config_tells_of(struct config *config, const char *option, const char *erro
     return config_tells(config, text);
 }
 
-static enum status refuse_unknown(const struct origin *origin, struct bytes name) {
+static bool is_of_flag(const struct origin *origin) {
+    return origin->line == 0;
+}
+
+static enum status refuse_unknown(const struct config *config, const struct origin *origin,
+                                  struct bytes name) {
     int shown = name.size < 64 ? (int)name.size : 64;
-    const char *suggestion = config_option_suggest(name);
-    if (suggestion == NULL) return refuse(origin, "unknown option '%.*s'", shown, name.data);
+    struct suggestion suggestion;
+    suggestion_init(&suggestion, name);
+    config_options_offer(&suggestion);
+    if (is_of_flag(origin) && config->offer_flags != NULL) config->offer_flags(&suggestion);
+    if (suggestion.nearest == NULL)
+        return refuse(origin, "unknown option '%.*s'", shown, name.data);
+    if (is_of_flag(origin) && suggestion.distance == 0)
+        return refuse(origin, "it goes before a file and all options: sherd --%s ...",
+                      suggestion.nearest);
     return refuse(origin, "unknown option '%.*s' (did you mean '%s'?)", shown, name.data,
-                  suggestion);
+                  suggestion.nearest);
+}
+
+/* Whoever gives a flag two values may have meant the second for the file. */
+static enum status refuse_count(const struct origin *origin, const char *name, size_t count) {
+    return refuse(origin, "%s: wrong number of arguments: it takes one%s", name,
+                  is_of_flag(origin) && count > 1
+                      ? " (a configuration file goes first: sherd FILE --OPTION VALUE ...)"
+                      : "");
 }
 
 /* Each `save` adds to those before, as in Redis; an empty one forgets them. `all` has room for both. */
@@ -201,17 +221,16 @@ static enum status keep_line(struct config_lines *lines, struct bytes text,
 static enum status load_setting(struct config *config, const struct config_setting *setting,
                                 const struct origin *origin) {
     const struct config_option *option = config_option_find(setting->name);
-    if (option == NULL) return refuse_unknown(origin, setting->name);
-    if (setting->word_count != 1 && !config_option_takes_words(option)) {
-        return refuse(origin, "%s: wrong number of arguments: it takes one", option->name);
-    }
+    if (option == NULL) return refuse_unknown(config, origin, setting->name);
+    if (setting->word_count != 1 && !config_option_takes_words(option))
+        return refuse_count(origin, option->name, setting->word_count);
     char reason[CONFIG_ERROR_MAX], all_points[2 * CONFIG_TEXT_MAX];
     struct bytes value = config_setting_value(setting);
     if (option->kind == CONFIG_SAVE_POINTS) value = add_save_points(config, value, all_points);
     if (config_value_read(option, value, config, reason) != STATUS_OK) {
         return refuse(origin, "%s: %s", option->name, reason);
     }
-    enum config_source source = origin->line > 0 ? CONFIG_FROM_FILE : CONFIG_FROM_FLAG;
+    enum config_source source = is_of_flag(origin) ? CONFIG_FROM_FLAG : CONFIG_FROM_FILE;
     note_origin(config, option, (struct config_origin){.source = source, .line = origin->line},
                 origin->place);
     return STATUS_OK;
@@ -222,8 +241,7 @@ static enum status load_file(struct config *config, const char *path, int depth,
 
 static enum status load_include(struct config *config, const struct config_setting *setting,
                                 int depth, const struct origin *origin) {
-    if (setting->word_count != 1)
-        return refuse(origin, "include: wrong number of arguments: it takes one");
+    if (setting->word_count != 1) return refuse_count(origin, "include", setting->word_count);
     if (depth >= CONFIG_INCLUDE_DEPTH_MAX)
         return refuse(origin, "include: more than %d deep", CONFIG_INCLUDE_DEPTH_MAX);
     return load_file(config, setting->value, depth + 1, origin);
@@ -356,6 +374,7 @@ enum status config_load_flags(struct config *config, int count, char *const *fla
     }
     return STATUS_OK;
 }
+    if (bytes_is(setting.name, "include")) return load_include(config, &setting, 0, &origin);
 
 /* ---- Changing -------------------------------------------------------------------------------- */
 

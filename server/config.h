@@ -15,6 +15,7 @@
 #include "config_lines.h"
 #include "shards/base/bytes.h"
 #include "shards/base/status.h"
+#include "suggestion.h"
 
 enum {
     CONFIG_TEXT_MAX = 1024,  /* bytes of any option's text, and a NUL */
@@ -124,7 +125,10 @@ struct config {
         [CONFIG_TEXT_MAX]; /* the file that was loaded, absolute; "": none. Immutable after start */
     FILE *
         errors; /* loading tells each error here and goes on; NULL: it stops at the first. At start */
-    size_t error_count;          /* told there */
+    size_t error_count; /* told there */
+    /* Offers what else a flag may be: what goes first on the command line, instead of serving. NULL: nothing. At
+     * start. */
+    void (*offer_flags)(struct suggestion *suggestion);
     pthread_mutex_t change_lock; /* one CONFIG SET or REWRITE at a time */
     pthread_mutex_t text_lock;   /* held for a copy of text, in or out */
     struct config_lines user_lines, rename_lines;

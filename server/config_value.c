@@ -456,47 +456,19 @@ const struct config_option *config_option_find(struct bytes name) {
     return NULL;
 }
 
-enum { NAME_MAX_BYTES = 63, DISTANCE_MAX = 3 };
-
-static size_t least(size_t a, size_t b) {
-    return a < b ? a : b;
-}
-
-/* Levenshtein's distance: bytes to insert, delete or change to make one of the other. `distances[j]` is that
- * between what was read of `a` and the first j bytes of `b`. */
-static size_t distance_between(struct bytes a, struct bytes b) {
-    size_t distances[NAME_MAX_BYTES + 1];
-    check(b.size <= NAME_MAX_BYTES);
-    for (size_t j = 0; j <= b.size; j++) {
-        distances[j] = j;
+void config_options_offer(struct suggestion *suggestion) {
+    static const char *const line_words[] = {"user", "rename-command", "include"};
+    for (size_t i = 0; i < config_option_count; i++) {
+        suggestion_offer(suggestion, config_options[i].name);
     }
-    for (size_t i = 0; i < a.size; i++) {
-        size_t diagonal = distances[0];
-        distances[0] = i + 1;
-        for (size_t j = 0; j < b.size; j++) {
-            size_t changed = diagonal + (byte_lower(a.data[i]) != b.data[j]);
-            diagonal = distances[j + 1];
-            distances[j + 1] = least(changed, least(distances[j], distances[j + 1]) + 1);
-        }
+    for (size_t i = 0; i < sizeof line_words / sizeof line_words[0]; i++) {
+        suggestion_offer(suggestion, line_words[i]);
     }
-    return distances[b.size];
 }
-
-/* What begins a line and is no option. */
-static const char *const line_words[] = {"user", "rename-command", "include"};
-enum { LINE_WORD_COUNT = sizeof line_words / sizeof line_words[0] };
 
 const char *config_option_suggest(struct bytes name) {
-    if (name.size > NAME_MAX_BYTES) return NULL;
-    const char *nearest = NULL;
-    size_t nearest_distance = least(DISTANCE_MAX, name.size / 2) + 1;
-    for (size_t i = 0; i < config_option_count + LINE_WORD_COUNT; i++) {
-        const char *known =
-            i < config_option_count ? config_options[i].name : line_words[i - config_option_count];
-        size_t distance = distance_between(name, bytes_of_text(known));
-        if (distance >= nearest_distance) continue;
-        nearest = known;
-        nearest_distance = distance;
-    }
-    return nearest;
+    struct suggestion suggestion;
+    suggestion_init(&suggestion, name);
+    config_options_offer(&suggestion);
+    return suggestion.nearest;
 }

@@ -2,10 +2,13 @@
 #pragma once
 
 #include "server/config.h"
+#include "server/suggestion.h"
 
 /* The option of that name, whatever its case; NULL when there is none. */
 const struct config_option *config_option_find(struct bytes name);
-/* The known name most like `name`, or NULL when none is near. */
+/* All that may begin a line: the options' names, and "user", "rename-command", "include". */
+void config_options_offer(struct suggestion *suggestion);
+/* The one of these that is most like `name`; NULL when none is near. */
 const char *config_option_suggest(struct bytes name);
 
 /* Does the option take any number of words (or exactly one)? */

@@ -152,6 +152,7 @@ void manual_print(FILE *out) {
     troff_term(out, "--user", "NAME RULE...", "A user, as ACL SETUSER takes it.");
     troff_term(out, "--rename-command", "COMMAND NAME",
                "Another name for a command; an empty one: none.");
+    troff_term(out, "--include", "PATH", "Read that file there.");
     troff_section(out, "SIGNALS");
     troff_term(
         out, "TERM, INT", "",

@@ -94,6 +94,43 @@ static void flags_win_over_a_file(void **state) {
     unlink(path);
 }
 
+static void assert_refused(const struct cli *cli, const char *expected) {
+    struct config *config = config_create();
+    assert_non_null(config);
+    char error[CONFIG_ERROR_MAX];
+    assert_int_equal(cli_configure(cli, config, error), STATUS_REFUSED);
+    assert_string_equal(error, expected);
+    config_destroy(config);
+}
+
+static void what_goes_first_is_told_where_it_comes_later(void **state) {
+    (void)state;
+    struct cli cli = PARSE(port_flag, number, check);
+    assert_refused(&cli, "--check: it goes before a file and all options: sherd --check ...");
+    cli = PARSE(port_flag, number, check_config);
+    assert_refused(
+        &cli, "--check-config: it goes before a file and all options: sherd --check-config ...");
+}
+
+static void what_may_go_first_is_suggested(void **state) {
+    (void)state;
+    static const struct {
+        char flag[16];
+        const char *suggestion;
+    } cases[] = {
+        {"--chekc", "check"}, {"--pnig", "ping"},      {"--prnit", "print"},
+        {"--hlep", "help"},   {"--vesion", "version"}, {"--take-over", "takeover"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char flag[16], expected[128];
+        strcpy(flag, cases[i].flag);
+        struct cli cli = PARSE(flag);
+        snprintf(expected, sizeof expected, "%s: unknown option '%s' (did you mean '%s'?)", flag,
+                 flag + 2, cases[i].suggestion);
+        assert_refused(&cli, expected);
+    }
+}
+
 static void a_file_that_is_not_there_is_an_error(void **state) {
     (void)state;
     char path[] = "/nowhere/sherd.conf";
@@ -180,6 +217,8 @@ int main(void) {
         cmocka_unit_test(the_first_argument_may_ask_for_something_else),
         cmocka_unit_test(a_file_standard_input_and_flags_are_told_apart),
         cmocka_unit_test(flags_win_over_a_file),
+        cmocka_unit_test(what_goes_first_is_told_where_it_comes_later),
+        cmocka_unit_test(what_may_go_first_is_suggested),
         cmocka_unit_test(a_file_that_is_not_there_is_an_error),
         cmocka_unit_test(help_tells_of_every_option_and_group),
         cmocka_unit_test(no_line_of_help_is_wide),

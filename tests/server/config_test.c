@@ -363,13 +363,28 @@ static void flags_take_one_value_or_several(void **state) {
     assert_option(fixture->config, "hz", "20");
 }
 
+static void a_flag_may_include_a_file(void **state) {
+    struct fixture *fixture = *state;
+    write_file(fixture->path, "hz 20\n");
+    assert_int_equal(FLAGS(fixture, "--include", fixture->path, "--timeout", "4"), STATUS_OK);
+    assert_option(fixture->config, "hz", "20");
+    assert_option(fixture->config, "timeout", "4");
+    assert_int_equal(FLAGS(fixture, "--include", "/nowhere/x.conf"), STATUS_REFUSED);
+    assert_string_equal(
+        fixture->error,
+        "--include: include: cannot read /nowhere/x.conf: No such file or directory");
+}
+
 static void what_is_wrong_with_a_flag_is_told_with_its_name(void **state) {
     struct fixture *fixture = *state;
     assert_int_equal(FLAGS(fixture, "--prot", "1"), STATUS_REFUSED);
     assert_string_equal(fixture->error, "--prot: unknown option 'prot' (did you mean 'port'?)");
     assert_int_equal(FLAGS(fixture, "--port"), STATUS_REFUSED);
     assert_string_equal(fixture->error, "--port: port: wrong number of arguments: it takes one");
-    assert_int_equal(FLAGS(fixture, "--port", "1", "2"), STATUS_REFUSED);
+    assert_int_equal(FLAGS(fixture, "--port", "1", "sherd.conf"), STATUS_REFUSED);
+    assert_string_equal(fixture->error,
+                        "--port: port: wrong number of arguments: it takes one (a configuration "
+                        "file goes first: sherd FILE --OPTION VALUE ...)");
     assert_int_equal(FLAGS(fixture, "--io=x"), STATUS_REFUSED);
     assert_int_equal(FLAGS(fixture, "port", "1"), STATUS_REFUSED);
     assert_string_equal(fixture->error, "port: not an option: options begin with --");
@@ -667,6 +682,7 @@ int main(void) {
         TEST(save_points_add_up_until_an_empty_one),
         TEST(a_value_has_a_longest_length),
         TEST(flags_take_one_value_or_several),
+        TEST(a_flag_may_include_a_file),
         TEST(what_is_wrong_with_a_flag_is_told_with_its_name),
         TEST(get_gives_each_match_once),
         TEST(set_is_all_or_nothing),
