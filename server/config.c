@@ -35,6 +35,9 @@ struct config *config_create(void) {
         memory_free(config);
         return NULL;
     }
+    config->user_lines.name = "user";
+    config->rename_lines.name = "rename-command";
+    config->include_lines.name = "include";
     check(pthread_mutex_init(&config->change_lock, NULL) == 0);
     check(pthread_mutex_init(&config->text_lock, NULL) == 0);
     for (size_t i = 0; i < config_option_count; i++) {
@@ -50,6 +53,7 @@ void config_destroy(struct config *config) {
     if (config == NULL) return;
     config_lines_release(&config->user_lines);
     config_lines_release(&config->rename_lines);
+    config_lines_release(&config->include_lines);
     pthread_mutex_destroy(&config->text_lock);
     pthread_mutex_destroy(&config->change_lock);
     memory_free(config->origins);
@@ -121,6 +125,13 @@ struct config_origin config_origin(struct config *config, const struct config_op
     struct config_origin origin = config->origins[option - config_options];
     pthread_mutex_unlock(&config->text_lock);
     return origin;
+}
+
+const struct config_lines *config_lines_find(struct config *config, struct bytes name) {
+    if (bytes_is(name, config->user_lines.name)) return &config->user_lines;
+    if (bytes_is(name, config->rename_lines.name)) return &config->rename_lines;
+    if (bytes_is(name, config->include_lines.name)) return &config->include_lines;
+    return NULL;
 }
 
 /* ---- Loading --------------------------------------------------------------------------------- */
@@ -207,8 +218,8 @@ static struct bytes add_save_points(struct config *config, struct bytes value, c
 
 /* The lines that a name begins, which are no option; NULL: it is one. */
 static struct config_lines *lines_of(struct config *config, struct bytes line, struct bytes *rest) {
-    if (config_line_begins(line, "user", rest)) return &config->user_lines;
-    if (config_line_begins(line, "rename-command", rest)) return &config->rename_lines;
+    if (config_line_begins(line, config->user_lines.name, rest)) return &config->user_lines;
+    if (config_line_begins(line, config->rename_lines.name, rest)) return &config->rename_lines;
     return NULL;
 }
 
@@ -244,6 +255,8 @@ static enum status load_include(struct config *config, const struct config_setti
     if (setting->word_count != 1) return refuse_count(origin, "include", setting->word_count);
     if (depth >= CONFIG_INCLUDE_DEPTH_MAX)
         return refuse(origin, "include: more than %d deep", CONFIG_INCLUDE_DEPTH_MAX);
+    enum status status = keep_line(&config->include_lines, config_setting_value(setting), origin);
+    if (status != STATUS_OK) return status;
     return load_file(config, setting->value, depth + 1, origin);
 }
 
@@ -361,6 +374,7 @@ static enum status load_flag(struct config *config, int count, char *const *flag
     *taken = take_flag(count, flags, &setting, &status);
     if (status != STATUS_OK)
         return refuse(&origin, "value is longer than %d bytes", CONFIG_TEXT_MAX - 1);
+    if (bytes_is(setting.name, "include")) return load_include(config, &setting, 0, &origin);
     struct bytes rest;
     struct config_lines *lines = lines_of(config, setting.name, &rest);
     return lines != NULL ? keep_line(lines, config_setting_value(&setting), &origin)
@@ -374,7 +388,6 @@ enum status config_load_flags(struct config *config, int count, char *const *fla
     }
     return STATUS_OK;
 }
-    if (bytes_is(setting.name, "include")) return load_include(config, &setting, 0, &origin);
 
 /* ---- Changing -------------------------------------------------------------------------------- */
 

@@ -131,7 +131,7 @@ struct config {
     void (*offer_flags)(struct suggestion *suggestion);
     pthread_mutex_t change_lock; /* one CONFIG SET or REWRITE at a time */
     pthread_mutex_t text_lock;   /* held for a copy of text, in or out */
-    struct config_lines user_lines, rename_lines;
+    struct config_lines user_lines, rename_lines, include_lines; /* immutable after start */
     /* Prints the users there are as `user` lines, for a rewrite; false when memory is refused. NULL: nobody does. */
     bool (*print_users)(void *context, FILE *out);
     const struct config_hook *hooks;
@@ -199,6 +199,9 @@ must_use enum status config_set(struct config *config, const struct config_reque
 must_use enum status config_apply_again(struct config *config, const char *name, char *reason);
 /* Where the value of an option (one of config_options) comes from. Any thread. */
 struct config_origin config_origin(struct config *config, const struct config_option *option);
+/* The lines that `name`, in any case, begins: "user", whose text is forgotten once it was read, "rename-command", and
+ * "include", whose text is the path. NULL: it is none of these. */
+const struct config_lines *config_lines_find(struct config *config, struct bytes name);
 /* CONFIG REWRITE: write what holds now into the file that was loaded, keeping its comments and order. On failure
  * `error` is the whole reply, and the file is as it was. Any thread. */
 must_use enum status config_rewrite(struct config *config, char *error);

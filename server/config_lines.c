@@ -5,15 +5,25 @@
 
 #include "shards/base/memory.h"
 
-void config_lines_release(struct config_lines *lines) {
+static char *text_of(const struct config_line *line) {
+    return (char *)(uintptr_t)line->text.data;
+}
+
+void config_lines_forget(struct config_lines *lines) {
     for (size_t i = 0; i < lines->count; i++) {
-        char *text = (char *)(uintptr_t)lines->items[i].text.data;
-        explicit_bzero(text, lines->items[i].text.size);
-        memory_free(text);
+        explicit_bzero(text_of(&lines->items[i]), lines->items[i].text.size);
+        lines->items[i].text.size = 0;
+    }
+}
+
+void config_lines_release(struct config_lines *lines) {
+    config_lines_forget(lines);
+    for (size_t i = 0; i < lines->count; i++) {
+        memory_free(text_of(&lines->items[i]));
         memory_free(lines->items[i].place);
     }
     memory_free(lines->items);
-    *lines = (struct config_lines){0};
+    *lines = (struct config_lines){.name = lines->name};
 }
 
 /* With a NUL behind it; NULL. */

@@ -16,12 +16,15 @@ struct config_line {
 };
 
 struct config_lines {
+    const char *name;          /* that begins them */
     struct config_line *items; /* heap */
     size_t count;
 };
 
-/* Their text is overwritten: there may be passwords in it. */
+/* Their text is overwritten, by both: there may be passwords in it. */
 void config_lines_release(struct config_lines *lines);
+/* Only where they are is left. */
+void config_lines_forget(struct config_lines *lines);
 /* Keeps copies. */
 must_use enum status config_lines_add(struct config_lines *lines, const char *place, int number,
                                       struct bytes text);

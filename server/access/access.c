@@ -47,7 +47,7 @@ static enum status open_users(struct users *users, const struct command_table *c
 enum status access_open(struct users *users, const struct command_table *commands,
                         struct config *config, char *error) {
     enum status status = open_users(users, commands, config, error);
-    config_lines_release(&config->user_lines); /* they have passwords, and are of no use any more */
+    config_lines_forget(&config->user_lines); /* they have passwords */
     return status;
 }
 

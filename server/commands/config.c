@@ -55,6 +55,14 @@ static void config_command_set(struct call *call) {
 
 /* ---- WHY ------------------------------------------------------------------------------------- */
 
+static void reply_place(struct reply *reply, const char *place, int line) {
+    if (line > 0) {
+        reply_bulk_format(reply, "%s:%d", place, line);
+    } else {
+        reply_bulk_text(reply, place);
+    }
+}
+
 /* "default", "/etc/sherd.conf:12", "--port", "CONFIG SET by 127.0.0.1:4711, user default". */
 static void reply_origin(struct reply *reply, const struct config_origin *origin) {
     reply_bulk_text(reply, "from");
@@ -63,10 +71,8 @@ static void reply_origin(struct reply *reply, const struct config_origin *origin
         reply_bulk_text(reply, "default");
         break;
     case CONFIG_FROM_FILE:
-        reply_bulk_format(reply, "%s:%d", origin->place, origin->line);
-        break;
     case CONFIG_FROM_FLAG:
-        reply_bulk_text(reply, origin->place);
+        reply_place(reply, origin->place, origin->line);
         break;
     case CONFIG_FROM_CLIENT:
         reply_bulk_format(reply, "CONFIG SET by %s", origin->place);
@@ -111,13 +117,45 @@ static void describe_effect(struct server *server, const char *name, char *out, 
     }
 }
 
-static void config_command_why(struct call *call) {
+static void reply_unknown(struct reply *reply, struct bytes name) {
     enum { QUOTED_MAX = 128 };
-    const struct config_option *option = config_option_find(call->args[2]);
+    int shown = name.size < QUOTED_MAX ? (int)name.size : QUOTED_MAX;
+    const char *suggestion = config_option_suggest(name);
+    reply_error_format(reply, "ERR Unknown option '%.*s'%s%s%s", shown, name.data,
+                       suggestion != NULL ? " (did you mean '" : "",
+                       suggestion != NULL ? suggestion : "", suggestion != NULL ? "'?)" : "");
+}
+
+/* What users and renames are is ACL LIST's to say, and the file's. */
+static void reply_lines(struct call *call, const struct config_lines *lines) {
+    struct reply *reply = call->reply;
+    bool are_files = lines == &call->server->config->include_lines;
+    reply_map(reply, are_files ? 3 : 2);
+    reply_bulk_text(reply, "name");
+    reply_bulk_text(reply, lines->name);
+    reply_bulk_text(reply, "from");
+    reply_array(reply, lines->count);
+    for (size_t i = 0; i < lines->count; i++) {
+        reply_place(reply, lines->items[i].place, lines->items[i].number);
+    }
+    if (!are_files) return;
+    reply_bulk_text(reply, "files");
+    reply_array(reply, lines->count);
+    for (size_t i = 0; i < lines->count; i++) {
+        reply_bulk(reply, lines->items[i].text);
+    }
+}
+
+static void config_command_why(struct call *call) {
+    struct bytes asked = call->args[2];
+    const struct config_lines *lines = config_lines_find(call->server->config, asked);
+    const struct config_option *option = config_option_find(asked);
+    if (lines != NULL) {
+        reply_lines(call, lines);
+        return;
+    }
     if (option == NULL) {
-        size_t shown = call->args[2].size < QUOTED_MAX ? call->args[2].size : QUOTED_MAX;
-        reply_error_format(call->reply, "ERR Unknown option '%.*s'", (int)shown,
-                           call->args[2].data);
+        reply_unknown(call->reply, asked);
         return;
     }
     struct server *server = call->server;
@@ -163,7 +201,8 @@ static void config_command_help(struct call *call) {
         "REWRITE",
         "    Rewrite the configuration file.",
         "WHY <parameter>",
-        "    Return where the parameter's value comes from, and what was made of it.",
+        "    Return where the parameter's value comes from, and what was made of it;",
+        "    of `user`, `rename-command` and `include` where such lines are.",
         NULL,
     };
     call_reply_help(call, lines);

@@ -81,10 +81,70 @@ static void a_value_tells_where_it_comes_from(void **state) {
     unlink(path);
 }
 
+static void expect_list(redisContext *client, const char *word, const char *field,
+                        const char *const *expected, size_t count) {
+    redisReply *reply = redisCommand(client, "CONFIG WHY %s", word);
+    assert_non_null(reply);
+    const redisReply *list = field_of(reply, field);
+    assert_non_null(list);
+    assert_int_equal(list->elements, count);
+    for (size_t i = 0; i < count; i++) {
+        assert_string_equal(list->element[i]->str, expected[i]);
+    }
+    freeReplyObject(reply);
+}
+
+static void write_text(const char *path, const char *text) {
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void lines_that_are_no_options_tell_where_they_are(void **state) {
+    (void)state;
+    char folder[] = "/tmp/sherd-why-XXXXXX", path[64], more[64], text[256];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/a", folder);
+    snprintf(more, sizeof more, "%s/b", folder);
+    snprintf(text, sizeof text,
+             "# users\nuser bob on >secret\nrename-command KEYS \"\"\ninclude %s\n", more);
+    write_text(path, text);
+    write_text(more, "USER eve on\n");
+    const char *const options[] = {path, "--rename-command", "GET", "fetch", NULL};
+    struct test_server *server = test_server_start(options);
+    redisContext *client = hiredis_expect_open(server);
+    char bob[80], eve[80], rename[80], include[80];
+    snprintf(bob, sizeof bob, "%s:2", path);
+    snprintf(rename, sizeof rename, "%s:3", path);
+    snprintf(include, sizeof include, "%s:4", path);
+    snprintf(eve, sizeof eve, "%s:1", more);
+    expect_list(client, "user", "from", (const char *[]){bob, eve}, 2);
+    expect_list(client, "Rename-Command", "from", (const char *[]){rename, "--rename-command"}, 2);
+    expect_list(client, "include", "from", (const char *[]){include}, 1);
+    expect_list(client, "include", "files", (const char *[]){more}, 1);
+    redisReply *reply = redisCommand(client, "CONFIG WHY USER"); /* nothing of what they say */
+    assert_int_equal(reply->elements, 4);
+    assert_string_equal(field_of(reply, "name")->str, "user");
+    freeReplyObject(reply);
+    redisFree(client);
+    test_server_stop(server);
+    unlink(path);
+    unlink(more);
+    rmdir(folder);
+}
+
 static void wrong_words_are_refused(void **state) {
     redisContext *client = hiredis_expect_open(*state);
     redisReply *reply = redisCommand(client, "CONFIG WHY nothing");
     assert_string_equal(reply->str, "ERR Unknown option 'nothing'");
+    freeReplyObject(reply);
+    reply = redisCommand(client, "CONFIG WHY maxmemroy");
+    assert_string_equal(reply->str, "ERR Unknown option 'maxmemroy' (did you mean 'maxmemory'?)");
+    freeReplyObject(reply);
+    reply = redisCommand(client, "CONFIG WHY rename-comand");
+    assert_string_equal(reply->str,
+                        "ERR Unknown option 'rename-comand' (did you mean 'rename-command'?)");
     freeReplyObject(reply);
     reply = redisCommand(client, "CONFIG WHY");
     assert_string_equal(reply->str, "ERR wrong number of arguments for 'config|why' command");
@@ -247,6 +307,7 @@ int main(void) {
     test_server_require();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_value_tells_where_it_comes_from),
+        cmocka_unit_test(lines_that_are_no_options_tell_where_they_are),
         cmocka_unit_test(a_small_limit_is_cut_into_fewer_shards),
         TEST_WITH_SERVER(memory_usage_of_all_keys_is_what_memory_grew_by, NULL),
         TEST_WITH_SERVER(wrong_words_are_refused, NULL),
