@@ -8,7 +8,10 @@
  * whatever is there (as Redis does) takes the path from a server that runs, or deletes a file somebody
  * mistyped. So only a socket file goes, and only when `connect` was refused, which is the kernel's word
  * that nobody listens. Two servers that start at the same instant on one stale file can still race; the
- * later one has the path, the other is seen by nobody. */
+ * later one has the path, the other is seen by nobody.
+ *
+ * Whether an address is one of this machine's, and whether this user may have the port, only `bind` knows. So a check
+ * binds for an instant, and doesn't listen: with SO_REUSEADDR that keeps nobody from binding or listening there. */
 #include "listener.h"
 
 #include <assert.h>
@@ -22,6 +25,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "shards/base/path.h"
 
 static_assert(LISTENER_PATH_MAX == sizeof(((struct sockaddr_un *)0)->sun_path), "the kernel's");
 
@@ -70,34 +75,51 @@ static bool set_option(int fd, int level, int option, int value) {
     return setsockopt(fd, level, option, &value, sizeof value) == 0;
 }
 
-/* Options, bind, listen. On failure errno says why. */
-static bool listen_on(int fd, const struct address *address, int backlog) {
+/* On failure errno says why. */
+static bool bind_to(int fd, const struct address *address) {
     /* A restart must not wait for the old connections' TIME_WAIT. */
     if (!set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1)) return false;
     /* "*" and "::*" side by side, as Redis binds them. */
     if (address->storage.ss_family == AF_INET6 && !set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) {
         return false;
     }
-    return bind(fd, (const struct sockaddr *)&address->storage, address->size) == 0 &&
-           listen(fd, backlog) == 0;
+    return bind(fd, (const struct sockaddr *)&address->storage, address->size) == 0;
 }
 
-enum status listener_open_tcp(struct listener *listener, const char *host, uint16_t port,
-                              int backlog, char *error) {
+static enum status find_address(struct listener *listener, struct address *address,
+                                const char *host, uint16_t port, char *error) {
     *listener = (struct listener){.fd = -1};
-    struct address address;
     char reason[ADDRESS_TEXT_MAX];
-    enum status status = address_parse(&address, host, port, reason);
+    enum status status = address_parse(address, host, port, reason);
     if (status != STATUS_OK) {
         snprintf(error, LISTENER_ERROR_MAX, "Could not listen on %s (try --bind)", reason);
         return status;
     }
-    address_write(&address, listener->text);
+    address_write(address, listener->text);
+    return STATUS_OK;
+}
+
+enum status listener_open_tcp(struct listener *listener, const char *host, uint16_t port,
+                              int backlog, char *error) {
+    struct address address;
+    enum status status = find_address(listener, &address, host, port, error);
+    if (status != STATUS_OK) return status;
     listener->fd = open_socket(address.storage.ss_family);
-    if (listener->fd < 0 || !listen_on(listener->fd, &address, backlog)) {
+    if (listener->fd < 0 || !bind_to(listener->fd, &address) || listen(listener->fd, backlog) != 0)
         return refuse(listener, false, error);
-    }
     address_of_self(listener->fd, listener->text);
+    return STATUS_OK;
+}
+
+enum status listener_check_tcp(const char *host, uint16_t port, char *error) {
+    struct listener listener;
+    struct address address;
+    enum status status = find_address(&listener, &address, host, port, error);
+    if (status != STATUS_OK) return status;
+    listener.fd = open_socket(address.storage.ss_family);
+    bool could_bind = listener.fd >= 0 && (bind_to(listener.fd, &address) || errno == EADDRINUSE);
+    if (!could_bind) return refuse(&listener, false, error);
+    listener_close(&listener);
     return STATUS_OK;
 }
 
@@ -112,14 +134,21 @@ static bool is_in_use(const struct sockaddr_un *address) {
     return connected == 0 || number != ECONNREFUSED;
 }
 
+/* Is there a socket's file, or none? On refusal errno says why. */
+static bool is_socket_or_absent(const struct sockaddr_un *address, bool *is_there) {
+    struct stat found;
+    *is_there = lstat(address->sun_path, &found) == 0;
+    if (!*is_there) return errno == ENOENT;
+    if (S_ISSOCK(found.st_mode)) return true;
+    errno = EEXIST;
+    return false;
+}
+
 /* Make way for the socket's file. On refusal errno says why. */
 static bool remove_stale(const struct sockaddr_un *address) {
-    struct stat found;
-    if (lstat(address->sun_path, &found) != 0) return errno == ENOENT;
-    if (!S_ISSOCK(found.st_mode)) {
-        errno = EEXIST;
-        return false;
-    }
+    bool is_there;
+    if (!is_socket_or_absent(address, &is_there)) return false;
+    if (!is_there) return true;
     if (is_in_use(address)) {
         errno = EADDRINUSE;
         return false;
@@ -137,25 +166,44 @@ static bool listen_at(struct listener *listener, const struct sockaddr_un *addre
     return listen(listener->fd, backlog) == 0;
 }
 
-enum status listener_open_unix(struct listener *listener, const char *path, mode_t permissions,
-                               int backlog, char *error) {
+static enum status find_path(struct listener *listener, struct sockaddr_un *address,
+                             const char *path, char *error) {
     *listener = (struct listener){.fd = -1};
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
     size_t size = strlen(path);
-    if (size == 0 || size >= sizeof address.sun_path) {
+    if (size == 0 || size >= sizeof address->sun_path) {
         snprintf(error, LISTENER_ERROR_MAX,
                  "Could not listen on %.100s: a Unix socket's path has 1 to %d bytes", path,
                  LISTENER_PATH_MAX - 1);
         return STATUS_TOO_LONG;
     }
-    memcpy(address.sun_path, path, size + 1);
+    memcpy(address->sun_path, path, size + 1);
     memcpy(listener->text, path, size + 1);
+    return STATUS_OK;
+}
+
+enum status listener_open_unix(struct listener *listener, const char *path, mode_t permissions,
+                               int backlog, char *error) {
+    struct sockaddr_un address;
+    enum status status = find_path(listener, &address, path, error);
+    if (status != STATUS_OK) return status;
     if (!remove_stale(&address)) return refuse(listener, true, error);
     listener->fd = open_socket(AF_UNIX);
     if (listener->fd < 0 || !listen_at(listener, &address, permissions, backlog)) {
         return refuse(listener, true, error);
     }
     return STATUS_OK;
+}
+
+enum status listener_check_unix(const char *path, char *error) {
+    struct listener listener;
+    struct sockaddr_un address;
+    enum status status = find_path(&listener, &address, path, error);
+    if (status != STATUS_OK) return status;
+    bool is_there;
+    if (!is_socket_or_absent(&address, &is_there)) return refuse(&listener, true, error);
+    errno = path_refuses_making(path);
+    return errno == 0 ? STATUS_OK : refuse(&listener, true, error);
 }
 
 void listener_close(struct listener *listener) {

@@ -26,6 +26,10 @@ must_use enum status listener_open_tcp(struct listener *listener, const char *ho
  * `permissions` 0 leaves the umask's. */
 must_use enum status listener_open_unix(struct listener *listener, const char *path,
                                         mode_t permissions, int backlog, char *error);
+/* Would it be opened? Nothing listens, and no file is made or removed; an address or a path where somebody listens is
+ * fine, as it may be the server that this is asked for. Otherwise `error` says the same. */
+must_use enum status listener_check_tcp(const char *host, uint16_t port, char *error);
+must_use enum status listener_check_unix(const char *path, char *error);
 /* Closes, and removes the socket's file, unless it `keeps_file`; does nothing when not open. */
 void listener_close(struct listener *listener);
 

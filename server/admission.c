@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "config_value.h"
 #include "log.h"
 #include "net/words.h"
 
@@ -20,12 +21,56 @@ enum {
     WANT_WARNING_MS = 10000,
 };
 
-/* One place is left for the Unix socket. */
+enum { TCP_LISTENERS_MAX = SERVER_LISTENERS_MAX - 1 /* one place is left for the Unix socket */ };
+
+static void explain_many(char *error) {
+    snprintf(error, LISTENER_ERROR_MAX, "bind: more than %d addresses and ports",
+             TCP_LISTENERS_MAX);
+}
+
+static void explain_none(char *error) {
+    snprintf(error, LISTENER_ERROR_MAX, "none of the addresses of 'bind' could be listened on");
+}
+
+/* False: it listens nowhere, and `error` says so. */
+static bool has_address(const struct config *config, char *error) {
+    if (config->unixsocket[0] != 0 || config_number(&config->port) != 0 ||
+        config_number(&config->tls_port) != 0)
+        return true;
+    snprintf(error, LISTENER_ERROR_MAX,
+             "Configured to not listen anywhere: set port, tls-port or unixsocket");
+    return false;
+}
+
+/* ---- The words of `bind` --------------------------------------------------------------------- */
+
+struct hosts {
+    char text[CONFIG_TEXT_MAX];
+    struct words words; /* of the text */
+    char host[ADDRESS_TEXT_MAX];
+    bool is_optional; /* it had a '-' before it */
+};
+
+static void hosts_init(struct hosts *hosts, const struct config *config) {
+    snprintf(hosts->text, sizeof(hosts->text), "%s", config->bind);
+    hosts->words = (struct words){hosts->text, hosts->text + strlen(hosts->text)};
+}
+
+static bool hosts_next(struct hosts *hosts) {
+    struct bytes word;
+    if (words_next(&hosts->words, &word) != WORDS_FOUND) return false;
+    hosts->is_optional = word.size > 0 && word.data[0] == '-';
+    snprintf(hosts->host, sizeof(hosts->host), "%.*s", (int)word.size - hosts->is_optional,
+             word.data + hosts->is_optional);
+    return true;
+}
+
+/* ---- Listening ------------------------------------------------------------------------------- */
+
 static enum status add_tcp(struct server *server, const char *host, uint16_t port, bool is_optional,
                            char *error) {
-    if (server->listener_count == SERVER_LISTENERS_MAX - 1) {
-        snprintf(error, LISTENER_ERROR_MAX, "bind: more than %d addresses and ports",
-                 SERVER_LISTENERS_MAX - 1);
+    if (server->listener_count == TCP_LISTENERS_MAX) {
+        explain_many(error);
         return STATUS_FULL;
     }
     struct listener *listener = &server->listeners[server->listener_count];
@@ -45,34 +90,24 @@ static enum status add_tcp(struct server *server, const char *host, uint16_t por
 static enum status open_tcp(struct server *server, uint16_t port, bool is_tls, char *error) {
     uint32_t first = server->listener_count;
     if (port == 0) return STATUS_OK;
-    char text[CONFIG_TEXT_MAX];
-    snprintf(text, sizeof(text), "%s", server->config->bind);
-    struct words words = {text, text + strlen(text)};
-    struct bytes word;
-    while (words_next(&words, &word) == WORDS_FOUND) {
-        char host[ADDRESS_TEXT_MAX];
-        snprintf(host, sizeof(host), "%.*s", (int)word.size, word.data);
-        bool is_optional = host[0] == '-';
-        enum status status = add_tcp(server, host + is_optional, port, is_optional, error);
+    struct hosts hosts;
+    hosts_init(&hosts, server->config);
+    while (hosts_next(&hosts)) {
+        enum status status = add_tcp(server, hosts.host, port, hosts.is_optional, error);
         if (status != STATUS_OK) return status;
     }
     for (uint32_t i = first; i < server->listener_count; i++) {
         server->listeners[i].is_tls = is_tls;
     }
     if (server->listener_count != first) return STATUS_OK;
-    snprintf(error, LISTENER_ERROR_MAX, "none of the addresses of 'bind' could be listened on");
+    explain_none(error);
     return STATUS_REFUSED;
 }
 
 enum status admission_open(struct server *server, char *error) {
     const struct config *config = server->config;
     const char *path = config->unixsocket;
-    if (path[0] == 0 && config_number(&config->port) == 0 &&
-        config_number(&config->tls_port) == 0) {
-        snprintf(error, LISTENER_ERROR_MAX,
-                 "Configured to not listen anywhere: set port, tls-port or unixsocket");
-        return STATUS_REFUSED;
-    }
+    if (!has_address(config, error)) return STATUS_REFUSED;
     enum status status = open_tcp(server, (uint16_t)config_number(&config->port), false, error);
     if (status != STATUS_OK) return status;
     status = open_tcp(server, (uint16_t)config_number(&config->tls_port), true, error);
@@ -85,6 +120,43 @@ enum status admission_open(struct server *server, char *error) {
                                     (int)config_number(&server->config->tcp_backlog), error);
     if (status == STATUS_OK) server->listener_count++;
     return status;
+}
+
+/* An error is of the addresses that were set, or else of the port. */
+static void tell(struct config *config, const char *port_option, const char *error) {
+    struct config_origin bind = config_origin(config, config_option_find(BYTES("bind")));
+    config_tells_of(config, bind.source != CONFIG_FROM_DEFAULT ? "bind" : port_option, error);
+}
+
+/* How many addresses there are to listen on. */
+static uint32_t check_tcp(struct config *config, const char *port_option, uint16_t port) {
+    uint32_t count = 0, told = 0;
+    if (port == 0) return count;
+    char error[LISTENER_ERROR_MAX];
+    struct hosts hosts;
+    hosts_init(&hosts, config);
+    while (hosts_next(&hosts)) {
+        if (listener_check_tcp(hosts.host, port, error) == STATUS_OK) {
+            count++;
+        } else if (!hosts.is_optional) {
+            tell(config, port_option, error);
+            told++;
+        }
+    }
+    if (count != 0 || told != 0) return count;
+    explain_none(error);
+    tell(config, port_option, error);
+    return count;
+}
+
+void admission_check(struct config *config) {
+    char error[LISTENER_ERROR_MAX];
+    if (!has_address(config, error)) config_tells_of(config, "port", error);
+    uint32_t count = check_tcp(config, "port", (uint16_t)config_number(&config->port)) +
+                     check_tcp(config, "tls-port", (uint16_t)config_number(&config->tls_port));
+    if (count <= TCP_LISTENERS_MAX) return;
+    explain_many(error);
+    tell(config, "port", error);
 }
 
 enum status admission_listen(struct server *server, struct engine *engine, char *text) {

@@ -7,6 +7,8 @@
 /* Open what the configuration says: before the workers start. Logs each address; on failure `error`
  * (LISTENER_ERROR_MAX) says why. */
 must_use enum status admission_open(struct server *server, char *error);
+/* Tell every error that this would meet (config_tells), but for addresses in use. */
+void admission_check(struct config *config);
 /* Accept from the open listeners through worker 0's engine. */
 must_use enum status admission_listen(struct server *server, struct engine *engine, char *text);
 /* Accept no more: before worker 0 drains, so that nobody comes in while it lets its clients go. */

@@ -11,8 +11,9 @@ static_assert(sizeof help_indent - 1 == HELP_COLUMN, "so many spaces");
 
 const struct cli_mode cli_modes[] = {
     {"--check", "--check-config", "[FILE | -] [--OPTION VALUE]...",
-     "Tell every error of the configuration, with file, line and reason, and start nothing: exit "
-     "status 0 when it would do, 1 otherwise",
+     "Tell every error of the configuration, and of the files, folders and addresses that it "
+     "names, with file, line and reason, and start nothing: exit status 0 when it would do, 1 "
+     "otherwise",
      CLI_CHECK},
     {"--takeover", NULL, "[FILE | -] [--OPTION VALUE]...",
      "Serve in the place of the server that listens at takeover-socket: take its sockets and all "

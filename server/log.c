@@ -15,6 +15,7 @@
 #include "server/clock.h"
 #include "server/json_text.h"
 #include "server/log_limit.h"
+#include "shards/base/path.h"
 
 static _Atomic int sink = STDOUT_FILENO;     /* atomic, relaxed: any thread */
 static _Atomic int level_least = LOG_NOTICE; /* atomic, relaxed: any thread, at any time */
@@ -29,6 +30,18 @@ static _Atomic bool has_held_back; /* atomic, relaxed: a hint, changed under lim
 
 /* ---- Where to -------------------------------------------------------------------------------- */
 
+static enum status refuse_file(const char *path, int number, char *error) {
+    snprintf(error, LOG_LINE_MAX,
+             "Can't open the log file %.*s (option logfile): %s; may this user write there?",
+             LOG_LINE_MAX / 2, path, strerror(number));
+    return STATUS_REFUSED;
+}
+
+enum status log_check(const char *path, char *error) {
+    int number = path_refuses_writing(path);
+    return number == 0 ? STATUS_OK : refuse_file(path, number, error);
+}
+
 enum status log_open(const char *path) {
     int old = atomic_load_explicit(&sink, memory_order_relaxed);
     if (path[0] == '\0') {
@@ -38,9 +51,10 @@ enum status log_open(const char *path) {
     }
     int file = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
     if (file < 0) {
-        log_warning("Can't open the log file %s (option logfile): %s; may this user write there?",
-                    path, strerror(errno));
-        return STATUS_REFUSED;
+        char error[LOG_LINE_MAX];
+        enum status status = refuse_file(path, errno, error);
+        log_warning("%s", error);
+        return status;
     }
     if (old == STDOUT_FILENO) {
         atomic_store_explicit(&sink, file, memory_order_relaxed);

@@ -25,6 +25,9 @@ enum { LOG_LINE_MAX = 1024 }; /* bytes; a longer message is cut */
 /* Append to the file `path`, or to standard output when it is "". STATUS_REFUSED when it cannot be opened, with
  * errno's text in the old sink. Any thread: others may log meanwhile, each line into the old file or the new one. */
 must_use enum status log_open(const char *path);
+/* Would it be opened, as far as can be seen without making it? STATUS_REFUSED: `error` (LOG_LINE_MAX bytes) says why
+ * not. */
+must_use enum status log_check(const char *path, char *error);
 /* To syslog besides, from now on. Before other threads log. `name` outlives the log. */
 void log_open_system(const char *name, enum system_log_facility facility);
 /* Messages below `level` are dropped from now on. At first: LOG_NOTICE. */

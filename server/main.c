@@ -1,39 +1,19 @@
 /* argv -> configuration -> server. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "access/access.h"
 #include "cli.h"
 #include "completion.h"
 #include "config.h"
+#include "directory.h"
 #include "log.h"
 #include "manual.h"
 #include "net/tls_context.h"
 #include "ping.h"
+#include "rehearsal.h"
 #include "server.h"
 #include "takeover/launch.h"
-
-/* `dir` is where relative paths of the options start; from here on it is told as an absolute one. */
-static bool enter_directory(struct config *config) {
-    if (chdir(config->dir) != 0 || getcwd(config->dir, sizeof(config->dir)) == NULL) {
-        fprintf(stderr,
-                "sherd: can't change to the directory '%s' (option dir): %s; create it, or name "
-                "another\n",
-                config->dir, strerror(errno));
-        return false;
-    }
-    if (config->save[0] != '\0' && access(".", W_OK) != 0) {
-        fprintf(stderr,
-                "sherd: can't write to the directory '%s' (option dir), where the option save "
-                "wants snapshots: %s; give it to this user, or name another\n",
-                config->dir, strerror(errno));
-        return false;
-    }
-    return true;
-}
 
 /* False: it says why. */
 static bool open_log(const struct config *config) {
@@ -52,27 +32,14 @@ static struct config *create_config(void) {
     return config;
 }
 
-/* What else a start reads, from where it would. Without users' and TLS' files `dir` may be yet to come. */
-static void check_files(struct config *config) {
-    bool has_files = config->aclfile[0] != '\0' || config_number(&config->tls_port) != 0;
-    if (has_files && chdir(config->dir) != 0) {
-        char error[CONFIG_ERROR_MAX];
-        snprintf(error, sizeof(error), "dir: can't change to the directory '%.*s': %s",
-                 CONFIG_ERROR_MAX / 2, config->dir, strerror(errno));
-        config_tells_of(config, "dir", error);
-    }
-    access_check(config);
-    certificates_check(config);
-}
-
-/* Every error of the options and of the files that they name. */
+/* Every error of the options, and of what they name. */
 static int check_configuration(const struct cli *cli) {
     struct config *config = create_config();
     if (config == NULL) return EXIT_FAILURE;
     config->errors = stderr;
     char error[CONFIG_ERROR_MAX];
     if (cli_configure(cli, config, error) != STATUS_OK) config_tells(config, error);
-    check_files(config);
+    rehearsal_run(config);
     size_t count = config->error_count;
     config_destroy(config);
     if (count == 0) {
@@ -89,9 +56,10 @@ static int configure_and_serve(const struct cli *cli, const struct launch *launc
     int exit_status = EXIT_FAILURE;
     tls_count_memory();
     char error[CONFIG_ERROR_MAX];
-    if (cli_configure(cli, config, error) != STATUS_OK) {
+    if (cli_configure(cli, config, error) != STATUS_OK ||
+        directory_enter(config, error) != STATUS_OK) {
         fprintf(stderr, "sherd: %s\n", error);
-    } else if (enter_directory(config) && open_log(config)) {
+    } else if (open_log(config)) {
         exit_status = server_run(config, launch);
     }
     config_destroy(config);

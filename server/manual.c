@@ -175,7 +175,11 @@ void manual_print_config(FILE *out) {
                     "\"quotes\", where \\n, \\\" and \\x41 are understood, or into 'quotes', where "
                     "only \\' is. Later lines win over earlier ones. The syntax is that of "
                     "redis.conf, and so are the names, where Redis has the option.");
-    troff_paragraph(out, "sherd --check FILE tells every error in a file, and starts nothing. "
+    troff_paragraph(out, "sherd --check FILE tells every error in a file, and of what it names: "
+                         "whether this user can enter dir and write there, open the log, make pid "
+                         "file and sockets, listen on the addresses, load users and certificates. "
+                         "It starts nothing and leaves nothing behind; a server that runs, and has "
+                         "the addresses, isn't disturbed. "
                          "CONFIG REWRITE writes what was changed by CONFIG SET back into it, and "
                          "keeps its comments and order.");
     troff_section(out, "EXAMPLE");

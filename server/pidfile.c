@@ -5,8 +5,11 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "shards/base/path.h"
 
 static bool is_plain_or_absent(const char *path) {
     struct stat about;
@@ -42,9 +45,30 @@ static enum status replace(const char *path) {
     return STATUS_FAILED;
 }
 
-enum status pidfile_write(const char *path) {
+static bool may_write_into_instead(int number) {
+    return number == EACCES || number == EPERM || number == EROFS || number == EBUSY;
+}
+
+static enum status write_somehow(const char *path) {
     if (!is_plain_or_absent(path)) return write_number(path, O_CREAT | O_TRUNC);
     if (replace(path) == STATUS_OK) return STATUS_OK;
-    bool may_write_into = errno == EACCES || errno == EPERM || errno == EROFS || errno == EBUSY;
-    return may_write_into ? write_number(path, O_CREAT | O_TRUNC) : STATUS_FAILED;
+    return may_write_into_instead(errno) ? write_number(path, O_CREAT | O_TRUNC) : STATUS_FAILED;
+}
+
+static enum status refuse(const char *path, int number, char *error) {
+    snprintf(error, PIDFILE_ERROR_MAX, "Can't write the pid file %.*s (option pidfile): %s%s",
+             PIDFILE_ERROR_MAX / 2, path, strerror(number),
+             number == EACCES ? "; may this user write there?" : "");
+    return STATUS_FAILED;
+}
+
+enum status pidfile_write(const char *path, char *error) {
+    return write_somehow(path) == STATUS_OK ? STATUS_OK : refuse(path, errno, error);
+}
+
+enum status pidfile_check(const char *path, char *error) {
+    int number = path_refuses_making(path);
+    if (!is_plain_or_absent(path) || may_write_into_instead(number))
+        number = path_refuses_writing(path);
+    return number == 0 ? STATUS_OK : refuse(path, number, error);
 }

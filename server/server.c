@@ -339,14 +339,10 @@ static bool load(struct server *server) {
 static bool write_pidfile(struct server *server) {
     const struct config *config = server->config;
     if (config->pidfile[0] == 0) return true;
-    bool is_written = pidfile_write(config->pidfile) == STATUS_OK;
-    if (!is_written) {
-        int number = errno;
-        log_warning("Can't write the pid file %s (option pidfile): %s%s", config->pidfile,
-                    strerror(number), number == EACCES ? "; may this user write there?" : "");
-    }
-    server->has_pidfile = is_written;
-    return is_written;
+    char error[PIDFILE_ERROR_MAX];
+    server->has_pidfile = pidfile_write(config->pidfile, error) == STATUS_OK;
+    if (!server->has_pidfile) log_warning("%s", error);
+    return server->has_pidfile;
 }
 
 /* Listeners may be inherited, and the socket at which they may be inherited from us. */

@@ -190,19 +190,32 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 /* ---- Start and stop -------------------------------------------------------------------------- */
 
 /* A listener's advice is about the clients' port: it goes. */
+static enum status refuse_address(enum status status, char *why, char *error) {
+    why[strcspn(why, "(")] = '\0';
+    snprintf(error, HTTP_ERROR_MAX, "HTTP for metrics: %s(try --metrics-port or --metrics-bind)",
+             why);
+    return status;
+}
+
+static uint16_t port_of(const struct config *config) {
+    return (uint16_t)config_number(&config->metrics_port);
+}
+
+enum status http_check(const struct config *config, char *error) {
+    if (port_of(config) == 0) return STATUS_OK;
+    char why[LISTENER_ERROR_MAX];
+    enum status status = listener_check_tcp(config->metrics_bind, port_of(config), why);
+    return status == STATUS_OK ? status : refuse_address(status, why, error);
+}
+
 static enum status listen_for(struct http *http, struct listener *listener, char *error) {
     const struct config *config = http->server->config;
     char why[LISTENER_ERROR_MAX];
-    uint16_t port = (uint16_t)config_number(&config->metrics_port);
+    uint16_t port = port_of(config);
     enum status status = STATUS_OK;
     if (!inheritance_take_tcp(&http->server->inheritance, config->metrics_bind, port, listener))
         status = listener_open_tcp(listener, config->metrics_bind, port, BACKLOG, why);
-    if (status != STATUS_OK) {
-        why[strcspn(why, "(")] = '\0';
-        snprintf(error, HTTP_ERROR_MAX,
-                 "HTTP for metrics: %s(try --metrics-port or --metrics-bind)", why);
-        return status;
-    }
+    if (status != STATUS_OK) return refuse_address(status, why, error);
     memcpy(http->text, listener->text, sizeof(http->text));
     http->is_loopback =
         strncmp(http->text, "127.", 4) == 0 || strncmp(http->text, "[::1]:", 6) == 0;
@@ -261,13 +274,17 @@ void http_stop(struct http *http) {
 
 #else
 
-enum status http_start(struct server *server, struct http **out, char *error) {
-    *out = NULL;
-    if (config_number(&server->config->metrics_port) == 0) return STATUS_OK;
+enum status http_check(const struct config *config, char *error) {
+    if (config_number(&config->metrics_port) == 0) return STATUS_OK;
     snprintf(error, HTTP_ERROR_MAX,
              "HTTP for metrics: this sherd was built without libmicrohttpd (SHERD_METRICS); "
              "metrics-port must be 0");
     return STATUS_UNSUPPORTED;
+}
+
+enum status http_start(struct server *server, struct http **out, char *error) {
+    *out = NULL;
+    return http_check(server->config, error);
 }
 
 int http_listener(const struct http *http) {

@@ -18,6 +18,8 @@ struct http;
 /* Listen as the configuration says and serve; `*http` is NULL when it says not to (metrics-port 0). The workers run
  * already, and are released after http_stop only. On failure `error` (HTTP_ERROR_MAX bytes) says why. */
 must_use enum status http_start(struct server *server, struct http **http, char *error);
+/* Would it listen? */
+must_use enum status http_check(const struct config *config, char *error);
 /* The socket that it listens on; -1: none. NULL is allowed, here and below. */
 int http_listener(const struct http *http);
 /* Ends its thread; nobody is answered any more. */

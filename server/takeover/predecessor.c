@@ -401,6 +401,17 @@ void predecessor_init(struct predecessor *predecessor, struct server *server) {
     *predecessor = (struct predecessor){.server = server, .door.fd = -1, .interrupt_fd = -1};
 }
 
+static enum status refuse_door(enum status status, const char *why, char *error) {
+    snprintf(error, LISTENER_ERROR_MAX, "takeover-socket: %.230s", why);
+    return status;
+}
+
+enum status predecessor_check(const char *path, char *error) {
+    char why[LISTENER_ERROR_MAX];
+    enum status status = listener_check_unix(path, why);
+    return status == STATUS_OK ? status : refuse_door(status, why, error);
+}
+
 enum status predecessor_open(struct predecessor *predecessor, char *error) {
     struct server *server = predecessor->server;
     const char *path = server->config->takeover_socket;
@@ -415,8 +426,7 @@ enum status predecessor_open(struct predecessor *predecessor, char *error) {
     char why[LISTENER_ERROR_MAX];
     enum status status =
         listener_open_unix(&predecessor->door, path, DOOR_PERMISSIONS, DOOR_BACKLOG, why);
-    if (status != STATUS_OK) snprintf(error, LISTENER_ERROR_MAX, "takeover-socket: %.230s", why);
-    return status;
+    return status == STATUS_OK ? status : refuse_door(status, why, error);
 }
 
 void predecessor_start(struct predecessor *predecessor) {

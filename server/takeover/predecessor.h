@@ -30,6 +30,8 @@ void predecessor_init(struct predecessor *predecessor, struct server *server);
 /* Open the socket that the configuration names, or take it from the server's inheritance; does nothing when it
  * names none. `error` (LISTENER_ERROR_MAX) says why not. */
 must_use enum status predecessor_open(struct predecessor *predecessor, char *error);
+/* Would it, at this path? */
+must_use enum status predecessor_check(const char *path, char *error);
 /* Wait for successors from now on: all that is to be handed over is there. Where there is no thread for it, the
  * log says that none can come. */
 void predecessor_start(struct predecessor *predecessor);

@@ -103,6 +103,10 @@ static void a_file_that_was_written_in_part_is_told(void **state) {
     expect(line, 1, "half.conf:2: unbalanced quotes");
 }
 
+static void expect_told(const char *output, const char *text) {
+    if (strstr(output, text) == NULL) fail_msg("no '%s' in: %s", text, output);
+}
+
 static void checking_tells_every_error_and_starts_nothing(void **state) {
     struct folder *folder = *state;
     char line[LINE_MAX_BYTES];
@@ -117,13 +121,73 @@ static void checking_tells_every_error_and_starts_nothing(void **state) {
     assert_non_null(strstr(output, "bad.conf:4: "));
     assert_non_null(strstr(output, "sherd: 4 errors in the configuration\n"));
     free(output);
-    write_file(folder, "good.conf", "port 7000\nunixsocket /nowhere/socket\n");
-    snprintf(line, sizeof line, "--check %s/good.conf", folder->path);
-    expect(line, 0, "The configuration is valid.");
 }
 
-static void expect_told(const char *output, const char *text) {
-    if (strstr(output, text) == NULL) fail_msg("no '%s' in: %s", text, output);
+/* Does the folder hold nothing but these names? */
+static void expect_names(const struct folder *folder, const char *names) {
+    char line[64], *output;
+    snprintf(line, sizeof line, "ls -x %s", folder->path);
+    assert_int_equal(run_command(line, &output), 0);
+    output[strcspn(output, "\n")] = '\0';
+    assert_string_equal(output, names);
+    free(output);
+}
+
+static void checking_what_will_do_leaves_nothing_behind(void **state) {
+    struct folder *folder = *state;
+    char text[LINE_MAX_BYTES], line[LINE_MAX_BYTES];
+    snprintf(text, sizeof text,
+             "port 7390\ndir %s\nsave 900 1\nlogfile log\npidfile pid\nunixsocket socket\n"
+             "takeover-socket door\nmaxmemory 100mb\n",
+             folder->path);
+    write_file(folder, "good.conf", text);
+    snprintf(line, sizeof line, "--check %s/good.conf", folder->path);
+    expect(line, 0, "The configuration is valid.");
+    expect_names(folder, "good.conf");
+}
+
+static void checking_tells_all_that_a_start_would_fail_on(void **state) {
+    struct folder *folder = *state;
+    char line[LINE_MAX_BYTES], *output;
+    static const char nameless[] = /* too long for a name, so nobody is asked for it */
+        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
+    write_file(folder, "file", "");
+    snprintf(line, sizeof line,
+             "dir %s\nlogfile none/log\npidfile .\nunixsocket file\ntakeover-socket none/door\n"
+             "bind 203.0.113.7 127.0.0.1 %s -203.0.113.8\nmetrics-port 7399\n"
+             "metrics-bind 203.0.113.9\n",
+             folder->path, nameless);
+    write_file(folder, "bad.conf", line);
+    snprintf(line, sizeof line, "--check %s/bad.conf", folder->path);
+    assert_int_equal(run(line, &output), 1);
+    expect_told(output, "bad.conf:2: Can't open the log file none/log (option logfile): No such ");
+    expect_told(output, "bad.conf:3: Can't write the pid file . (option pidfile): Is a directory");
+    expect_told(output, "bad.conf:4: Could not listen on file: File exists (it isn't a socket, ");
+    expect_told(output, "bad.conf:5: takeover-socket: Could not listen on none/door: No such ");
+    expect_told(output, "bad.conf:6: Could not listen on 203.0.113.7:6379: Cannot assign ");
+    expect_told(output, "bad.conf:6: Could not listen on xxxxxx");
+    expect_told(output, "bad.conf:7: HTTP for metrics: Could not listen on 203.0.113.9:7399: ");
+    expect_told(output, "sherd: 7 errors in the configuration\n");
+    free(output);
+    expect_names(folder, "bad.conf  file");
+    expect("--check --port 0", 1, "Configured to not listen anywhere: set port, ");
+    expect("--check --bind -203.0.113.7", 1,
+           "none of the addresses of 'bind' could be listened on");
+    expect("--check --dir /dev/null", 1,
+           "--dir: can't change to the directory '/dev/null' (option "
+           "dir): Not a directory; create it, or name another");
+}
+
+static void checking_a_running_servers_configuration_disturbs_nobody(void **state) {
+    (void)state;
+    struct test_server *server = test_server_start(NULL);
+    char line[LINE_MAX_BYTES];
+    snprintf(line, sizeof line, "--check --port %d --bind 127.0.0.1 --unixsocket %s", server->port,
+             server->unix_socket);
+    expect(line, 0, "The configuration is valid.");
+    snprintf(line, sizeof line, "--ping --unix %s --timeout-ms 10000", server->unix_socket);
+    expect(line, 0, "+PONG");
+    test_server_stop(server);
 }
 
 static void checking_tells_the_errors_of_the_files_named_too(void **state) {
@@ -159,7 +223,7 @@ static void checking_tells_the_errors_of_the_files_named_too(void **state) {
     write_file(folder, "dir.conf", line);
     snprintf(line, sizeof line, "--check %s/dir.conf", folder->path);
     assert_int_equal(run(line, &output), 1);
-    expect_told(output, "dir.conf:1: dir: can't change to the directory");
+    expect_told(output, "dir.conf:1: can't change to the directory");
     expect_told(output, "dir.conf:2: Error loading ACLs, opening file 'users': No such file");
     free(output);
 }
@@ -203,13 +267,20 @@ static void a_directory_to_save_to_that_is_not_writable_is_told(void **state) {
     free(output);
     if (!can_run) skip();
     assert_int_equal(chmod(folder->path, 0555), 0);
-    snprintf(line, sizeof line, "%s" SHERD_BINARY " --port 0 --save '1 1' --dir %s", somebody,
-             folder->path);
-    int exit_status = run_command(line, &output);
+    static const struct {
+        const char *mode, *words;
+    } ways[] = {
+        {"", "sherd: can't write to the directory '/tmp/sherd-start-"},
+        {"--check", "--dir: can't write to the directory '/tmp/sherd-start-"},
+    };
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        snprintf(line, sizeof line, "%s" SHERD_BINARY " %s --save '1 1' --dir %s", somebody,
+                 ways[i].mode, folder->path);
+        assert_int_equal(run_command(line, &output), 1);
+        expect_told(output, ways[i].words);
+        free(output);
+    }
     assert_int_equal(chmod(folder->path, 0700), 0);
-    assert_int_equal(exit_status, 1);
-    assert_non_null(strstr(output, "sherd: can't write to the directory '/tmp/sherd-start-"));
-    free(output);
 }
 
 static void a_port_in_use_is_told(void **state) {
@@ -334,6 +405,9 @@ int main(void) {
         TEST(a_configuration_that_cannot_be_read_is_told),
         TEST(a_file_that_was_written_in_part_is_told),
         TEST(checking_tells_every_error_and_starts_nothing),
+        TEST(checking_what_will_do_leaves_nothing_behind),
+        TEST(checking_tells_all_that_a_start_would_fail_on),
+        TEST(checking_a_running_servers_configuration_disturbs_nobody),
         TEST(checking_tells_the_errors_of_the_files_named_too),
         TEST(what_cannot_be_used_is_told_and_nothing_starts),
         TEST(a_directory_to_save_to_that_is_not_writable_is_told),

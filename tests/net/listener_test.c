@@ -246,6 +246,53 @@ static void paths_that_cannot_be_are_refused_with_a_reason(void **state) {
     place_release(&place);
 }
 
+static void a_check_tells_what_opening_would(void **state) {
+    (void)state;
+    char error[LISTENER_ERROR_MAX], opened[LISTENER_ERROR_MAX], path[LISTENER_PATH_MAX];
+    struct listener listener;
+    static const char *const hosts[] = {"203.0.113.1", "no such host"};
+    for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++) {
+        assert_int_equal(listener_check_tcp(hosts[i], 1, error), STATUS_REFUSED);
+        assert_int_equal(listener_open_tcp(&listener, hosts[i], 1, BACKLOG, opened),
+                         STATUS_REFUSED);
+        assert_string_equal(error, opened);
+    }
+    struct place place;
+    place_init(&place);
+    snprintf(path, sizeof path, "%s/missing/sherd.sock", place.directory);
+    const char *const paths[] = {path, place.directory, "/dev/null/sherd.sock"};
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        assert_int_equal(listener_check_unix(paths[i], error), STATUS_REFUSED);
+        assert_int_equal(listener_open_unix(&listener, paths[i], 0, BACKLOG, opened),
+                         STATUS_REFUSED);
+        assert_string_equal(error, opened);
+    }
+    assert_int_equal(listener_check_unix("", error), STATUS_TOO_LONG);
+    place_release(&place);
+}
+
+static void a_check_changes_nothing(void **state) {
+    (void)state;
+    char error[LISTENER_ERROR_MAX];
+    struct place place;
+    place_init(&place);
+    assert_int_equal(listener_check_unix(place.path, error), STATUS_OK);
+    assert_int_equal(access(place.path, F_OK), -1);
+    struct listener listener;
+    open_unix(&listener, place.path, 0);
+    assert_int_equal(listener_check_unix(place.path, error), STATUS_OK); /* perhaps it is ours */
+    close(connect_unix(place.path));
+    listener_close(&listener);
+    place_release(&place);
+
+    open_tcp(&listener, "127.0.0.1", 0);
+    uint16_t port = port_of(&listener);
+    assert_int_equal(listener_check_tcp("127.0.0.1", port, error), STATUS_OK);
+    close(connect_tcp(port));
+    listener_close(&listener);
+    assert_int_equal(listener_check_tcp("127.0.0.1", port, error), STATUS_OK);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_tcp_listener_takes_connections_and_knows_its_port),
@@ -258,6 +305,8 @@ int main(void) {
         cmocka_unit_test(a_socket_file_in_use_is_left_to_its_server),
         cmocka_unit_test(a_file_of_another_kind_is_left_alone),
         cmocka_unit_test(paths_that_cannot_be_are_refused_with_a_reason),
+        cmocka_unit_test(a_check_tells_what_opening_would),
+        cmocka_unit_test(a_check_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,7 +5,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +16,7 @@
 #include "tests/support/folder.h"
 
 struct place {
-    char folder[32], path[64];
+    char folder[32], path[64], error[PIDFILE_ERROR_MAX];
 };
 
 static int set_up(void **state) {
@@ -56,7 +55,7 @@ static void a_new_file_takes_the_old_ones_place(void **state) {
     struct place *place = *state;
     int old = open(place->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     assert_int_equal(write(old, "123456789\n", 10), 10);
-    assert_int_equal(pidfile_write(place->path), STATUS_OK);
+    assert_int_equal(pidfile_write(place->path, place->error), STATUS_OK);
     expect_file(place->path);
     char text[16] = "";
     assert_int_equal(pread(old, text, sizeof text - 1, 0), 10);
@@ -71,13 +70,13 @@ static void what_is_no_plain_file_is_written_into(void **state) {
     snprintf(target, sizeof target, "%s/target", place->folder);
     int file = open(target, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     assert_int_equal(symlink("target", place->path), 0);
-    assert_int_equal(pidfile_write(place->path), STATUS_OK);
+    assert_int_equal(pidfile_write(place->path, place->error), STATUS_OK);
     struct stat about;
     assert_int_equal(lstat(place->path, &about), 0);
     assert_true(S_ISLNK(about.st_mode));
     expect_own_number(file);
     close(file);
-    assert_int_equal(pidfile_write("/dev/null"), STATUS_OK);
+    assert_int_equal(pidfile_write("/dev/null", place->error), STATUS_OK);
     assert_int_equal(lstat("/dev/null", &about), 0);
     assert_true(S_ISCHR(about.st_mode));
 }
@@ -86,11 +85,26 @@ static void a_failure_is_told_and_leaves_nothing(void **state) {
     struct place *place = *state;
     char path[96];
     snprintf(path, sizeof path, "%s/none/pid", place->folder);
-    assert_int_equal(pidfile_write(path), STATUS_FAILED);
-    assert_int_equal(errno, ENOENT);
-    assert_int_equal(pidfile_write("/dev/full"), STATUS_FAILED);
-    assert_int_equal(errno, ENOSPC);
+    assert_int_equal(pidfile_write(path, place->error), STATUS_FAILED);
+    assert_non_null(strstr(place->error, "/none/pid (option pidfile): No such file or directory"));
+    assert_int_equal(pidfile_write("/dev/full", place->error), STATUS_FAILED);
+    assert_non_null(strstr(place->error, "No space left on device"));
     assert_int_equal(folder_count(place->folder), 0);
+}
+
+static void a_check_says_what_writing_would_and_makes_nothing(void **state) {
+    struct place *place = *state;
+    char path[96], written[PIDFILE_ERROR_MAX];
+    assert_int_equal(pidfile_check(place->path, place->error), STATUS_OK);
+    assert_int_equal(pidfile_check("/dev/null", place->error), STATUS_OK);
+    assert_int_equal(folder_count(place->folder), 0);
+    snprintf(path, sizeof path, "%s/none/pid", place->folder);
+    const char *const paths[] = {path, place->folder, "/dev/null/pid"};
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        assert_int_equal(pidfile_check(paths[i], place->error), STATUS_FAILED);
+        assert_int_equal(pidfile_write(paths[i], written), STATUS_FAILED);
+        assert_string_equal(place->error, written);
+    }
 }
 
 int main(void) {
@@ -99,6 +113,7 @@ int main(void) {
         TEST(a_new_file_takes_the_old_ones_place),
         TEST(what_is_no_plain_file_is_written_into),
         TEST(a_failure_is_told_and_leaves_nothing),
+        TEST(a_check_says_what_writing_would_and_makes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
