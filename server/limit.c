@@ -101,14 +101,18 @@ static bool is_too_little(const struct server *server) {
     return limit != 0 && limit < base_bytes(server);
 }
 
-enum status limit_start(struct server *server, char *error) {
+enum status limit_measure(struct server *server, char *error) {
     int64_t used = (int64_t)memory_used();
     int64_t beyond = (int64_t)memory_resident() - used;
     atomic_store_explicit(&server->limit.base_bytes, used, memory_order_relaxed);
     atomic_store_explicit(&server->limit.base_beyond_bytes, beyond, memory_order_relaxed);
-    if (is_too_little(server)) return refuse_too_little(server, error);
-    hand_over(server);
-    return STATUS_OK;
+    return is_too_little(server) ? refuse_too_little(server, error) : STATUS_OK;
+}
+
+enum status limit_start(struct server *server, char *error) {
+    enum status status = limit_measure(server, error);
+    if (status == STATUS_OK) hand_over(server);
+    return status;
 }
 
 enum status limit_apply(void *context, struct config *config, char *error) {

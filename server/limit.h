@@ -27,8 +27,10 @@ struct limit {
     int64_t returned_seen;      /* worker 0: eviction_rules.returned_bytes when it last looked */
 };
 
-/* At start, when all that is needed without a key is there: hand the options to the shards. STATUS_REFUSED when the
- * limit is below that; why is in `error` (CONFIG_ERROR_MAX). */
+/* When all that is needed without a key is there: measure that. STATUS_REFUSED when the limit is below it; why is in
+ * `error` (CONFIG_ERROR_MAX). */
+must_use enum status limit_measure(struct server *server, char *error);
+/* The same at start, and hand the options to the shards. */
 must_use enum status limit_start(struct server *server, char *error);
 /* A line for the log: the limit, and how it was chosen. */
 void limit_describe(const struct server *server, char *out, size_t size);

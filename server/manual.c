@@ -177,7 +177,8 @@ void manual_print_config(FILE *out) {
                     "redis.conf, and so are the names, where Redis has the option.");
     troff_paragraph(out, "sherd --check FILE tells every error in a file, and of what it names: "
                          "whether this user can enter dir and write there, open the log, make pid "
-                         "file and sockets, listen on the addresses, load users and certificates. "
+                         "file and sockets, listen on the addresses, load users and certificates; "
+                         "and whether maxmemory has room for workers and shards. "
                          "It starts nothing and leaves nothing behind; a server that runs, and has "
                          "the addresses, isn't disturbed. "
                          "CONFIG REWRITE writes what was changed by CONFIG SET back into it, and "

@@ -8,6 +8,7 @@
 #include "server/http/http.h"
 #include "server/log.h"
 #include "server/pidfile.h"
+#include "server/server.h"
 #include "server/takeover/predecessor.h"
 
 /* False: relative paths lead nowhere. */
@@ -50,4 +51,5 @@ void rehearsal_run(struct config *config) {
     certificates_check(config);
     admission_check(config);
     check_metrics(config);
+    server_check(config);
 }

@@ -240,7 +240,15 @@ static bool start_commands(struct server *server) {
     return false;
 }
 
-static enum status start_shards(struct server *server) {
+static void release_shards(struct server *server) {
+    server->shards.reclaimer =
+        (struct reclaimer){NULL, NULL}; /* nothing runs in the background any more */
+    duel_release(&server->duel);
+    curve_release(&server->curve);
+    shards_release(&server->shards);
+}
+
+static enum status init_shards(struct server *server) {
     uint64_t seed;
     random_system(&seed, sizeof(seed));
     struct shards_options options = {
@@ -255,6 +263,52 @@ static enum status start_shards(struct server *server) {
     return shards_init(&server->shards, &options);
 }
 
+static enum status start_shards(struct server *server, char *error) {
+    if (init_shards(server) != STATUS_OK) {
+        snprintf(error, CONFIG_ERROR_MAX,
+                 "No memory or address space for the shards (is RLIMIT_AS, ulimit -v, set?)");
+        return STATUS_NO_MEMORY;
+    }
+    if (timing_start(server) == STATUS_OK) return STATUS_OK;
+    release_shards(server);
+    snprintf(error, CONFIG_ERROR_MAX, "No memory for the lock profile");
+    return STATUS_NO_MEMORY;
+}
+
+static void stop_shards(struct server *server) {
+    timing_stop(server);
+    release_shards(server);
+}
+
+/* Its threads come with the work. */
+static enum status start_jobs(struct server *server, char *error) {
+    server->jobs = jobs_create(&(struct jobs_options){.queue_max = JOBS_WAITING_MAX,
+                                                      .threads_max = JOBS_THREADS_MAX,
+                                                      .linger_ms = JOBS_LINGER_MS});
+    if (server->jobs != NULL) return STATUS_OK;
+    snprintf(error, CONFIG_ERROR_MAX, "No memory for the queue of background jobs");
+    return STATUS_NO_MEMORY;
+}
+
+static enum status create_workers(struct server *server, char *error) {
+    uint32_t count = server->worker_count;
+    snprintf(error, CONFIG_ERROR_MAX, "No memory for %u workers", count);
+    server->workers = memory_allocate_zeroed(count * sizeof(*server->workers));
+    if (server->workers == NULL) return STATUS_NO_MEMORY;
+    for (uint32_t i = 0; i < count; i++) {
+        if (worker_init(&server->workers[i], server, i) != STATUS_OK) return STATUS_NO_MEMORY;
+    }
+    return STATUS_OK;
+}
+
+static void release_workers(struct server *server) {
+    if (server->workers == NULL) return;
+    for (uint32_t i = 0; i < server->worker_count; i++) {
+        worker_release(&server->workers[i]);
+    }
+    memory_free(server->workers);
+}
+
 static void stop_workers_from(struct server *server, uint32_t first) {
     for (uint32_t i = first; i < server->worker_count; i++) {
         while (!worker_stop(&server->workers[i])) {
@@ -266,17 +320,17 @@ static void stop_workers_from(struct server *server, uint32_t first) {
     }
 }
 
+static void explain_worker(const struct server *server, uint32_t index, char *error) {
+    snprintf(error, CONFIG_ERROR_MAX, "Worker %u can't start: %s", index, server->engine_text);
+}
+
 static enum status start_workers(struct server *server) {
-    for (uint32_t i = 0; i < server->worker_count; i++) {
-        if (worker_init(&server->workers[i], server, i) != STATUS_OK) {
-            log_warning("No memory for %u workers", server->worker_count);
-            return STATUS_NO_MEMORY;
-        }
-    }
     for (uint32_t i = server->worker_count; i-- > 0;) {
         enum status status = worker_start(&server->workers[i], server->engine_text);
         if (status == STATUS_OK) continue;
-        log_warning("Worker %u can't start: %s", i, server->engine_text);
+        char error[CONFIG_ERROR_MAX];
+        explain_worker(server, i, error);
+        log_warning("%s", error);
         stop_workers_from(server, i + 1);
         return status;
     }
@@ -390,14 +444,10 @@ static bool take_over(struct server *server, struct successor *successor) {
     return listen_now(server);
 }
 
-int server_run(struct config *config, const struct launch *launch) {
-    int exit_status = EXIT_FAILURE;
-    struct successor successor = {.fd = -1};
+/* As configured, with nothing started; NULL. */
+static struct server *create_server(struct config *config, const struct launch *launch) {
     struct server *server = memory_allocate_zeroed(sizeof(*server));
-    if (server == NULL) {
-        log_warning("No memory to start with");
-        return exit_status;
-    }
+    if (server == NULL) return NULL;
     server->config = config;
     server->launch = launch;
     server->spare_fd = -1;
@@ -408,6 +458,17 @@ int server_run(struct config *config, const struct launch *launch) {
     atomic_store(&server->expiry_is_active, true);
     atomic_store(&server->statistics_since_ms, server->started_ms);
     make_run_id(server->run_id);
+    return server;
+}
+
+int server_run(struct config *config, const struct launch *launch) {
+    int exit_status = EXIT_FAILURE;
+    struct successor successor = {.fd = -1};
+    struct server *server = create_server(config, launch);
+    if (server == NULL) {
+        log_warning("No memory to start with");
+        return exit_status;
+    }
     clock_ticks_per_us();
     raise_descriptor_limit(config);
     config_attach_hooks(config, hooks, sizeof(hooks) / sizeof(hooks[0]), server);
@@ -426,18 +487,15 @@ int server_run(struct config *config, const struct launch *launch) {
         goto no_users;
     }
     config->print_users = print_users;
-    if (start_shards(server) != STATUS_OK) {
-        log_warning("No memory or address space for the shards (is RLIMIT_AS, ulimit -v, set?)");
+    char memory_error[CONFIG_ERROR_MAX];
+    if (start_shards(server, memory_error) != STATUS_OK) {
+        log_warning("%s", memory_error);
         goto no_shards;
     }
-    if (timing_start(server) != STATUS_OK) {
-        log_warning("No memory for the lock profile");
-        goto no_timing;
+    if (start_jobs(server, memory_error) != STATUS_OK) {
+        log_warning("%s", memory_error);
+        goto no_jobs;
     }
-    server->jobs = jobs_create(&(struct jobs_options){.queue_max = JOBS_WAITING_MAX,
-                                                      .threads_max = JOBS_THREADS_MAX,
-                                                      .linger_ms = JOBS_LINGER_MS});
-    if (server->jobs == NULL) goto no_jobs;
     char tls_error[CONFIG_ERROR_MAX];
     if (certificates_load(&server->certificates, config, tls_error) != STATUS_OK) {
         log_warning("%s", tls_error);
@@ -455,8 +513,10 @@ int server_run(struct config *config, const struct launch *launch) {
     }
     /* The address is ours, and nobody is answered yet: who is, finds the file. */
     if (!launch->takes_over && !write_pidfile(server)) goto no_listeners;
-    server->workers = memory_allocate_zeroed(server->worker_count * sizeof(*server->workers));
-    if (server->workers == NULL) goto no_workers;
+    if (create_workers(server, memory_error) != STATUS_OK) {
+        log_warning("%s", memory_error);
+        goto no_workers;
+    }
     saver_init(&server->saver, server);
     if (!launch->takes_over) loader_prepare(server);
     if (start_workers(server) != STATUS_OK) goto no_file;
@@ -490,12 +550,7 @@ no_file:
 no_workers:
     if (server->has_pidfile && !predecessor_has_handed_over(&server->predecessor))
         unlink(config->pidfile);
-    if (server->workers != NULL) {
-        for (uint32_t i = 0; i < server->worker_count; i++) {
-            worker_release(&server->workers[i]);
-        }
-    }
-    memory_free(server->workers);
+    release_workers(server);
 no_listeners:
     admission_close(server);
     predecessor_close(&server->predecessor);
@@ -503,13 +558,7 @@ no_listeners:
     successor_release(&successor);
     jobs_destroy(server->jobs);
 no_jobs:
-    timing_stop(server);
-no_timing:
-    server->shards.reclaimer =
-        (struct reclaimer){NULL, NULL}; /* nothing runs in the background any more */
-    duel_release(&server->duel);
-    curve_release(&server->curve);
-    shards_release(&server->shards);
+    stop_shards(server);
 no_shards:
     config->print_users = NULL;
     users_release(&server->users);
@@ -522,6 +571,51 @@ no_commands:
     acl_log_release(&server->acl_log);
     memory_free(server);
     return exit_status;
+}
+
+static void check_workers(struct server *server) {
+    struct config *config = server->config;
+    char error[CONFIG_ERROR_MAX];
+    if (create_workers(server, error) != STATUS_OK) {
+        config_tells_of(config, "workers", error);
+        return;
+    }
+    for (uint32_t i = 0; i < server->worker_count; i++) {
+        if (worker_try(&server->workers[i], server->engine_text) == STATUS_OK) continue;
+        explain_worker(server, i, error);
+        config_tells_of(config, "io", error);
+        return;
+    }
+    if (limit_measure(server, error) != STATUS_OK) config_tells_of(config, "maxmemory", error);
+}
+
+/* Users, certificates and renamed commands, some tens of kilobytes, aren't there. */
+void server_check(struct config *config) {
+    char error[CONFIG_ERROR_MAX] = "No memory to start with";
+    struct server *server = create_server(config, NULL);
+    if (server != NULL) server->commands = server->original_commands = command_table_create();
+    if (server == NULL || server->commands == NULL) {
+        config_tells(config, error);
+        goto no_commands;
+    }
+    raise_descriptor_limit(config);
+    if (start_shards(server, error) != STATUS_OK) {
+        config_tells_of(config, "shards", error);
+        goto no_shards;
+    }
+    if (start_jobs(server, error) != STATUS_OK) {
+        config_tells(config, error);
+        goto no_jobs;
+    }
+    check_workers(server);
+    release_workers(server);
+    jobs_destroy(server->jobs);
+no_jobs:
+    stop_shards(server);
+no_shards:
+    release_commands(server);
+no_commands:
+    memory_free(server);
 }
 
 void server_stop(struct server *server) {

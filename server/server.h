@@ -89,6 +89,9 @@ struct server {
  * serve until a signal, SHUTDOWN or a successor, stop.
  * Returns the exit status. */
 int server_run(struct config *config, const struct launch *launch);
+/* Tell what keeps workers and shards from being made, and a maxmemory that is too little for them (config_tells). They
+ * are made and released: nobody is served. Main thread. */
+void server_check(struct config *config);
 /* Any thread: ask for the orderly end that SIGTERM causes. */
 void server_stop(struct server *server);
 /* Any thread: save what there is to save before the end, if asked to, or as save points say

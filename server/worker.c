@@ -745,6 +745,10 @@ enum status worker_init(struct worker *worker, struct server *server, uint32_t i
     return sampler_init(&worker->sampler, worker);
 }
 
+enum status worker_try(struct worker *worker, char *text) {
+    return create_engine(worker, text);
+}
+
 static void await_started(struct worker *worker) {
     while (sem_wait(&worker->has_started) != 0) {
         /* interrupted by a signal */

@@ -152,6 +152,8 @@ must_use enum status worker_init(struct worker *worker, struct server *server, u
 /* Start the thread; `text` (ENGINE_TEXT_MAX) is what the engine says of itself, or why it can't run (then
  * STATUS_UNSUPPORTED). */
 must_use enum status worker_start(struct worker *worker, char *text);
+/* Make what its thread would, on this one, to see whether it can be made: the same errors. worker_release is next. */
+must_use enum status worker_try(struct worker *worker, char *text);
 /* Have it accept from all listeners; errors as from worker_start. */
 must_use enum status worker_listen(struct worker *worker, char *text);
 /* Wait for its thread's end. Its engine and mailbox stay until the release: other workers may still write to it. */

@@ -178,6 +178,31 @@ static void checking_tells_all_that_a_start_would_fail_on(void **state) {
            "dir): Not a directory; create it, or name another");
 }
 
+/* What a start says, and a check too: the bytes of a server without a key. */
+static long long bytes_needed(const struct folder *folder, const char *mode, const char *place) {
+    char line[LINE_MAX_BYTES], *output;
+    snprintf(line, sizeof line,
+             "%s --port 0 --unixsocket %s/socket --workers 2 --shards 8 --maxmemory 100kb", mode,
+             folder->path);
+    assert_int_equal(run(line, &output), 1);
+    expect_told(output, place);
+    const char *told = strstr(output, "maxmemory 102400 is less than the ");
+    assert_non_null(told);
+    long long bytes = atoll(told + strlen("maxmemory 102400 is less than the "));
+    free(output);
+    return bytes;
+}
+
+static void checking_tells_of_a_limit_that_is_too_low_to_start_with(void **state) {
+    long long needed = bytes_needed(*state, "", "# maxmemory"),
+              checked = bytes_needed(*state, "--check", "--maxmemory: maxmemory");
+    assert_true(checked > 500000);
+    assert_true(checked <= needed && needed - checked < needed / 50);
+    char line[LINE_MAX_BYTES];
+    snprintf(line, sizeof line, "--check --workers 2 --shards 8 --maxmemory %lld", needed);
+    expect(line, 0, "The configuration is valid.");
+}
+
 static void checking_a_running_servers_configuration_disturbs_nobody(void **state) {
     (void)state;
     struct test_server *server = test_server_start(NULL);
@@ -407,6 +432,7 @@ int main(void) {
         TEST(checking_tells_every_error_and_starts_nothing),
         TEST(checking_what_will_do_leaves_nothing_behind),
         TEST(checking_tells_all_that_a_start_would_fail_on),
+        TEST(checking_tells_of_a_limit_that_is_too_low_to_start_with),
         TEST(checking_a_running_servers_configuration_disturbs_nobody),
         TEST(checking_tells_the_errors_of_the_files_named_too),
         TEST(what_cannot_be_used_is_told_and_nothing_starts),
