@@ -380,7 +380,8 @@ static void wait_for_end(struct server *server, const sigset_t *signals, bool is
 static enum status save_the_rest(struct server *server) {
     if (!atomic_load_explicit(&server->saves_at_end, memory_order_relaxed)) return STATUS_OK;
     if (saver_changes(&server->saver) == 0) return STATUS_OK;
-    return saver_save(&server->saver);
+    char error[SAVER_ERROR_MAX]; /* is in the log */
+    return saver_save(&server->saver, error);
 }
 
 /* False: the file there is must not be ignored, and can't be served. */
@@ -634,7 +635,8 @@ enum status server_prepare_end(struct server *server, enum server_save save) {
     gate_close(server, GATE_STOPPING);
     predecessor_interrupt(&server->predecessor);
     saver_cancel(&server->saver);
-    enum status status = saver_save(&server->saver);
+    char error[SAVER_ERROR_MAX]; /* is in the log */
+    enum status status = saver_save(&server->saver, error);
     if (status == STATUS_OK) return STATUS_OK;
     atomic_store_explicit(&server->saves_at_end, false, memory_order_relaxed);
     gate_open(server, GATE_STOPPING);

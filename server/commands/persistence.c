@@ -2,18 +2,20 @@
 #include "server/call.h"
 #include "server/server.h"
 
-static void reply_save(struct call *call, enum status status, const char *success) {
+static void reply_save(struct call *call, enum status status, const char *success,
+                       const char *error) {
     if (status == STATUS_OK) {
         reply_simple(call->reply, success);
     } else {
-        reply_error(call->reply,
-                    status == STATUS_FULL ? "ERR Background save already in progress" : "ERR");
+        reply_error_format(call->reply, "ERR %s", error);
     }
 }
 
 /* In this worker: its own clients wait, those of others don't, but for the instant itself. */
 static void save(struct call *call) {
-    reply_save(call, saver_save(&call->server->saver), "OK");
+    char error[SAVER_ERROR_MAX];
+    enum status status = saver_save(&call->server->saver, error);
+    reply_save(call, status, "OK", error);
 }
 
 /* SCHEDULE puts off in Redis what can't begin beside a rewrite of the append log: there is none. */
@@ -22,7 +24,9 @@ static void save_in_background(struct call *call) {
         call_syntax_error(call);
         return;
     }
-    reply_save(call, saver_start(&call->server->saver), "Background saving started");
+    char error[SAVER_ERROR_MAX];
+    enum status status = saver_start(&call->server->saver, error);
+    reply_save(call, status, "Background saving started", error);
 }
 
 static void last_save(struct call *call) {

@@ -188,7 +188,10 @@ static enum status finish(struct rdb_file *file) {
     if (file->is_direct) set_direct(file, false);
     if (write_piece(file) != STATUS_OK) return STATUS_FAILED;
     if (fsync(file->fd) != 0) return failed(file, "can't sync");
-    return rename(file->temporary, file->name) == 0 ? STATUS_OK : failed(file, "can't rename");
+    if (rename(file->temporary, file->name) == 0) return STATUS_OK;
+    snprintf(file->error, sizeof(file->error), "can't rename %s to %s: %s", file->temporary,
+             file->name, strerror(errno));
+    return STATUS_FAILED;
 }
 
 enum status rdb_file_commit(struct rdb_file *file) {

@@ -10,7 +10,7 @@
 #include "shards/base/bytes.h"
 #include "shards/base/status.h"
 
-enum { RDB_FILE_NAME_MAX = 256, RDB_FILE_ERROR_MAX = 512 };
+enum { RDB_FILE_NAME_MAX = 256, RDB_FILE_ERROR_MAX = 768 };
 
 struct rdb_file {
     int fd;

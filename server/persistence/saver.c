@@ -165,18 +165,20 @@ static enum status write_snapshot(struct saver *saver, struct rdb_file *file) {
     return status;
 }
 
-static void log_failure(const struct saver *saver, const struct rdb_file *file,
-                        enum status status) {
+static void explain(const struct saver *saver, const struct rdb_file *file, enum status status,
+                    char *error) {
     if (LOAD(saver->is_cancelled)) {
-        log_warning("Saving was given up; the file there was is untouched");
-    } else if (status == STATUS_NO_MEMORY) {
-        log_warning("Write error saving DB on disk: no memory for what writers change meanwhile");
+        snprintf(error, SAVER_ERROR_MAX, "Saving was given up; the file there was is untouched");
     } else {
-        log_warning("Write error saving DB on disk: %s", file->error);
+        snprintf(error, SAVER_ERROR_MAX, "Write error saving DB on disk, in %s: %s",
+                 saver->server->config->dir,
+                 status == STATUS_NO_MEMORY ? "no memory for what writers change meanwhile"
+                                            : file->error);
     }
+    log_warning("%s", error);
 }
 
-static enum status save(struct saver *saver) {
+static enum status save(struct saver *saver, char *error) {
     char name[CONFIG_TEXT_MAX];
     config_copy_text(saver->server->config, saver->server->config->dbfilename, name);
     struct rdb_file file;
@@ -189,7 +191,7 @@ static enum status save(struct saver *saver) {
     if (status == STATUS_OK) status = write_snapshot(saver, &file);
     if (status == STATUS_OK) status = rdb_file_commit(&file);
     if (status != STATUS_OK) {
-        log_failure(saver, &file, status);
+        explain(saver, &file, status, error);
         rdb_file_abandon(&file);
         return status;
     }
@@ -245,15 +247,20 @@ static void end(struct saver *saver, enum status status) {
     pthread_mutex_unlock(&saver->lock);
 }
 
-enum status saver_save(struct saver *saver) {
+static enum status refuse_second(char *error) {
+    snprintf(error, SAVER_ERROR_MAX, "Background save already in progress");
+    return STATUS_FULL;
+}
+
+enum status saver_save(struct saver *saver, char *error) {
     pthread_mutex_lock(&saver->lock);
     bool is_retired = saver->is_retired;
     bool has_begun = !is_retired && begin_locked(saver, false);
     pthread_mutex_unlock(&saver->lock);
     if (is_retired) return STATUS_OK;
-    if (!has_begun) return STATUS_FULL;
+    if (!has_begun) return refuse_second(error);
     atomic_fetch_add_explicit(&saver->saves, 1, memory_order_relaxed);
-    enum status status = save(saver);
+    enum status status = save(saver, error);
     end(saver, status);
     return status == STATUS_FULL ? STATUS_FAILED : status;
 }
@@ -261,7 +268,8 @@ enum status saver_save(struct saver *saver) {
 static void *run(void *argument) {
     struct saver *saver = argument;
     priority_step_back();
-    enum status status = save(saver);
+    char error[SAVER_ERROR_MAX]; /* is in the log */
+    enum status status = save(saver, error);
     if (status == STATUS_OK) {
         log_notice("Background saving terminated with success");
     } else {
@@ -271,19 +279,21 @@ static void *run(void *argument) {
     return NULL;
 }
 
-enum status saver_start(struct saver *saver) {
+enum status saver_start(struct saver *saver, char *error) {
     enum status status = STATUS_OK;
     pthread_mutex_lock(&saver->lock);
     if (saver->is_retired) {
         status = STATUS_OK;
     } else if (!begin_locked(saver, true)) {
-        status = STATUS_FULL;
+        status = refuse_second(error);
     } else if (pthread_create(&saver->thread, NULL, run, saver) == 0) {
         saver->has_thread = true;
         atomic_fetch_add_explicit(&saver->saves, 1, memory_order_relaxed);
         log_notice("Background saving started");
     } else {
-        log_warning("Can't save in background: the system has no thread for it");
+        snprintf(error, SAVER_ERROR_MAX,
+                 "Can't save in background: the system has no thread for it");
+        log_warning("%s", error);
         STORE(saver->is_saving, false);
         STORE(saver->is_background, false);
         STORE(saver->is_sound, false);
@@ -383,7 +393,8 @@ void saver_tick(struct saver *saver, int64_t now_ms) {
     bool is_reached = is_reached_locked(saver, now_ms);
     pthread_mutex_unlock(&saver->lock);
     if (!is_reached) return;
-    enum status status = saver_start(saver);
+    char error[SAVER_ERROR_MAX]; /* is in the log */
+    enum status status = saver_start(saver, error);
     (void)status; /* begun by a client in this moment, or refused, which is logged */
 }
 

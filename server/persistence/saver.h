@@ -18,6 +18,7 @@ struct server;
 enum {
     /* Copies of what writers changed that may wait to be written; beyond, writers wait until half is. */
     SAVER_BEHIND_BYTES = 64 * 1024 * 1024,
+    SAVER_ERROR_MAX = 2 * CONFIG_TEXT_MAX,
 };
 
 struct saver {
@@ -50,10 +51,10 @@ void saver_init(struct saver *saver, struct server *server);
 /* Nothing is being saved any more. */
 void saver_release(struct saver *saver);
 
-/* Save now, in this thread. STATUS_FULL: a save is under way; otherwise what went wrong is in the log. */
-must_use enum status saver_save(struct saver *saver);
-/* Save in the background. STATUS_FULL; STATUS_REFUSED: the system has no thread for it. */
-must_use enum status saver_start(struct saver *saver);
+/* Save now, in this thread; or in the background, where only the beginning is judged. When it isn't STATUS_OK, `error`
+ * (SAVER_ERROR_MAX bytes) says what went wrong, as does the log; STATUS_FULL: another save is under way. */
+must_use enum status saver_save(struct saver *saver, char *error);
+must_use enum status saver_start(struct saver *saver, char *error);
 /* Give up a save that is under way, and wait until it has ended. */
 void saver_cancel(struct saver *saver);
 /* Give up a save that is under way, and let none begin until the claim is given back: the snapshot is the caller's

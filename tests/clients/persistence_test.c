@@ -466,6 +466,16 @@ static void a_function_library_is_named_or_passed_over(void **state) {
 
 /* ---- Disks that don't take it ------------------------------------------------------------------------------------ */
 
+/* SAVE says what, where and why. */
+static void expect_save_fails(struct wire *wire, const char *folder, const char *reason) {
+    char begin[512];
+    snprintf(begin, sizeof(begin), "-ERR Write error saving DB on disk, in %s: can't ", folder);
+    char *reply = wire_ask(wire, "SAVE");
+    if (strstr(reply, begin) != reply || strstr(reply, reason) == NULL)
+        fail_msg("SAVE: \"%s\" hasn't \"%s\" and \"%s\"", reply, begin, reason);
+    free(reply);
+}
+
 static void a_full_disk_leaves_the_old_file(void **state) {
     save_filled(*state);
     struct dump before = read_dump(*state);
@@ -475,7 +485,7 @@ static void a_full_disk_leaves_the_old_file(void **state) {
     struct wire *wire = wire_connect(server);
     await_loaded(wire);
     wire_expect(wire, "SET more data", "+OK");
-    wire_expect(wire, "SAVE", "-ERR");
+    expect_save_fails(wire, *state, "File too large");
     wire_expect(wire, "BGSAVE", "+Background saving started");
     while (wire_ask_field(wire, "INFO persistence", "rdb_bgsave_in_progress") != 0) {
     }
@@ -498,7 +508,7 @@ static void a_full_disk_leaves_the_old_file(void **state) {
 /* SAVE fails, the log says this, and the file is as it was. */
 static void expect_failing_save(struct test_server *server, struct wire *wire, const char *folder,
                                 const struct dump *before, const char *reason) {
-    wire_expect(wire, "SAVE", "-ERR");
+    expect_save_fails(wire, folder, reason);
     char *output = test_server_read_output(server);
     if (strstr(output, reason) == NULL) fail_msg("\"%s\" is not in:\n%s", reason, output);
     free(output);

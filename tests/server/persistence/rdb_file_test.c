@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "server/persistence/rdb_file.h"
@@ -154,6 +155,16 @@ static void without_room_the_old_file_stays(void **state) {
     }
 }
 
+static void a_folder_in_its_place_is_named(void **state) {
+    struct rdb_file file;
+    assert_int_equal(mkdir("dump.rdb", 0700), 0);
+    assert_int_equal(rdb_file_create(&file, "dump.rdb", false), STATUS_OK);
+    assert_int_equal(rdb_file_commit(&file), STATUS_FAILED);
+    assert_non_null(strstr(file.error, " to dump.rdb: Is a directory"));
+    assert_int_equal(folder_count(*state), 1);
+    assert_int_equal(rmdir("dump.rdb"), 0);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
@@ -162,6 +173,7 @@ int main(void) {
         TEST(two_do_not_write_into_one_file),
         TEST(what_is_written_is_there_whichever_way),
         TEST(without_room_the_old_file_stays),
+        TEST(a_folder_in_its_place_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
