@@ -19,13 +19,14 @@
 #include "access/users_file.h"
 #include "admission.h"
 #include "clock.h"
+#include "config_hooks.h"
 #include "cpus.h"
 #include "gate.h"
 #include "http/http.h"
 #include "limit.h"
 #include "log.h"
 #include "pidfile.h"
-#include "priority.h"
+#include "reclaim.h"
 #include "renames.h"
 #include "shards/base/memory.h"
 #include "shards/base/random.h"
@@ -103,111 +104,7 @@ static void make_run_id(char out[SERVER_ID_TEXT]) {
     }
 }
 
-/* ---- Freeing elsewhere ----------------------------------------------------------------------- */
-
-static void give_way(void *turn) {
-    priority_give_way(turn);
-}
-
-static void release_blob(void *context, void *subject) {
-    struct server *server = context;
-    struct blob *blob = subject;
-    int64_t bytes = (int64_t)blob->capacity;
-    struct priority_turn turn = {0};
-    blob_release_in_pieces(blob, give_way, &turn);
-    limit_note_left(server, bytes);
-}
-
-/* A large value goes to the background; where too much is on its way already, whoever freed it pays. */
-static void defer_blob(void *context, struct blob *blob) {
-    struct server *server = context;
-    struct job job = {.run = release_blob, .context = server, .subject = blob};
-    int64_t bytes = (int64_t)blob->capacity;
-    bool is_deferred = limit_note_leaving(server, bytes);
-    if (is_deferred && jobs_try(server->jobs, job)) return;
-    if (is_deferred) limit_note_left(server, bytes);
-    blob_release(blob);
-}
-
-/* ---- Changes while running ------------------------------------------------------------------- */
-
-static enum status apply_loglevel(void *context, struct config *config, char *error) {
-    (void)context, (void)error;
-    log_set_level((enum log_level)config_number(&config->loglevel));
-    return STATUS_OK;
-}
-
-static enum status apply_log_format(void *context, struct config *config, char *error) {
-    (void)context, (void)error;
-    log_set_form((enum log_form)config_number(&config->log_format));
-    return STATUS_OK;
-}
-
-static enum status apply_saving(void *context, struct config *config, char *error) {
-    struct server *server = context;
-    (void)config, (void)error;
-    saver_configure(&server->saver);
-    return STATUS_OK;
-}
-
-static enum status apply_password(void *context, struct config *config, char *error) {
-    struct server *server = context;
-    char password[CONFIG_TEXT_MAX];
-    config_copy_text(config, config->requirepass, password);
-    enum status status = users_set_default_password(&server->users, bytes_of_text(password));
-    explicit_bzero(password, sizeof(password));
-    if (status == STATUS_OK) {
-        access_wake_workers(server);
-    } else {
-        snprintf(error, CONFIG_ERROR_MAX, "out of memory");
-    }
-    return status;
-}
-
-static enum status apply_channels(void *context, struct config *config, char *error) {
-    struct server *server = context;
-    (void)error;
-    atomic_store_explicit(&server->users.channels_at_first,
-                          config_number(&config->acl_pubsub_default) == CHANNELS_ALL,
-                          memory_order_relaxed);
-    return STATUS_OK;
-}
-
-static enum status apply_tls(void *context, struct config *config, char *error) {
-    struct server *server = context;
-    return certificates_load(&server->certificates, config, error);
-}
-
-static const struct config_hook hooks[] = {
-    {"tls-cert-file", apply_tls},
-    {"tls-key-file", apply_tls},
-    {"tls-key-file-pass", apply_tls},
-    {"tls-ca-cert-file", apply_tls},
-    {"tls-ca-cert-dir", apply_tls},
-    {"tls-auth-clients", apply_tls},
-    {"tls-protocols", apply_tls},
-    {"tls-ciphers", apply_tls},
-    {"tls-ciphersuites", apply_tls},
-    {"tls-prefer-server-ciphers", apply_tls},
-    {"tls-session-caching", apply_tls},
-    {"tls-session-cache-size", apply_tls},
-    {"tls-session-cache-timeout", apply_tls},
-    {"requirepass", apply_password},
-    {"acl-pubsub-default", apply_channels},
-    {"loglevel", apply_loglevel},
-    {"log-format", apply_log_format},
-    {"maxmemory", limit_apply},
-    {"maxmemory-clients", limit_apply},
-    {"maxmemory-policy", limit_apply},
-    {"maxmemory-samples", limit_apply},
-    {"lfu-log-factor", limit_apply},
-    {"lfu-decay-time", limit_apply},
-    {"save", apply_saving},
-    {"stop-writes-on-bgsave-error", apply_saving},
-    {"slowlog-log-slower-than", timing_apply},
-    {"slowlog-max-len", timing_apply},
-    {"latency-monitor-threshold", timing_apply},
-};
+/* ---- Start and stop -------------------------------------------------------------------------- */
 
 /* For CONFIG REWRITE, which holds the configuration's lock. Users who live in a file of their own are not the
  * configuration's; and where requirepass says it all, a line for the default user would only overrule it one day. */
@@ -217,8 +114,6 @@ static bool print_users(void *context, FILE *out) {
     if (server->config->aclfile[0] != 0 || users_are_initial(&server->users, password)) return true;
     return users_print(&server->users, out);
 }
-
-/* ---- Start and stop -------------------------------------------------------------------------- */
 
 static void release_commands(struct server *server) {
     if (server->original_commands != server->commands && server->original_commands != NULL)
@@ -256,7 +151,7 @@ static enum status init_shards(struct server *server) {
         .database_count = (uint32_t)config_number(&server->config->databases),
         .worker_count = server->worker_count,
         .seed = seed,
-        .reclaimer = {.defer = defer_blob, .context = server},
+        .reclaimer = reclaim_in_background(server),
     };
     curve_init(&server->curve, &server->shards);
     duel_init(&server->duel, &server->shards);
@@ -472,7 +367,7 @@ int server_run(struct config *config, const struct launch *launch) {
     }
     clock_ticks_per_us();
     raise_descriptor_limit(config);
-    config_attach_hooks(config, hooks, sizeof(hooks) / sizeof(hooks[0]), server);
+    config_hooks_attach(server);
 
     sigset_t signals;
     signals_block(&signals);

@@ -15,27 +15,6 @@
 #include "server/pidfile.h"
 #include "tests/support/folder.h"
 
-struct place {
-    char folder[32], path[64], error[PIDFILE_ERROR_MAX];
-};
-
-static int set_up(void **state) {
-    struct place *place = calloc(1, sizeof *place);
-    assert_non_null(place);
-    strcpy(place->folder, "/tmp/sherd-pidfile-XXXXXX");
-    assert_non_null(mkdtemp(place->folder));
-    snprintf(place->path, sizeof place->path, "%s/pid", place->folder);
-    *state = place;
-    return 0;
-}
-
-static int tear_down(void **state) {
-    struct place *place = *state;
-    folder_remove(place->folder);
-    free(place);
-    return 0;
-}
-
 static void expect_own_number(int file) {
     char text[32] = "", expected[32];
     assert_true(pread(file, text, sizeof text - 1, 0) >= 0);
@@ -108,7 +87,7 @@ static void a_check_says_what_writing_would_and_makes_nothing(void **state) {
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, place_set_up, place_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_new_file_takes_the_old_ones_place),
         TEST(what_is_no_plain_file_is_written_into),

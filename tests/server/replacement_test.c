@@ -14,33 +14,11 @@
 #include "tests/support/disk_room.h"
 #include "tests/support/folder.h"
 
-struct place {
-    char folder[64], path[128];
-    char error[CONFIG_ERROR_MAX];
-    struct replacement file;
-};
-
-static int set_up(void **state) {
-    struct place *place = calloc(1, sizeof *place);
-    assert_non_null(place);
-    strcpy(place->folder, "/tmp/sherd-replacement-XXXXXX");
-    assert_non_null(mkdtemp(place->folder));
-    snprintf(place->path, sizeof place->path, "%s/file", place->folder);
-    *state = place;
-    return 0;
-}
-
-static int tear_down(void **state) {
-    struct place *place = *state;
-    folder_remove(place->folder);
-    free(place);
-    return 0;
-}
-
 static enum status replace(struct place *place, const char *text, mode_t mode) {
-    assert_int_equal(replacement_create(&place->file, place->path, place->error), STATUS_OK);
-    fputs(text, place->file.out);
-    return replacement_commit(&place->file, mode, place->error);
+    struct replacement file;
+    assert_int_equal(replacement_create(&file, place->path, place->error), STATUS_OK);
+    fputs(text, file.out);
+    return replacement_commit(&file, mode, place->error);
 }
 
 static void assert_has(const struct place *place, const char *text, mode_t mode) {
@@ -67,9 +45,10 @@ static void the_new_one_takes_the_old_ones_place_and_permissions(void **state) {
 static void abandoned_it_leaves_nothing(void **state) {
     struct place *place = *state;
     assert_int_equal(replace(place, "old", 0600), STATUS_OK);
-    assert_int_equal(replacement_create(&place->file, place->path, place->error), STATUS_OK);
-    fputs("new", place->file.out);
-    replacement_abandon(&place->file);
+    struct replacement file;
+    assert_int_equal(replacement_create(&file, place->path, place->error), STATUS_OK);
+    fputs("new", file.out);
+    replacement_abandon(&file);
     assert_has(place, "old", 0600);
 }
 
@@ -90,7 +69,8 @@ static void a_folder_that_is_not_there_is_told(void **state) {
     struct place *place = *state;
     char path[160], expected[256];
     snprintf(path, sizeof path, "%s/none/file", place->folder);
-    assert_int_equal(replacement_create(&place->file, path, place->error), STATUS_FAILED);
+    struct replacement file;
+    assert_int_equal(replacement_create(&file, path, place->error), STATUS_FAILED);
     snprintf(expected, sizeof expected, "can't create a file beside %s: No such file or directory",
              path);
     assert_string_equal(place->error, expected);
@@ -107,7 +87,7 @@ static void what_can_not_be_replaced_is_told(void **state) {
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, place_set_up, place_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(the_new_one_takes_the_old_ones_place_and_permissions),
         TEST(abandoned_it_leaves_nothing),

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -30,4 +32,21 @@ int folder_count(const char *path) {
     }
     closedir(entries);
     return count;
+}
+
+int place_set_up(void **state) {
+    struct place *place = calloc(1, sizeof *place);
+    assert_non_null(place);
+    strcpy(place->folder, "/tmp/sherd-place-XXXXXX");
+    assert_non_null(mkdtemp(place->folder));
+    snprintf(place->path, sizeof place->path, "%s/file", place->folder);
+    *state = place;
+    return 0;
+}
+
+int place_tear_down(void **state) {
+    struct place *place = *state;
+    folder_remove(place->folder);
+    free(place);
+    return 0;
 }

@@ -21,27 +21,6 @@
 
 enum { SOMEBODY = 65534 };
 
-struct place {
-    char folder[32], path[64];
-};
-
-static int set_up(void **state) {
-    struct place *place = calloc(1, sizeof *place);
-    assert_non_null(place);
-    strcpy(place->folder, "/tmp/sherd-path-XXXXXX");
-    assert_non_null(mkdtemp(place->folder));
-    snprintf(place->path, sizeof place->path, "%s/file", place->folder);
-    *state = place;
-    return 0;
-}
-
-static int tear_down(void **state) {
-    struct place *place = *state;
-    folder_remove(place->folder);
-    free(place);
-    return 0;
-}
-
 static void make(const char *path, mode_t mode) {
     int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     assert_true(file >= 0);
@@ -114,7 +93,7 @@ static void permissions_are_told_to_who_has_none(void **state) {
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, place_set_up, place_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_file_may_be_made_where_its_folder_is),
         TEST(what_is_in_the_way_is_told_as_open_tells_it),
