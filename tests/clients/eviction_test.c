@@ -390,22 +390,27 @@ static void a_value_larger_than_the_limit_is_refused_and_nothing_lost(void **sta
     redisFree(context);
 }
 
+/* Ten of 30 MB, one after the other, each with a small one behind it. */
+static bool push_out(void *server, size_t index) {
+    enum { VALUES = 10, BYTES_EACH = 30000000 };
+    redisContext *client = hiredis_open(server);
+    bool is_good = client != NULL;
+    for (int i = 0; is_good && i < VALUES; i++) {
+        redisAppendCommand(client, "SETRANGE large:%d:%d %d x", (int)index, i, BYTES_EACH - 1);
+        redisAppendCommand(client, "SET small:%d:%d x", (int)index, i);
+        is_good = hiredis_take(client, REDIS_REPLY_INTEGER);
+        is_good = is_good && hiredis_take(client, REDIS_REPLY_STATUS);
+    }
+    redisFree(client);
+    return is_good;
+}
+
 /* What is freed in the background is as good as gone: nobody is refused, or evicted, for it. */
 static void large_values_that_push_each_other_out_are_all_taken(void **state) {
-    redisContext *context = hiredis_expect_open(*state);
     struct wire *wire = wire_connect(*state);
     use_policy(wire, "allkeys-lru");
-    enum { VALUES = 10, BYTES_EACH = 30000000 };
-    for (int i = 0; i < VALUES; i++) {
-        redisAppendCommand(context, "SETRANGE large:%d %d x", i, BYTES_EACH - 1);
-        redisAppendCommand(context, "SET small:%d x", i);
-    }
-    for (int i = 0; i < VALUES; i++) {
-        assert_true(hiredis_take(context, REDIS_REPLY_INTEGER));
-        assert_true(hiredis_take(context, REDIS_REPLY_STATUS));
-    }
+    assert_true(crowd_run(WRITERS, push_out, *state));
     wire_close(wire);
-    redisFree(context);
 }
 
 int main(void) {
