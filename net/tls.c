@@ -162,7 +162,6 @@ static void bid_farewell(struct connection *connection, struct tls *tls) {
     if (tls->is_established && !tls->has_failed && buffer_is_empty(&connection->output)) {
         SSL_shutdown(tls->session);
     }
-    send_once(connection->fd, &tls->transport.wire);
 }
 
 void tls_bid_farewell(struct connection *connection) {
@@ -175,6 +174,7 @@ void tls_release(struct connection *connection) {
     struct tls *tls = connection->tls;
     if (tls == NULL) return;
     bid_farewell(connection, tls);
+    send_once(connection->fd, &tls->transport.wire);
     if (!tls->is_established) uncount_open(tls);
     /* Else OpenSSL takes a session whose peer said no farewell for a bad one, and forgets it. */
     if (!tls->has_failed) SSL_set_shutdown(tls->session, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);

@@ -32,8 +32,8 @@ must_use enum status tls_begin(struct connection *connection, struct engine *eng
  * happens. */
 void tls_release(struct connection *connection);
 
-/* Say that nothing more comes, if nothing is left to say and the socket takes it at once; what the peer still
- * sends is read as before. Without TLS nothing happens. */
+/* Put a farewell on the wire, for the engine to send, if nothing is left to say: nothing more comes then, and what the
+ * peer still sends is read as before. Once is enough. Without TLS nothing happens. */
 void tls_bid_farewell(struct connection *connection);
 
 /* Heap bytes that one connection's TLS takes besides what `wire` holds; 0 without. O(1). */

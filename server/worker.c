@@ -135,9 +135,13 @@ void worker_let_go(struct worker *worker, struct client *client) {
         worker_close_client(worker, client);
         return;
     }
-    tls_bid_farewell(&client->connection);
-    shutdown(client->connection.fd, SHUT_WR); /* fails when it is gone: then we are told */
     engine_resume_receive(worker->engine, &client->connection);
+    tls_bid_farewell(&client->connection);
+    if (connection_is_drained(&client->connection)) {
+        shutdown(client->connection.fd, SHUT_WR); /* fails when it is gone: then we are told */
+    } else {
+        engine_send(worker->engine, &client->connection); /* the farewell; then again */
+    }
 }
 
 /* Run nothing more of it; close as soon as its replies are sent. */

@@ -273,6 +273,29 @@ static void large_values_and_pipelines_come_back(void **state) {
     test_server_stop(server);
 }
 
+/* The client may go on sending meanwhile, and finds the end of the stream said as TLS has it. */
+static void whom_we_break_with_may_read_why(void **state) {
+    (void)state;
+    struct test_server *server = start((const char *const[]){"--maxmemory-clients", "2mb", NULL});
+    static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+    char *more = calloc(1, LARGE);
+    assert_non_null(more);
+    for (size_t i = 0; i < sizeof versions / sizeof versions[0]; i++) {
+        struct wire *wire = connect_as("client", versions[i]);
+        wire_send_text(wire, "*3\r\n$3\r\nSET\r\n$5\r\nlarge\r\n$500000000\r\n");
+        for (int sent = 0; sent < 16; sent++) {
+            wire_send(wire, more, LARGE);
+        }
+        wire_expect_reply(wire, "-ERR closed: clients' buffers pass maxmemory-clients, and this "
+                                "client's were the largest");
+        wire_expect_closed(wire);
+        assert_true(SSL_get_shutdown(wire_tls(wire)) & SSL_RECEIVED_SHUTDOWN);
+        wire_close(wire);
+    }
+    free(more);
+    test_server_stop(server);
+}
+
 static void a_client_that_does_not_read_stops_itself_alone(void **state) {
     (void)state;
     enum { GETS = 200 };
@@ -729,6 +752,7 @@ int main(void) {
         cmocka_unit_test(protocols_and_ciphers_are_what_the_options_say),
         cmocka_unit_test(acl_and_passwords_hold_over_tls),
         cmocka_unit_test(large_values_and_pipelines_come_back),
+        cmocka_unit_test(whom_we_break_with_may_read_why),
         cmocka_unit_test(a_client_that_does_not_read_stops_itself_alone),
         cmocka_unit_test(redis_cli_and_redis_benchmark_speak_tls),
         cmocka_unit_test(a_server_that_slept_closes_no_handshake_for_it),
