@@ -1,4 +1,5 @@
-# The seccomp profile is valid JSON, refuses what it doesn't name, and admits io_uring's three calls.
+# The seccomp profile is valid JSON, refuses what it doesn't name, and admits io_uring's three calls, and pselect6,
+# with which crun, podman's runtime, waits for its start under the filter.
 cmake_minimum_required(VERSION 3.22)
 file(READ ${PROFILE} profile)
 string(JSON default GET "${profile}" defaultAction)
@@ -12,7 +13,7 @@ foreach(i RANGE ${last})
     string(JSON name GET "${profile}" syscalls 0 names ${i})
     list(APPEND names ${name})
 endforeach()
-foreach(name io_uring_setup io_uring_enter io_uring_register epoll_pwait execve futex)
+foreach(name io_uring_setup io_uring_enter io_uring_register epoll_pwait execve futex pselect6)
     if(NOT action STREQUAL "SCMP_ACT_ALLOW" OR NOT name IN_LIST names)
         message(FATAL_ERROR "${name} is not allowed")
     endif()
