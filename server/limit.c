@@ -6,7 +6,12 @@
  * writes that reach it: each of them hundreds of evictions, until all is done; halving 128 MiB of small values
  * so stalled everybody for half a second. So what is in use stays allowed (`grace_bytes`), and less of it after
  * each turn: as much as upkeep has evicted. A write meanwhile pays for what it adds, as it always does at the
- * limit. If nobody may go, the grace ends after GLIDE_PATIENCE_MS, and writes are refused. */
+ * limit. If nobody may go, the grace ends after GLIDE_PATIENCE_MS, and writes are refused.
+ *
+ * A write makes room before it runs, by a bounded number of keys, whatever it will add: where values of a megabyte
+ * push out such of 64 bytes, ten thousand would have to go for one. So memory may come to be past its limit, by what
+ * a turn adds. The worker that finds it so pays after its turn, the longer the further it is past, before it reads
+ * on: whoever adds faster than is evicted is slowed down by it. */
 #include "limit.h"
 
 #include <stdio.h>
@@ -17,12 +22,17 @@
 #include "machine_memory.h"
 #include "server.h"
 #include "shards/base/memory.h"
+#include "shards/room.h"
 
 enum {
     TRIM_DIVISOR = 64,                /* a part of the limit, and */
     TRIM_BYTES_MIN = 2 * 1024 * 1024, /* are tolerated beyond what is counted */
     TRIM_LOOK_BYTES_MIN = 1024 * 1024,
     GLIDE_PATIENCE_MS = 1000,
+    VICTIMS_DUE = 256, /* in one shard, before the next shard's turn */
+    DUE_US = 1000, /* of work between two turns, for each margin that memory is past its limit, */
+    DUE_US_MAX = 20000,                   /* but no more at once */
+    DUE_RETRY_MS = 100,                   /* where nobody may go, until it is tried again */
     LEAVING_DIVISOR = 16,                 /* a part of the limit, or */
     LEAVING_BYTES_MIN = 16 * 1024 * 1024, /* may be on its way out before others have to wait */
 };
@@ -194,11 +204,43 @@ bool limit_is_gliding(const struct server *server) {
     return atomic_load_explicit(&server->shards.eviction.grace_bytes, memory_order_relaxed) != 0;
 }
 
+/* Ease shard after shard for so long, or until memory is within its limit. False: a whole round achieved nothing. */
+static bool ease_for(struct worker *worker, int64_t us) {
+    struct shards *shards = &worker->server->shards;
+    uint64_t begun_ticks = clock_ticks(),
+             most_ticks = (uint64_t)((double)us * clock_ticks_per_us());
+    uint32_t idle = 0;
+    while (idle < shards->count && clock_ticks() - begun_ticks < most_ticks) {
+        bool is_useful = shards_ease(shards, worker->due_shard, worker->now_ms, VICTIMS_DUE);
+        idle = is_useful ? 0 : idle + 1;
+        worker->due_shard = (worker->due_shard + 1) % shards->count;
+        eviction_look(&shards->eviction);
+        if (!room_is_past(&shards->eviction)) return true;
+    }
+    return idle < shards->count;
+}
+
+/* A turn that took memory far past its limit pays for it before the next. */
+static void pay_what_is_due(struct worker *worker) {
+    struct eviction_rules *rules = &worker->server->shards.eviction;
+    uint32_t policy = atomic_load_explicit(&rules->policy, memory_order_relaxed);
+    if (room_margins_past(rules) == 0 || worker->now_ms < worker->due_again_ms) return;
+    eviction_look(rules);
+    int64_t us = room_margins_past(rules) * DUE_US;
+    if (us == 0 || !eviction_policy_evicts((enum eviction_policy)policy)) return;
+    uint64_t begun_ticks = clock_ticks();
+    if (!ease_for(worker, us < DUE_US_MAX ? us : DUE_US_MAX))
+        worker->due_again_ms = worker->now_ms + DUE_RETRY_MS;
+    timing_note_event(worker->server, LATENCY_EVICTION_CYCLE, begun_ticks);
+}
+
 void limit_turn(struct worker *worker) {
     struct server *server = worker->server;
     const struct eviction_rules *rules = &server->shards.eviction;
     int64_t limit = atomic_load_explicit(&rules->limit_bytes, memory_order_relaxed);
-    if (limit == 0 || worker->index != 0) return;
+    if (limit == 0) return;
+    pay_what_is_due(worker);
+    if (worker->index != 0) return;
     if (limit_is_gliding(server)) glide(server, worker->now_ms);
     int64_t returned = atomic_load_explicit(&rules->returned_bytes, memory_order_relaxed);
     if (returned - server->limit.returned_seen < limit / TRIM_DIVISOR + TRIM_LOOK_BYTES_MIN) return;

@@ -39,8 +39,8 @@ enum status limit_apply(void *context, struct config *config, char *error);
 
 /* Has a limit that was lowered still to be reached? Then there is upkeep to do. Any thread. */
 bool limit_is_gliding(const struct server *server);
-/* After a turn, worker 0: a step towards a limit that was lowered; and did evictions give much back to the
- * allocator? */
+/* After a turn: evict what memory is far past its limit by. Worker 0 also: a step towards a limit that was lowered; and
+ * did evictions give much back to the allocator? */
 void limit_turn(struct worker *worker);
 /* Between turns, now and then: look at the memory in use, and worker 0 at which way allkeys-adaptive should lean,
  * and at what the allocator keeps. */

@@ -121,6 +121,9 @@ struct worker {
     uint64_t chunks_seen;  /* or by replies: buffers.allocations then */
     uint32_t upkeep_left;  /* shards to be looked at before there is nothing more to do, */
     uint32_t upkeep_shard; /* from this one on */
+    uint32_t
+        due_shard; /* limit.c: whose turn it is to evict, where memory is far past its limit, */
+    int64_t due_again_ms; /* and not before then: nobody could go */
     bool is_stopping;
     sem_t *settled;     /* to be posted once nobody is accepted any more; NULL: nobody asks */
     bool is_parting;    /* a successor serves: clients are told so, and not served any more */

@@ -83,6 +83,12 @@ bool room_is_past(const struct eviction_rules *rules) {
     return limit != 0 && load(&rules->used_bytes) > limit;
 }
 
+int64_t room_margins_past(const struct eviction_rules *rules) {
+    int64_t limit = limit_of(rules), margin = margin_of(limit);
+    int64_t past = load(&rules->used_bytes) - limit;
+    return margin != 0 && past > 0 ? past / margin : 0;
+}
+
 /* The total is a sum over all threads' counters; a write looks at it now and then. */
 static void look(struct shard *shard) {
     struct room *room = &shard->room;

@@ -29,6 +29,8 @@ struct room {
 bool room_is_short(const struct eviction_rules *rules);
 /* More than it allows: a little more than short. The same cost. */
 bool room_is_past(const struct eviction_rules *rules);
+/* By how many margins (128ths of the limit) it is past it; 0 also where it isn't. The same cost. */
+int64_t room_margins_past(const struct eviction_rules *rules);
 /* Allow less beyond a limit that was lowered: a little less than is in use now. False: it isn't less. */
 bool room_glide(struct eviction_rules *rules);
 /* Before something is added to `shard`: make room, if it can be found here, by about so much work: evicting

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -191,6 +192,20 @@ static void a_refused_command_counts_as_rejected_and_does_nothing(void **state) 
     redisFree(context);
 }
 
+/* Every worker has had its shards give as much as others. */
+static void expect_even_shards(struct wire *wire) {
+    long long least = LLONG_MAX, most = 0;
+    char *reply = wire_ask(wire, "SHARDS");
+    for (const char *at = reply; (at = strstr(at, "\"keys\", :")) != NULL;) {
+        at += sizeof("\"keys\", :") - 1;
+        long long keys = strtoll(at, NULL, 10);
+        if (keys < least) least = keys;
+        if (keys > most) most = keys;
+    }
+    free(reply);
+    assert_in_range(most, least, least * 2);
+}
+
 static void a_lowered_limit_is_reached_without_a_write(void **state) {
     redisContext *context = hiredis_expect_open(*state);
     struct wire *wire = wire_connect(*state);
@@ -202,6 +217,7 @@ static void a_lowered_limit_is_reached_without_a_write(void **state) {
     wire_expect(wire, "CONFIG SET maxmemory 12mb", "+OK");
     await_used(wire, LIMIT);
     assert_in_range(wire_ask_integer(wire, "DBSIZE"), 50000, 150000);
+    expect_even_shards(wire);
     wire_close(wire);
     redisFree(context);
 }
@@ -250,6 +266,28 @@ static void the_process_stays_within_its_limit_when_sizes_shift(void **state) {
     print_message("%ld MiB at most\n", peak / (1024 * 1024));
     assert_in_range(peak, 1, LARGE_LIMIT + LARGE_LIMIT / 20 + BEYOND);
     redisFree(context);
+}
+
+/* For each of these ten thousand of those have to go: more than a write pays for before it runs. */
+static void large_values_push_small_ones_out_within_the_limit(void **state) {
+    enum { LARGE_LIMIT = 64 * 1024 * 1024, BEYOND = 16 * 1024 * 1024, LARGE = 1000 * 1000 };
+    struct load small = {"small", 500000, 64, false};
+    char *value = calloc(1, LARGE);
+    assert_non_null(value);
+    redisContext *context = hiredis_expect_open(*state);
+    struct wire *wire = wire_connect(*state);
+    assert_int_equal(set_keys(context, &small), 0);
+    long long peak = 0;
+    for (int i = 0; i < 100; i++) {
+        hiredis_expect_status(context, "OK", "SET large:%d %b", i, value, (size_t)LARGE);
+        long long used = IS_SANITIZED ? ask_used(wire) : test_server_resident_bytes(*state);
+        if (used > peak) peak = used;
+    }
+    print_message("%lld MiB at most\n", peak / (1024 * 1024));
+    assert_in_range(peak, 1, LARGE_LIMIT + LARGE_LIMIT / 20 + BEYOND);
+    wire_close(wire);
+    redisFree(context);
+    free(value);
 }
 
 /* Writes, reads, deletes and overwrites by several at once. */
@@ -423,6 +461,7 @@ int main(void) {
         TEST_WITH_SERVER(a_lowered_limit_is_reached_without_a_write, limited),
         TEST_WITH_SERVER(the_limit_holds_when_sizes_shift, limited),
         TEST_WITH_SERVER(the_process_stays_within_its_limit_when_sizes_shift, with_64_mib),
+        TEST_WITH_SERVER(large_values_push_small_ones_out_within_the_limit, with_64_mib),
         TEST_WITH_SERVER(many_clients_at_the_limit_do_no_harm, limited),
         TEST_WITH_SERVER(object_tells_what_the_policy_tracks, NULL),
         TEST_WITH_SERVER(whoever_looks_a_key_up_to_write_uses_it, NULL),
