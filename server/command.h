@@ -32,6 +32,7 @@ enum command_flag {
     /* Only the ACL categories: LASTSAVE, and COMMAND, which connections need. */
     COMMAND_CATEGORY_ADMIN = 1 << 15,
     COMMAND_CATEGORY_CONNECTION = 1 << 16,
+    COMMAND_UNSAVED = 1 << 17, /* writes nothing that is saved: runs while saving fails */
 };
 
 enum command_group { GROUP_STRING, GROUP_GENERIC, GROUP_CONNECTION, GROUP_SERVER };

@@ -52,10 +52,14 @@ bool gate_holds(const struct server *server, const struct command *row, int64_t 
     return (row->flags & COMMAND_WRITE) && gate_holds_writers(server);
 }
 
+/* Leases are state, so who asks for one writes; but no file holds them, and their values are served all the while. */
+static bool writes_what_is_saved(const struct command *row) {
+    return (row->flags & COMMAND_WRITE) && !(row->flags & COMMAND_UNSAVED);
+}
+
 bool gate_refuses(struct call *call, const struct command *row) {
     uint32_t gates = gates_of(call->server);
-    if ((gates & GATE_MISCONF) &&
-        ((row->flags & COMMAND_WRITE) || strcmp(row->name, "ping") == 0)) {
+    if ((gates & GATE_MISCONF) && (writes_what_is_saved(row) || strcmp(row->name, "ping") == 0)) {
         reply_error(call->reply,
                     "MISCONF Redis is configured to save RDB snapshots, but it's currently unable "
                     "to persist to disk. Commands that may modify the data set are disabled, "

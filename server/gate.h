@@ -13,7 +13,7 @@ struct command;
 enum gate {
     GATE_LOADING = 1 << 0,  /* a file is read at start: only what is marked COMMAND_LOADING runs */
     GATE_SAVING = 1 << 1,   /* a snapshot is taken: writers wait when they outrun it */
-    GATE_MISCONF = 1 << 2,  /* the last save failed: writers are refused */
+    GATE_MISCONF = 1 << 2,  /* the last save failed: what would be saved is refused */
     GATE_STOPPING = 1 << 3, /* the last save before the end: writers wait */
     GATE_PAUSE =
         1 << 4, /* CLIENT PAUSE, until its time is over: nothing runs, or nothing that writes */

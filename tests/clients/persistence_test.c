@@ -18,6 +18,7 @@
 
 #include "tests/support/client.h"
 #include "tests/support/dump.h"
+#include "tests/support/lease.h"
 #include "tests/support/program.h"
 #include "tests/support/server.h"
 #include "tests/support/wire.h"
@@ -545,6 +546,17 @@ static void a_file_system_that_is_full_or_read_only_leaves_the_old_file(void **s
     assert_int_equal(umount(*state), 0);
 }
 
+/* A lease is no data: who has one is told, but what it was given for can't be stored. */
+static void expect_leases_without_fills(struct wire *wire) {
+    wire_expect(wire, "GETLEASE key 60000", "[\"value\", $-1, \"hit\"]");
+    long long token = lease_ask_token(wire, "GETLEASE missing 60000");
+    char *reply = wire_ask(wire, "SETLEASE missing 1 value");
+    assert_non_null(strstr(reply, "-MISCONF"));
+    free(reply);
+    wire_expect(wire, "GETLEASE missing 60000", "[$-1, $-1, \"miss\"]");
+    lease_expect(wire, "DELLEASE missing $", token, ":1");
+}
+
 static void after_a_failed_save_writes_are_refused_until_one_goes_well(void **state) {
     char path[PATH_BYTES];
     assert_int_equal(mkdir(path_in(*state, "folder", path), 0700),
@@ -560,6 +572,7 @@ static void after_a_failed_save_writes_are_refused_until_one_goes_well(void **st
     assert_non_null(strstr(reply, "-MISCONF Redis is configured to save RDB snapshots"));
     free(reply);
     wire_expect(wire, "GET key", "\"value\"");
+    expect_leases_without_fills(wire);
     wire_expect(wire, "SHUTDOWN", "-ERR Errors trying to SHUTDOWN. Check logs.");
     wire_expect(wire, "CONFIG SET stop-writes-on-bgsave-error no", "+OK");
     wire_expect(wire, "SET key other", "+OK");
