@@ -57,7 +57,7 @@ struct command {
     struct command_keys keys;
     uint32_t flags;
     enum command_group group;
-    const char *since;
+    const char *since; /* the version of Redis that had it first; of our own: of sherd */
     const char *summary;
     const char *complexity;
     const char *

@@ -144,17 +144,27 @@ static void no_command_is_on_the_page_twice(void **state) {
     assert_int_equal(mistakes, 0);
 }
 
-/* "5.0.0", or "7.4.0, Valkey 9.0.0"; commands of our own have no version of Redis. */
+static int version_number(const char *text) {
+    int major = 0, minor = 0, patch = 0;
+    sscanf(text, "%d.%d.%d", &major, &minor, &patch);
+    return (major * 1000 + minor) * 1000 + patch;
+}
+
+/* "5.0.0", or "7.4.0, Valkey 9.0.0"; commands of our own came with a version of ours. */
+static bool came_when_told(const struct page_row *row, const struct command *command) {
+    if (strcmp(row->since, "sherd") == 0)
+        return version_number(command->since) <= version_number(SHERD_VERSION);
+    return strncmp(row->since, command->since, strlen(command->since)) == 0;
+}
+
 static void a_command_came_when_its_row_says(void **state) {
     const struct page *page = *state;
     size_t mistakes = 0;
     for (size_t i = 0; i < page->count; i++) {
         const struct page_row *row = &page->rows[i];
         const struct command *command = find(page, row->name);
-        if (command == NULL || strcmp(row->since, "sherd") == 0) continue;
-        if (strncmp(row->since, command->since, strlen(command->since)) != 0) {
+        if (command != NULL && !came_when_told(row, command))
             complain(&mistakes, row->name, "its row has another version");
-        }
     }
     assert_int_equal(mistakes, 0);
 }
