@@ -197,6 +197,23 @@ static void a_waiting_client_is_judged_by_what_holds_at_the_end(void **state) {
     wire_close(admin);
 }
 
+/* Who is told to fill a key changes something, even though most who ask only read. */
+static void leases_are_for_those_who_may_write(void **state) {
+    struct wire *admin = wire_connect(*state);
+    wire_expect(admin, "ACL SETUSER reader on nopass ~* +@read", "+OK");
+    expect_in_reply(admin, "ACL DRYRUN reader GET k", "OK");
+    expect_in_reply(admin, "ACL DRYRUN reader GETLEASE k 1000", "no permissions to run");
+    wire_expect(admin, "ACL SETUSER reader +getlease", "+OK");
+    expect_in_reply(admin, "ACL DRYRUN reader GETLEASE k 1000", "OK");
+    wire_expect(admin, "ACL SETUSER reader resetkeys %R~*", "+OK");
+    expect_in_reply(admin, "ACL DRYRUN reader GETLEASE k 1000", "no permissions to access");
+    wire_expect(admin, "ACL SETUSER writer on nopass ~* +@write", "+OK");
+    expect_in_reply(admin, "ACL DRYRUN writer GETLEASE k 1000", "OK");
+    expect_in_reply(admin, "ACL DRYRUN writer SETLEASE k 1 v", "OK");
+    expect_in_reply(admin, "ACL DRYRUN writer DELLEASE k 1", "OK");
+    wire_close(admin);
+}
+
 static void new_users_begin_with_the_channels_that_the_option_says(void **state) {
     struct wire *wire = wire_connect(*state);
     wire_expect(wire, "ACL SETUSER none", "+OK");
@@ -621,6 +638,7 @@ int main(void) {
         TEST_WITH_SERVER(who_removes_itself_hears_so, on_workers),
         TEST_WITH_SERVER(a_waiting_client_of_a_removed_user_is_closed, on_workers),
         TEST_WITH_SERVER(a_waiting_client_is_judged_by_what_holds_at_the_end, on_workers),
+        TEST_WITH_SERVER(leases_are_for_those_who_may_write, on_workers),
         TEST_WITH_SERVER(new_users_begin_with_the_channels_that_the_option_says, NULL),
         TEST_WITH_SERVER(denials_are_logged_with_who_and_what, on_workers),
         TEST_IN_FOLDER(a_file_of_users_is_read_saved_and_read_again),
