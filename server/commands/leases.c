@@ -259,7 +259,7 @@ static void get_lease(struct call *call) {
 
 static bool read_token(struct call *call, uint64_t *token) {
     if (number_read_unsigned(call->args[2], token)) return true;
-    call_failed(call, STATUS_NOT_NUMBER);
+    reply_error(call->reply, "ERR token must be an integer that GETLEASE gave");
     return false;
 }
 

@@ -199,11 +199,11 @@ static void what_makes_no_sense_is_refused(void **state) {
         {"GETLEASE key 10 WAIT 0",
          "-ERR wait-ms must be a number of milliseconds from 1 to 3600000"},
         {"GETLEASE key soon", "-ERR lease-ms must be a number of milliseconds from 1 to 3600000"},
-        {"SETLEASE key token value", "-ERR value is not an integer or out of range"},
+        {"SETLEASE key token value", "-ERR token must be an integer that GETLEASE gave"},
         {"SETLEASE key 1 value EX", "-ERR syntax error"},
         {"SETLEASE key 1 value EX 0", "-ERR invalid expire time in 'setlease' command"},
         {"SETLEASE key 1 value NX", "-ERR syntax error"},
-        {"DELLEASE key -1", "-ERR value is not an integer or out of range"},
+        {"DELLEASE key -1", "-ERR token must be an integer that GETLEASE gave"},
     };
     struct wire *wire = wire_connect(*state);
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
