@@ -6,6 +6,7 @@
 #include "server/hotkeys.h"
 
 #include "server/call.h"
+#include "server/commands/sampling.h"
 #include "server/server.h"
 
 enum { SHOWN_DEFAULT = 10 };
@@ -18,9 +19,7 @@ static bool read_count(struct call *call, int64_t *count) {
         call_syntax_error(call);
         return false;
     }
-    if (!call_integer(call, 2, count)) return false;
-    if (*count < 1) call_syntax_error(call);
-    return *count >= 1;
+    return sampling_read_count(call, 1, "COUNT", count);
 }
 
 static void reply_hotkey(struct reply *reply, const struct hotkey *key, uint64_t requests) {
@@ -48,6 +47,7 @@ static void show(struct call *call) {
     for (uint32_t i = 0; i < server->worker_count; i++) {
         hotkeys_collect(server->workers[i].sampler.hotkeys, call->now_ms, &report);
     }
+    if (report.count == 0 && sampling_is_off(call)) return;
     hotkeys_rank(&report);
     uint32_t shown = wanted < report.count ? (uint32_t)wanted : report.count;
     reply_array(call->reply, shown);

@@ -3,6 +3,7 @@
 #include "server/commands/prefixes.h"
 
 #include "server/call.h"
+#include "server/commands/sampling.h"
 #include "server/prefixes.h"
 #include "server/server.h"
 
@@ -14,18 +15,19 @@ struct options {
     struct bytes delimiter;
 };
 
-static bool read_positive(struct call *call, uint32_t index, int64_t *number) {
-    if (!call_integer(call, index, number)) return false;
-    if (*number >= 1) return true;
-    call_syntax_error(call);
+static bool read_delimiter(struct call *call, uint32_t index, struct bytes *delimiter) {
+    *delimiter = call->args[index + 1];
+    if (delimiter->size != 0) return true;
+    reply_error(call->reply, "ERR DELIMITER must not be empty");
     return false;
 }
 
 static bool read_option(struct call *call, uint32_t index, struct options *options) {
-    if (call_is(call, index, "COUNT")) return read_positive(call, index + 1, &options->shown);
-    if (call_is(call, index, "DEPTH")) return read_positive(call, index + 1, &options->depth);
-    options->delimiter = call->args[index + 1];
-    if (call_is(call, index, "DELIMITER") && options->delimiter.size != 0) return true;
+    if (call_is(call, index, "COUNT"))
+        return sampling_read_count(call, index, "COUNT", &options->shown);
+    if (call_is(call, index, "DEPTH"))
+        return sampling_read_count(call, index, "DEPTH", &options->depth);
+    if (call_is(call, index, "DELIMITER")) return read_delimiter(call, index, &options->delimiter);
     call_syntax_error(call);
     return false;
 }
@@ -82,6 +84,7 @@ void cache_prefixes(struct call *call) {
     struct options options;
     struct samples_report report;
     if (!read_options(call, &options) || !collect(call, &report)) return;
+    if (report.count == 0 && sampling_is_off(call)) return;
     struct prefix *prefixes = call_scratch(call, report.count * sizeof(*prefixes));
     if (prefixes == NULL) return;
     uint32_t depth = options.depth < SAMPLES_NAME_MAX ? (uint32_t)options.depth : SAMPLES_NAME_MAX;

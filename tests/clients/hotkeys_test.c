@@ -17,6 +17,9 @@
 
 static const char *const OPTIONS[] = {"--workers", "2", NULL};
 static const char *const OPTIONS_OFF[] = {"--request-sampling", "no", NULL};
+#define SAMPLING_IS_OFF                                                                            \
+    "-ERR requests are not noted: request-sampling is off. CONFIG SET request-sampling yes, and "  \
+    "ask again a little later"
 
 enum { CLIENTS = 8, ROUNDS = 60, PIPELINE = 100, TOTAL = CLIENTS * ROUNDS * PIPELINE };
 
@@ -148,12 +151,16 @@ static void a_reset_forgets(void **state) {
 static void nothing_is_noted_while_it_is_off(void **state) {
     assert_true(crowd_run(CLIENTS, load, *state));
     struct wire *wire = wire_connect(*state);
-    wire_expect(wire, "HOTKEYS", "[]");
+    wire_expect(wire, "HOTKEYS", SAMPLING_IS_OFF);
+    wire_expect(wire, "HOTKEYS COUNT 0", "-ERR COUNT must be an integer, 1 at least");
     wire_expect(wire, "CONFIG SET request-sampling yes", "+OK");
+    wire_expect(wire, "HOTKEYS", "[]");
     assert_true(crowd_run(CLIENTS, load, *state));
     struct hot hot;
     assert_true(ask_row(*state, 0, &hot));
     assert_string_equal(hot.key, "hot");
+    wire_expect(wire, "CONFIG SET request-sampling no", "+OK");
+    assert_true(ask_row(*state, 0, &hot)); /* what was noted may still be asked for */
     wire_close(wire);
 }
 
@@ -190,8 +197,9 @@ static void wrong_words_are_refused(void **state) {
     struct wire *wire = wire_connect(*state);
     wire_expect(wire, "HOTKEYS COUNT", "-ERR syntax error");
     wire_expect(wire, "HOTKEYS COUNT 5 6", "-ERR syntax error");
-    wire_expect(wire, "HOTKEYS COUNT 0", "-ERR syntax error");
-    wire_expect(wire, "HOTKEYS COUNT x", "-ERR value is not an integer or out of range");
+    wire_expect(wire, "HOTKEYS COUNT 0", "-ERR COUNT must be an integer, 1 at least");
+    wire_expect(wire, "HOTKEYS COUNT -1", "-ERR COUNT must be an integer, 1 at least");
+    wire_expect(wire, "HOTKEYS COUNT x", "-ERR COUNT must be an integer, 1 at least");
     wire_expect(wire, "HOTKEYS RESET now",
                 "-ERR wrong number of arguments for 'hotkeys|reset' command");
     wire_expect(wire, "HOTKEYS START METRICS 1 NET",

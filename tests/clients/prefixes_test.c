@@ -173,6 +173,12 @@ static void the_keys_of_a_request_share_its_hits(void **state) {
 
 static void nothing_is_noted_while_it_is_off(void **state) {
     assert_true(crowd_run(CLIENTS, load, *state));
+    struct wire *wire = wire_connect(*state);
+    wire_expect(wire, "CACHE PREFIXES",
+                "-ERR requests are not noted: request-sampling is off. CONFIG SET "
+                "request-sampling yes, and ask again a little later");
+    wire_expect(wire, "CONFIG SET request-sampling yes", "+OK");
+    wire_close(wire);
     struct answer answer = ask(*state, "CACHE PREFIXES");
     assert_int_equal(answer.count, 0);
     assert_int_equal(answer.requests, 0);
@@ -181,12 +187,12 @@ static void nothing_is_noted_while_it_is_off(void **state) {
 static void wrong_words_are_refused(void **state) {
     struct wire *wire = wire_connect(*state);
     wire_expect(wire, "CACHE PREFIXES COUNT", "-ERR syntax error");
-    wire_expect(wire, "CACHE PREFIXES COUNT 0", "-ERR syntax error");
-    wire_expect(wire, "CACHE PREFIXES COUNT x", "-ERR value is not an integer or out of range");
-    wire_expect(wire, "CACHE PREFIXES DEPTH 0", "-ERR syntax error");
+    wire_expect(wire, "CACHE PREFIXES COUNT 0", "-ERR COUNT must be an integer, 1 at least");
+    wire_expect(wire, "CACHE PREFIXES COUNT x", "-ERR COUNT must be an integer, 1 at least");
+    wire_expect(wire, "CACHE PREFIXES DEPTH 0", "-ERR DEPTH must be an integer, 1 at least");
     wire_expect(wire, "CACHE PREFIXES LIMIT 5", "-ERR syntax error");
     wire_expect(wire, "CACHE PREFIXES COUNT 1 DELIMITER", "-ERR syntax error");
-    wire_expect(wire, "CACHE PREFIXES DELIMITER \"\"", "-ERR syntax error");
+    wire_expect(wire, "CACHE PREFIXES DELIMITER \"\"", "-ERR DELIMITER must not be empty");
     wire_expect(wire, "CACHE NOTHING", "-ERR unknown subcommand 'NOTHING'. Try CACHE HELP.");
     wire_close(wire);
 }
