@@ -127,9 +127,13 @@ static bool is_percentage(struct bytes text) {
     return text.size > 0 && text.data[text.size - 1] == '%';
 }
 
+static enum status refuse_memory_or_percent(char *error) {
+    return refuse(error, "argument must be a memory or percent value");
+}
+
 static enum status read_percentage(struct bytes text, int64_t *percent, char *error) {
     if (!read_digits(bytes_of(text.data, text.size - 1), 10, percent))
-        return refuse(error, "argument must be a memory or percent value");
+        return refuse_memory_or_percent(error);
     if (*percent <= 100) return STATUS_OK;
     return refuse(error, "percentage argument must be less or equal to 100");
 }
@@ -137,8 +141,11 @@ static enum status read_percentage(struct bytes text, int64_t *percent, char *er
 /* "75%": of the memory there is, in bytes from then on. */
 static enum status read_memory_share(const struct config_option *option, struct bytes text,
                                      struct config *config, char *error) {
-    if (!is_percentage(text)) return read_memory(option, text, config, error);
-    int64_t percent;
+    int64_t percent, bytes;
+    if (!is_percentage(text)) {
+        if (!read_memory_text(text, &bytes)) return refuse_memory_or_percent(error);
+        return set_in_range(option, bytes, config, error);
+    }
     enum status status = read_percentage(text, &percent, error);
     if (status != STATUS_OK) return status;
     if (percent == 0) return refuse(error, "percentage argument must be greater than 0");
@@ -151,8 +158,7 @@ static enum status read_memory_part(const struct config_option *option, struct b
                                     struct config *config, char *error) {
     int64_t percent, bytes;
     if (!is_percentage(text)) {
-        if (!read_memory_text(text, &bytes))
-            return refuse(error, "argument must be a memory or percent value");
+        if (!read_memory_text(text, &bytes)) return refuse_memory_or_percent(error);
         return set_in_range(option, bytes, config, error);
     }
     enum status status = read_percentage(text, &percent, error);

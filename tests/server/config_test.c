@@ -287,8 +287,8 @@ static void the_memory_limit_may_be_a_share_of_what_there_is(void **state) {
     assert_true(whole > 1024 * 1024);
     assert_int_equal(load(fixture, "maxmemory 25%\n"), STATUS_OK);
     assert_in_range(config_number(&fixture->config->maxmemory), whole / 4 - 100, whole / 4);
-    static const char *const lines[] = {"maxmemory 101%\n", "maxmemory 0%\n", "maxmemory %\n",
-                                        "maxmemory -5%\n", "maxmemory 1.5%\n"};
+    static const char *const lines[] = {"maxmemory 101%\n", "maxmemory 0%\n",   "maxmemory %\n",
+                                        "maxmemory -5%\n",  "maxmemory 0.5%\n", "maxmemory abc\n"};
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
         assert_int_equal(load(fixture, lines[i]), STATUS_REFUSED);
         const char *why = i == 0   ? "percentage argument must be less or equal to 100"
