@@ -172,7 +172,8 @@ static int64_t larger(int64_t a, uint64_t b) {
     return a > (int64_t)b ? a : (int64_t)b;
 }
 
-static void gather_shards(struct metrics *metrics, const struct server *server) {
+static void gather_shards(struct metrics *metrics, struct server *server) {
+    metrics->leases_open = (int64_t)shards_lease_count(&server->shards);
     for (uint32_t i = 0; i < server->shards.count; i++) {
         const struct shard *shard = &server->shards.shards[i];
         struct rwlock_profile profile = rwlock_profile(&shard->lock);

@@ -43,6 +43,7 @@ struct metrics {
     int64_t commands, errors, batches, received_bytes, sent_bytes;
     int64_t commands_per_s, received_per_s, sent_per_s; /* lately */
     int64_t leases_granted, leases_early, leases_stale, leases_waited, leases_filled, leases_void;
+    int64_t leases_open; /* now */
     int64_t query_limit_closed, output_limit_closed, idle_closed, clients_evicted;
     int64_t expired, evicted, moved, hits, misses, reads, writes;
     int64_t misses_unknown, misses_expired, misses_evicted, misses_deleted;

@@ -507,6 +507,7 @@ const struct metric metrics_rows[] = {
     {METRICS_SHERD, "expired_lateness_ms_p50", NUMBER(late_half_ms)},
     {METRICS_SHERD, "expired_lateness_ms_p99", NUMBER(late_most_ms)},
     {METRICS_SHERD, "expired_lateness_ms_p100", NUMBER(late_all_ms)},
+    {METRICS_SHERD, "leases_open", NUMBER(leases_open)},
     {METRICS_SHERD, "leases_granted", NUMBER(leases_granted)},
     {METRICS_SHERD, "leases_early", NUMBER(leases_early)},
     {METRICS_SHERD, "leases_stale", NUMBER(leases_stale)},

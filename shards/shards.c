@@ -202,6 +202,19 @@ size_t shards_footprint(struct shards *shards) {
     return bytes;
 }
 
+uint64_t shards_lease_count(struct shards *shards) {
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < shards->count; i++) {
+        struct shard *shard = &shards->shards[i];
+        lock_one(shard, false);
+        for (uint32_t d = 0; d < shards->database_count; d++) {
+            count += leases_count(shard_database(shard, d)->leases);
+        }
+        unlock_one(shard, false);
+    }
+    return count;
+}
+
 uint64_t shards_ghost_places(struct shards *shards) {
     uint64_t places = 0;
     for (uint32_t i = 0; i < shards->count; i++) {

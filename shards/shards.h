@@ -101,6 +101,9 @@ void shards_visit_all(struct shards *shards, uint32_t database, int64_t now_ms, 
 /* A random live key, copied to `name` by `visit` under the lock; false when there is none. */
 bool shards_random(struct shards *shards, uint32_t database, int64_t now_ms, struct random *random,
                    table_visitor visit, void *context);
+/* Leases of all databases, those that have run out but are still good included. Locks one after the other for
+ * reading. */
+uint64_t shards_lease_count(struct shards *shards);
 /* How many keys that went are remembered with the reason, at most. Locks one after the other for reading. */
 uint64_t shards_ghost_places(struct shards *shards);
 /* Bytes of all shards' slabs and buckets. Locks one after the other for reading. */

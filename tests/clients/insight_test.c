@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "tests/support/client.h"
+#include "tests/support/lease.h"
 #include "tests/support/wire.h"
 
 /* The value of a field of a map as RESP2 shows it; NULL when there is none. */
@@ -284,6 +285,23 @@ static void a_small_limit_is_cut_into_fewer_shards(void **state) {
     expect_shards("1gb", "3", "64:");
 }
 
+static void info_counts_the_leases_there_are(void **state) {
+    struct wire *wire = wire_connect(*state);
+    assert_int_equal(wire_ask_field(wire, "INFO sherd", "leases_open"), 0);
+    long long first = lease_ask_token(wire, "GETLEASE first 60000");
+    lease_ask_token(wire, "GETLEASE second 60000");
+    wire_expect(wire, "SELECT 1", "+OK");
+    lease_ask_token(wire, "GETLEASE second 60000");
+    assert_int_equal(wire_ask_field(wire, "INFO sherd", "leases_open"), 3);
+    wire_expect(wire, "CONFIG RESETSTAT", "+OK");
+    wire_expect(wire, "SELECT 0", "+OK");
+    lease_expect(wire, "SETLEASE first $ value", first, ":1");
+    assert_int_equal(wire_ask_field(wire, "INFO sherd", "leases_open"), 2);
+    wire_expect(wire, "FLUSHALL", "+OK");
+    assert_int_equal(wire_ask_field(wire, "INFO sherd", "leases_open"), 0);
+    wire_close(wire);
+}
+
 static void info_has_a_line_for_each_worker_and_shard(void **state) {
     struct wire *wire = wire_connect(*state);
     wire_expect(wire, "SET key value", "+OK");
@@ -312,6 +330,7 @@ int main(void) {
         TEST_WITH_SERVER(memory_usage_of_all_keys_is_what_memory_grew_by, NULL),
         TEST_WITH_SERVER(wrong_words_are_refused, NULL),
         TEST_WITH_SERVER(workers_tell_what_they_did, TWO_WORKERS),
+        TEST_WITH_SERVER(info_counts_the_leases_there_are, NULL),
         TEST_WITH_SERVER(info_has_a_line_for_each_worker_and_shard, NULL),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,7 @@
 
 #include "server/clock.h"
 #include "server/http/prometheus.h"
+#include "shards/leases.h"
 #include "tests/support/idle_server.h"
 
 /* ---- A parser -------------------------------------------------------------------------------- */
@@ -173,6 +174,16 @@ static uint32_t id_of(const struct server *server, const char *name) {
     return found.id;
 }
 
+static void grant_lease(struct server *server, struct bytes name) {
+    struct key key = shards_key(&server->shards, name);
+    struct database *database = shard_database(shards_of(&server->shards, name), 1);
+    database->leases = leases_create();
+    assert_non_null(database->leases);
+    struct lease_terms terms = {.lease_ms = 1000, .token = 1};
+    uint64_t token;
+    assert_int_equal(leases_grant(database->leases, &key, &terms, &token), STATUS_OK);
+}
+
 static void numbers_are_those_that_were_counted(void **state) {
     struct server *server = *state;
     counters_add(&counters_of_worker(&server->shards.counters, 0)[1].reads, 5);
@@ -191,7 +202,9 @@ static void numbers_are_those_that_were_counted(void **state) {
     counters_add(&server->workers[0].leases.void_tokens, 15);
     counters_add(&server->workers[0].leases.stale, 16);
     counters_add(&server->workers[0].leases.waited, 17);
+    grant_lease(server, BYTES("key"));
     struct exposition *exposition = expose(server);
+    expect(exposition, "sherd_leases_open", 1);
     expect(exposition, "sherd_reads_total", 7);
     expect(exposition, "sherd_shard_reads_total{shard=\"1\"}", 7);
     expect(exposition, "sherd_shard_writes_total{shard=\"3\"}", 4);
