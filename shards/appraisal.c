@@ -18,9 +18,9 @@ static struct holdings holdings_of(struct shards *shards) {
     for (uint32_t i = 0; i < shards->count; i++) {
         struct shard *shard = &shards->shards[i];
         rwlock_read_lock(&shard->lock);
-        size_t slabs = (size_t)shard->slabs.resident_bytes;
+        size_t entries = (size_t)(shard->slabs.resident_bytes + shard->slabs.outside_bytes);
         sum.entries += (int64_t)(shard->slabs.used_bytes + shard->slabs.outside_bytes);
-        sum.index += (int64_t)(shard_footprint(shard) - slabs) +
+        sum.index += (int64_t)(shard_footprint(shard) - entries) +
                      (int64_t)ghost_places(&shard->eviction.ghost) * GHOST_BYTES;
         rwlock_read_unlock(&shard->lock);
     }

@@ -234,7 +234,8 @@ uint64_t shard_expire_some(struct shard *shard, int64_t now_ms, uint32_t limit, 
 /* ---- Accounting and validation --------------------------------------------------------------- */
 
 size_t shard_footprint(const struct shard *shard) {
-    size_t bytes = (size_t)shard->slabs.resident_bytes + expiry_footprint(&shard->expiry);
+    size_t bytes = (size_t)(shard->slabs.resident_bytes + shard->slabs.outside_bytes) +
+                   expiry_footprint(&shard->expiry);
     for (uint32_t i = 0; i < shard->database_count; i++) {
         bytes += table_footprint(&shard_database(shard, i)->table);
     }

@@ -65,6 +65,7 @@ uint64_t shard_expire_some(struct shard *shard, int64_t now_ms, uint32_t limit, 
 bool shard_has_deadlines(const struct shard *shard);
 /* Would shard_expire_some find something to do? Lock: read. */
 bool shard_has_due(const struct shard *shard, int64_t now_ms);
-/* Bytes of slabs and buckets that have memory behind them. Lock: read. */
+/* Bytes of slabs and buckets that have memory behind them, and of the values and keys that are too large for slabs (one
+ * that COPY made of another as often as it is there). Lock: read. */
 size_t shard_footprint(const struct shard *shard);
 void shard_validate(const struct shard *shard);

@@ -106,5 +106,5 @@ bool shards_random(struct shards *shards, uint32_t database, int64_t now_ms, str
 uint64_t shards_lease_count(struct shards *shards);
 /* How many keys that went are remembered with the reason, at most. Locks one after the other for reading. */
 uint64_t shards_ghost_places(struct shards *shards);
-/* Bytes of all shards' slabs and buckets. Locks one after the other for reading. */
+/* shard_footprint of all. Locks one after the other for reading. */
 size_t shards_footprint(struct shards *shards);

@@ -41,18 +41,23 @@ static int tear_down(void **state) {
     return 0;
 }
 
-static enum status put(struct shards *shards, uint32_t database, int number, int64_t deadline_ms) {
+static enum status put_value(struct shards *shards, uint32_t database, int number,
+                             struct bytes value, int64_t deadline_ms) {
     char text[32];
     struct bytes name = bytes_of(text, (size_t)snprintf(text, sizeof(text), "key:%d", number));
     struct key key = shards_key(shards, name);
     struct shard *shard = shards_of(shards, name);
-    struct entry_content content = {.value = BYTES("value")};
+    struct entry_content content = {.value = value};
     rwlock_write_lock(&shard->lock);
     struct database *in = shard->databases[database];
     struct entry *entry = database_find_for_write(in, &key, NOW_MS, NULL, NULL);
     enum status status = database_put(in, &key, &entry, &content, deadline_ms, NULL);
     rwlock_write_unlock(&shard->lock);
     return status;
+}
+
+static enum status put(struct shards *shards, uint32_t database, int number, int64_t deadline_ms) {
+    return put_value(shards, database, number, BYTES("value"), deadline_ms);
 }
 
 static bool has(struct shards *shards, uint32_t database, int number, int64_t now_ms) {
@@ -119,6 +124,19 @@ static void keys_of_one_name_in_two_databases_are_two_keys(void **state) {
     assert_int_equal(shards_key_count(shards, 2), 50);
     assert_true(has(shards, 0, 77, NOW_MS));
     assert_false(has(shards, 2, 77, NOW_MS));
+}
+
+static void the_footprint_counts_what_is_too_large_for_slabs(void **state) {
+    enum { LARGE = 1 << 20 };
+    struct shards *shards = *state;
+    char *large = calloc(1, LARGE);
+    assert_non_null(large);
+    size_t before = shards_footprint(shards);
+    assert_int_equal(put_value(shards, 0, 1, bytes_of(large, LARGE), ENTRY_NO_EXPIRY), STATUS_OK);
+    assert_in_range(shards_footprint(shards) - before, LARGE, LARGE * 3 / 2);
+    assert_int_equal(put(shards, 0, 1, ENTRY_NO_EXPIRY), STATUS_OK);
+    assert_true(shards_footprint(shards) - before < LARGE / 2);
+    free(large);
 }
 
 static void a_flush_empties_one_database_and_upkeep_frees_it(void **state) {
@@ -333,6 +351,7 @@ int main(void) {
         SHARDS_TEST(no_two_shards_share_a_cache_line),
         SHARDS_TEST(several_shards_are_locked_together),
         SHARDS_TEST(keys_of_one_name_in_two_databases_are_two_keys),
+        SHARDS_TEST(the_footprint_counts_what_is_too_large_for_slabs),
         SHARDS_TEST(a_flush_empties_one_database_and_upkeep_frees_it),
         SHARDS_TEST(a_flush_of_all_leaves_nothing_used),
         SHARDS_TEST(flushing_again_and_again_uses_the_same_databases),
