@@ -105,7 +105,11 @@ static void gather_memory(struct metrics *metrics, struct server *server) {
     metrics->clients_all_bytes = (int64_t)memory_of_clients();
     metrics->peak_bytes = (int64_t)memory_used_peak();
     metrics->resident_bytes = (int64_t)memory_resident();
-    metrics->data_bytes = (int64_t)shards_footprint(&server->shards);
+    int64_t held_bytes = (int64_t)shards_footprint(&server->shards);
+    /* What COPY shares is held by many, and used once. */
+    metrics->data_bytes = held_bytes < metrics->used_bytes ? held_bytes : metrics->used_bytes;
+    metrics->overhead_bytes = metrics->used_bytes - metrics->data_bytes;
+    metrics->startup_bytes = LOAD(server->limit.base_bytes);
     metrics->system_bytes = (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
     metrics->memory_max = config_number(&server->config->maxmemory);
     metrics->policy = config_number(&server->config->maxmemory_policy);

@@ -38,7 +38,9 @@ struct metrics {
     int64_t statistics_s; /* since CONFIG RESETSTAT, or the start */
     int64_t clients, clients_waiting, client_bytes, clients_all_bytes, connections_received,
         connections_rejected;
-    int64_t used_bytes, peak_bytes, resident_bytes, data_bytes, system_bytes, memory_max;
+    int64_t used_bytes, peak_bytes, resident_bytes, system_bytes, memory_max;
+    int64_t data_bytes, overhead_bytes,
+        startup_bytes; /* keys, values and what finds them; the rest; at start */
     int64_t policy, prefers_recent;
     int64_t commands, errors, batches, received_bytes, sent_bytes;
     int64_t commands_per_s, received_per_s, sent_per_s; /* lately */

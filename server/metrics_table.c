@@ -13,6 +13,7 @@
 #include "profile.h"
 #include "server.h"
 #include "shard_report.h"
+#include "shards/base/memory.h"
 #include "shards/base/number.h"
 #include "shards/counters.h"
 
@@ -103,6 +104,19 @@ static void write_fragmentation(const struct metrics *metrics, struct text *out)
 }
 static void write_fragmentation_bytes(const struct metrics *metrics, struct text *out) {
     text_format(out, "%lld", (long long)(metrics->resident_bytes - metrics->used_bytes));
+}
+
+/* Of all that is not in slabs. */
+static void write_allocator(const struct metrics *metrics, struct text *out) {
+    (void)metrics;
+    struct memory_allocator allocator;
+    if (!memory_ask_allocator(&allocator)) return;
+    text_format(out,
+                "allocator_allocated:%zu\r\nallocator_active:%zu\r\nallocator_resident:%zu\r\n"
+                "allocator_frag_ratio:%.2f\r\nallocator_frag_bytes:%zu\r\n",
+                allocator.allocated_bytes, allocator.active_bytes, allocator.resident_bytes,
+                (double)allocator.active_bytes / (double)allocator.allocated_bytes,
+                allocator.active_bytes - allocator.allocated_bytes);
 }
 
 static void write_policy(const struct metrics *metrics, struct text *out) {
@@ -402,8 +416,11 @@ const struct metric metrics_rows[] = {
     {METRICS_MEMORY, "used_memory_peak", NUMBER(peak_bytes)},
     {METRICS_MEMORY, "used_memory_peak_human", HUMAN(peak_bytes)},
     {METRICS_MEMORY, "used_memory_peak_perc", .value = write_peak_share},
+    {METRICS_MEMORY, "used_memory_overhead", NUMBER(overhead_bytes)},
+    {METRICS_MEMORY, "used_memory_startup", NUMBER(startup_bytes)},
     {METRICS_MEMORY, "used_memory_dataset", NUMBER(data_bytes)},
     {METRICS_MEMORY, "used_memory_dataset_perc", .value = write_data_share},
+    {METRICS_MEMORY, .lines = write_allocator},
     {METRICS_MEMORY, "total_system_memory", NUMBER(system_bytes)},
     {METRICS_MEMORY, "total_system_memory_human", HUMAN(system_bytes)},
     {METRICS_MEMORY, "maxmemory", NUMBER(memory_max)},

@@ -87,6 +87,28 @@ size_t memory_resident(void) {
     return count == 2 ? resident * (size_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
+#ifdef SHERD_JEMALLOC
+static bool read_statistic(const char *name, size_t *bytes) {
+    size_t size = sizeof(*bytes);
+    return mallctl(name, bytes, &size, NULL, 0) == 0;
+}
+#endif
+
+/* The C library's mallinfo2 would walk all that is free, with each arena's lock held. */
+bool memory_ask_allocator(struct memory_allocator *allocator) {
+#ifdef SHERD_JEMALLOC
+    uint64_t epoch = 1; /* any number: sum them anew */
+    if (mallctl("epoch", NULL, NULL, &epoch, sizeof(epoch)) != 0) return false;
+    return read_statistic("stats.allocated", &allocator->allocated_bytes) &&
+           read_statistic("stats.active", &allocator->active_bytes) &&
+           read_statistic("stats.resident", &allocator->resident_bytes) &&
+           allocator->allocated_bytes != 0;
+#else
+    (void)allocator;
+    return false;
+#endif
+}
+
 void memory_trim(void) {
 #ifdef SHERD_JEMALLOC
     mallctl("arena." STRINGIFY(MALLCTL_ARENAS_ALL) ".purge", NULL, NULL, NULL, 0);

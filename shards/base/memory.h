@@ -45,6 +45,13 @@ size_t memory_of_clients(void);
 
 /* What the process has in memory, in bytes, as the system counts it; 0 where /proc is not to be had. A system call. */
 size_t memory_resident(void);
+/* What the allocator says of itself: what was asked of it, in its size classes; the pages these lie in; and all it has
+ * in memory. What is mapped (slabs, buckets) is not among it. */
+struct memory_allocator {
+    size_t allocated_bytes, active_bytes, resident_bytes;
+};
+/* False where there is none that can be asked at little cost (jemalloc can). Some ten microseconds. */
+bool memory_ask_allocator(struct memory_allocator *allocator);
 /* Have the allocator give freed pages that it keeps back to the system. Takes a millisecond for ten megabytes. */
 void memory_trim(void);
 

@@ -263,6 +263,50 @@ static void memory_usage_of_all_keys_is_what_memory_grew_by(void **state) {
     wire_close(wire);
 }
 
+/* Values that are too large for slabs, too. */
+static void memory_is_told_by_what_it_is_for(void **state) {
+    enum { VALUES = 8, VALUE_BYTES = 1 << 20 };
+    struct wire *wire = wire_connect(*state);
+    long long startup = wire_ask_field(wire, "INFO memory", "used_memory_startup");
+    long long overhead = wire_ask_field(wire, "INFO memory", "used_memory_overhead");
+    long long dataset = wire_ask_field(wire, "INFO memory", "used_memory_dataset");
+    char line[64];
+    for (int i = 0; i < VALUES; i++) {
+        snprintf(line, sizeof line, "SETRANGE large:%d %d x", i, VALUE_BYTES - 1);
+        char *reply = wire_ask(wire, line);
+        free(reply);
+    }
+    long long used = wire_ask_field(wire, "INFO memory", "used_memory");
+    long long grown = wire_ask_field(wire, "INFO memory", "used_memory_dataset") - dataset;
+    assert_in_range(grown, VALUES * VALUE_BYTES, 2 * VALUES * VALUE_BYTES);
+    assert_in_range(startup, 1, used - grown);
+    assert_in_range(wire_ask_field(wire, "INFO memory", "used_memory_overhead"), 1,
+                    overhead + VALUE_BYTES);
+    /* What COPY shares. */
+    for (int i = 0; i < 4 * VALUES; i++) {
+        snprintf(line, sizeof line, "COPY large:0 copy:%d", i);
+        wire_expect(wire, line, ":1");
+    }
+    assert_in_range(wire_ask_field(wire, "INFO memory", "used_memory_overhead"), 0, overhead);
+    wire_close(wire);
+}
+
+static void an_allocator_that_can_be_asked_is(void **state) {
+    struct wire *wire = wire_connect(*state);
+    char *text = wire_ask(wire, "INFO memory");
+    bool is_there = strstr(text, "allocator_allocated:") != NULL;
+    assert_int_equal(is_there, strstr(text, "mem_allocator:jemalloc") != NULL);
+    free(text);
+    if (is_there) {
+        long long allocated = wire_ask_field(wire, "INFO memory", "allocator_allocated");
+        long long active = wire_ask_field(wire, "INFO memory", "allocator_active");
+        assert_in_range(allocated, 1, active);
+        assert_in_range(wire_ask_field(wire, "INFO memory", "allocator_resident"), active,
+                        INT64_MAX);
+    }
+    wire_close(wire);
+}
+
 static void expect_shards(const char *limit, const char *workers, const char *shards) {
     const char *const options[] = {"--maxmemory", limit,     "--workers", workers,
                                    "--lock-mode", "sharded", NULL};
@@ -330,6 +374,8 @@ int main(void) {
         TEST_WITH_SERVER(memory_usage_of_all_keys_is_what_memory_grew_by, NULL),
         TEST_WITH_SERVER(wrong_words_are_refused, NULL),
         TEST_WITH_SERVER(workers_tell_what_they_did, TWO_WORKERS),
+        TEST_WITH_SERVER(memory_is_told_by_what_it_is_for, NULL),
+        TEST_WITH_SERVER(an_allocator_that_can_be_asked_is, NULL),
         TEST_WITH_SERVER(info_counts_the_leases_there_are, NULL),
         TEST_WITH_SERVER(info_has_a_line_for_each_worker_and_shard, NULL),
     };
