@@ -266,7 +266,7 @@ void limit_describe(const struct server *server, char *out, size_t size) {
         return;
     }
     struct machine_memory memory = machine_memory();
-    snprintf(out, size, "limit %lld KiB, %.0f %% of the %llu MiB %s; %s", (long long)limit / 1024,
+    snprintf(out, size, "limit %lld KiB, %.3g %% of the %llu MiB %s; %s", (long long)limit / 1024,
              (double)limit * 100 / (double)memory.bytes,
              (unsigned long long)memory.bytes / (1024 * 1024),
              memory.is_limited ? "that the cgroup allows" : "of this machine",
