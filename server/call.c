@@ -72,28 +72,39 @@ void call_count_read(struct call *call, const struct place *place) {
     count_read(call, &at, place->entry);
 }
 
-struct place call_write_in(struct call *call, uint32_t index, uint32_t database) {
-    struct located at = locate(call, index);
+/* Inlined always: one of the two is on every write's path, and has no business with the other. */
+static inline __attribute__((always_inline)) struct place
+write_at(struct call *call, const struct located *at, uint32_t database, bool is_fill) {
     struct place place = {
-        .database = shard_database(at.shard, database),
+        .database = shard_database(at->shard, database),
         .reclaimer = &call->server->shards.reclaimer,
-        .key = at.key,
+        .key = at->key,
         .now_ms = call->now_ms,
         .value_max = (uint64_t)atomic_load_explicit(&call->server->shards.eviction.value_max,
                                                     memory_order_relaxed),
     };
     bool expired = false;
-    place.entry = database_find_for_write(place.database, &place.key, call->now_ms, place.reclaimer,
-                                          &expired);
-    if (expired) atomic_fetch_add_explicit(&at.shard->expired, 1, memory_order_relaxed);
-    counters_add(&call->worker->counters[at.shard->index].writes, 1);
+    place.entry = (is_fill ? database_find_for_fill : database_find_for_write)(
+        place.database, &place.key, call->now_ms, place.reclaimer, &expired);
+    if (expired) atomic_fetch_add_explicit(&at->shard->expired, 1, memory_order_relaxed);
+    counters_add(&call->worker->counters[at->shard->index].writes, 1);
     if (place.entry != NULL && leaves_trace(call))
         database_touch(place.database, place.entry, call->now_ms);
     return place;
 }
 
+struct place call_write_in(struct call *call, uint32_t index, uint32_t database) {
+    struct located at = locate(call, index);
+    return write_at(call, &at, database, false);
+}
+
 struct place call_write(struct call *call, uint32_t index) {
     return call_write_in(call, index, call->database);
+}
+
+struct place call_fill(struct call *call) {
+    struct located at = {call->first_shard, call->first_key};
+    return write_at(call, &at, call->database, true);
 }
 
 enum { SCRATCH_KEPT_MAX = 64 * 1024 };

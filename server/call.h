@@ -39,6 +39,8 @@ struct entry *call_read(struct call *call, uint32_t index);
 void call_note_read(struct call *call, struct entry *entry);
 /* The place of the key in argument `index`, for writing; `place.entry` is NULL when absent. Counts a write, and a use. */
 struct place call_write(struct call *call, uint32_t index);
+/* The first key's place, for writing by the one whom leases_fill has let fill it; likewise. */
+struct place call_fill(struct call *call);
 /* The first key's place, whose value is replied as well: counts a read, and a hit or a miss. */
 void call_count_read(struct call *call, const struct place *place);
 /* Either, in another database (COPY, MOVE): the key's shard is the same. */

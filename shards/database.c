@@ -108,17 +108,29 @@ static __attribute__((noinline)) void remove_expired(struct database *database,
     database_remove(database, key, entry, reclaimer);
 }
 
-struct entry *database_find_for_write(struct database *database, const struct key *key,
-                                      int64_t now_ms, const struct reclaimer *reclaimer,
-                                      bool *expired) {
+static inline struct entry *find_to_change(struct database *database, const struct key *key,
+                                           int64_t now_ms, const struct reclaimer *reclaimer,
+                                           bool *expired) {
     table_before_change(&database->table, key->hash);
-    if (__builtin_expect(database->leases != NULL, 0)) leases_break(database->leases, key);
     struct entry *entry = table_find(&database->table, key->name, key->hash);
     bool is_expired = entry != NULL && entry_is_expired(entry, now_ms);
     if (expired != NULL) *expired = is_expired;
     if (__builtin_expect(!is_expired, 1)) return entry;
     remove_expired(database, key, entry, reclaimer);
     return NULL;
+}
+
+struct entry *database_find_for_write(struct database *database, const struct key *key,
+                                      int64_t now_ms, const struct reclaimer *reclaimer,
+                                      bool *expired) {
+    if (__builtin_expect(database->leases != NULL, 0)) leases_break(database->leases, key);
+    return find_to_change(database, key, now_ms, reclaimer, expired);
+}
+
+struct entry *database_find_for_fill(struct database *database, const struct key *key,
+                                     int64_t now_ms, const struct reclaimer *reclaimer,
+                                     bool *expired) {
+    return find_to_change(database, key, now_ms, reclaimer, expired);
 }
 
 /* An entry that is there, but wasn't found, is past its deadline. */

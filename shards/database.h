@@ -57,6 +57,10 @@ struct entry *database_find(const struct database *database, const struct key *k
 struct entry *database_find_for_write(struct database *database, const struct key *key,
                                       int64_t now_ms, const struct reclaimer *reclaimer,
                                       bool *expired);
+/* The same for whoever fills the key (leases_fill has said that he may): the lease stays as he left it. Lock: write. */
+struct entry *database_find_for_fill(struct database *database, const struct key *key,
+                                     int64_t now_ms, const struct reclaimer *reclaimer,
+                                     bool *expired);
 
 /* Put a new entry in place of `*entry` (as found by database_find_for_write; NULL when absent), which then is the new
  * one. `deadline_ms` may be ENTRY_NO_EXPIRY. Writes in place when the slot allows. On STATUS_NO_MEMORY the

@@ -278,7 +278,7 @@ static void set_lease(struct call *call) {
         reply_integer(call->reply, 0);
         return;
     }
-    struct place place = call_write(call, 1);
+    struct place place = call_fill(call);
     int64_t deadline_ms = expiry.deadline_ms;
     if (expiry.kind == EXPIRY_KEEP && place.entry != NULL) {
         deadline_ms = entry_deadline_ms(place.entry);

@@ -136,6 +136,24 @@ static void a_look_by_a_writer_ends_the_lease_of_that_key_only(void **state) {
     assert_int_equal(memory_used(), 0);
 }
 
+static void who_fills_a_key_leaves_its_lease_as_it_is(void **state) {
+    (void)state;
+    struct shards shards;
+    open_shards(&shards);
+    struct key key = shards_key(&shards, BYTES("key"));
+    struct database *database = database_of(&shards, key, 0);
+    lease(&shards, key, 0);
+    struct entry *entry = database_find_for_fill(database, &key, NOW_MS, NULL, NULL);
+    struct entry_content content = {.value = BYTES("value"), .type = ENTRY_STRING};
+    assert_int_equal(database_put(database, &key, &entry, &content, NOW_MS + 1, NULL), STATUS_OK);
+    bool expired = false;
+    assert_null(database_find_for_fill(database, &key, NOW_MS + 1, NULL, &expired));
+    assert_true(expired && database_key_count(database) == 0);
+    assert_true(is_leased(&shards, key, 0));
+    shards_release(&shards);
+    assert_int_equal(memory_used(), 0);
+}
+
 static void flushing_and_swapping_end_the_leases_of_their_databases(void **state) {
     (void)state;
     struct shards shards;
@@ -157,6 +175,7 @@ int main(void) {
         cmocka_unit_test(what_leases_take_is_bounded_and_those_that_ran_out_go_first),
         cmocka_unit_test(the_last_fills_are_remembered),
         cmocka_unit_test(a_look_by_a_writer_ends_the_lease_of_that_key_only),
+        cmocka_unit_test(who_fills_a_key_leaves_its_lease_as_it_is),
         cmocka_unit_test(flushing_and_swapping_end_the_leases_of_their_databases),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
