@@ -6,22 +6,34 @@
  * NSDI 2013, section 3.2.1): the first that misses is told to fill the key and given a token; the others are told
  * that somebody does; and a value is stored only for a token that no write to the key has made void since.
  *
- *      none ── leases_grant ──▶ HELD ── its time is over ──▶ RUN OUT ── leases_grant ──▶ HELD, with the same token
+ *      none ── leases_grant ──▶ HELD ── its time is over ──▶ RUN OUT ── leases_grant ──▶ HELD by the next: token + 1
  *
- *      HELD, RUN OUT ── leases_fill, leases_give_up ──▶ none     by whoever has the token
- *      HELD, RUN OUT ── leases_break, leases_clear ───▶ none     the key was written or flushed: the token is void
+ *      HELD, RUN OUT ── leases_fill, leases_give_up ──▶ none     by the holder
+ *      HELD, RUN OUT ── leases_fill ──▶ as it was, first = his token + 1     by a former holder who may fill
+ *      HELD, RUN OUT ── leases_break, leases_clear ───▶ none     the key was written or flushed: all tokens are void
  *            RUN OUT ── another grant in its chain ───▶ none     its room is needed
  *
- * The token says that nothing was written since it was given, not who holds the lease. So it isn't changed when a
- * lease that ran out is given to the next: a slow holder's value is as good as his successor's, the first to come
- * is taken, and the other's finds no lease. With a token for each holder, a fill that takes longer than its lease
- * would be void whenever the key is in demand, by each of its successors' too, and the key would never be filled.
+ *      tokens of one lease, oldest first:   n   n + 1   n + 2   n + 3   n + 4
+ *                                           ╰─ void ─╯  first           token: its holder's
+ *                            n + 1 has filled ──┘       ╰──── may fill ────╯
+ *
+ * That a token may fill says: since it was given nothing was written but what those brought who had been given the
+ * lease before. So a former holder's value is taken though his lease ran out long ago, for it is as good as any: were
+ * it void, a fill that takes longer than its lease would be void whenever the key is in demand, by each of the
+ * successors' too, and the key would never be filled. The holder, who was sent last, replaces it when he comes;
+ * what he has brought is replaced by none who was sent before. Hence a token for each. When all had the same, the
+ * first value was kept and the later one refused, and a former holder's DELLEASE ended the lease of the present
+ * one, whose value was refused then. The tokens of a lease are consecutive, so that two numbers say which of them may fill.
+ *
+ * After a former holder's fill the key has a value while its lease is held, as it has in an early refresh: whoever
+ * reads it has a hit, nobody else is told to refresh it, and those who wait are woken for the value.
  *
  * What ends a lease is any look at its key by a writer (database_find_for_write), be it for a DEL of the key that
- * is missing: that is how an application says that its source has changed. The deadline of a value ends none: it
- * says that the value is too old, not that the next one is. Were it to, early refreshes would be thrown away that
- * begin less than a fill's time before it. With XFetch's beta of 1 and readers at random times (simulated, 40,000
- * deadlines each) those are 51 % of all where a key is read once in a fill's time, 40 % at twice, 3 % at ten times.
+ * is missing: that is how an application says that its source has changed. Only who fills looks another way
+ * (database_find_for_fill), as the lease may be another's by then. The deadline of a value ends none: it says that
+ * the value is too old, not that the next one is. Were it to, early refreshes would be thrown away that begin less
+ * than a fill's time before it. With XFetch's beta of 1 and readers at random times (simulated, 40,000 deadlines
+ * each) those are 51 % of all where a key is read once in a fill's time, 40 % at twice, 3 % at ten times.
  *
  * A lease that ran out is worth little and is kept as long as nothing else wants the room: each grant first
  * forgets those in its own chain. So what nobody fills (a row that doesn't exist) adds up to no more than one
@@ -36,8 +48,8 @@
  * Whoever uses no leases has no table: all it costs is a writer's look at a pointer beside the table it has just
  * read.
  *
- * Invariants (leases_validate): a lease is in the chain of its hash, a key has one at most, `count` is right and
- * no more than LEASES_MAX, `bytes` is the sum of what they take. */
+ * Invariants (leases_validate): a lease is in the chain of its hash, a key has one at most, its holder may fill
+ * (first <= token), `count` is right and no more than LEASES_MAX, `bytes` is the sum of what they take. */
 #include "leases.h"
 
 #include <string.h>
@@ -169,6 +181,7 @@ static enum status add(struct leases *leases, const struct key *key,
         .next = *first,
         .hash = key->hash,
         .token = terms->token,
+        .first = terms->token,
         .is_timed = terms->is_timed,
         .given_ms = terms->now_ms,
         .until_ms = terms->now_ms + terms->lease_ms,
@@ -189,7 +202,7 @@ enum status leases_grant(struct leases *leases, const struct key *key,
         lease->is_timed = terms->is_timed;
         lease->given_ms = terms->now_ms;
         lease->until_ms = terms->now_ms + terms->lease_ms;
-        *token = lease->token;
+        *token = ++lease->token;
         return STATUS_OK;
     }
     forget_run_out(leases, chain_of(key->hash), terms->now_ms);
@@ -215,25 +228,27 @@ uint32_t leases_fill_ms(const struct leases *leases, const struct key *key) {
     return fill->mark == (uint32_t)key->hash ? fill->ms : 0;
 }
 
-/* The link of the key's lease if this is its token; else NULL. */
-static struct lease **link_of_token(struct leases *leases, const struct key *key, uint64_t token) {
-    if (leases == NULL) return NULL;
-    struct lease **link = link_of(leases, key);
-    return *link != NULL && (*link)->token == token ? link : NULL;
-}
-
+/* How long a former holder's fill took isn't known: `given_ms` is his successor's. */
 bool leases_fill(struct leases *leases, const struct key *key, uint64_t token, int64_t now_ms) {
-    struct lease **link = link_of_token(leases, key, token);
-    if (link == NULL) return false;
-    if ((*link)->is_timed) remember_fill(leases, *link, now_ms);
-    end(leases, link);
+    if (leases == NULL) return false;
+    struct lease **link = link_of(leases, key), *lease = *link;
+    if (lease == NULL || token < lease->first || token > lease->token) return false;
+    if (token == lease->token) {
+        if (lease->is_timed) remember_fill(leases, lease, now_ms);
+        end(leases, link);
+    } else {
+        lease->first = token + 1;
+        waiters_wake(&lease->waiters);
+    }
     return true;
 }
 
 bool leases_give_up(struct leases *leases, const struct key *key, uint64_t token) {
-    struct lease **link = link_of_token(leases, key, token);
-    if (link != NULL) end(leases, link);
-    return link != NULL;
+    if (leases == NULL) return false;
+    struct lease **link = link_of(leases, key);
+    bool is_holder = *link != NULL && (*link)->token == token;
+    if (is_holder) end(leases, link);
+    return is_holder;
 }
 
 void leases_break(struct leases *leases, const struct key *key) {
@@ -255,6 +270,7 @@ void leases_validate(const struct leases *leases) {
         for (const struct lease *lease = leases->chains[i]; lease != NULL; lease = lease->next) {
             struct key key = {bytes_of(lease->key, lease->key_size), lease->hash};
             check(chain_of(lease->hash) == i);
+            check(lease->first <= lease->token);
             check(leases_find(leases, &key) == lease);
             count++;
             bytes += bytes_with(lease->key_size);

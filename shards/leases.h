@@ -17,19 +17,21 @@ enum { LEASES_MAX = 16384 /* a table: more fills than that at a time are refused
 struct lease {
     struct lease *next; /* in its chain */
     uint64_t hash;
-    uint64_t token;
+    uint64_t token;         /* its holder's: the last who was given it */
+    uint64_t first;         /* the oldest of its tokens that may still fill */
     bool is_timed;          /* its fill's time is to be remembered */
-    int64_t given_ms;       /* to the last who was given it */
+    int64_t given_ms;       /* to its holder */
     int64_t until_ms;       /* from then on the next who asks is given the lease */
-    struct waiters waiters; /* for its end: woken by whatever ends it */
+    struct waiters waiters; /* for a value or its end: woken by either */
     size_t key_size;
     char key[];
 };
 
 struct lease_terms {
     int64_t now_ms, lease_ms;
-    bool is_timed;      /* remember how long the fill takes, for leases_fill_ms */
-    uint64_t token;     /* of a new lease: nobody may guess it, or be given it twice */
+    bool is_timed; /* remember how long the fill takes, for leases_fill_ms */
+    uint64_t
+        token; /* of a new lease's holder: not to be guessed. The next ones' are one more each */
     uint64_t bytes_max; /* that all leases of the table may take; 0: any */
 };
 
@@ -44,12 +46,14 @@ struct lease *leases_find(const struct leases *leases, const struct key *key);
 static inline bool lease_is_held(const struct lease *lease, int64_t now_ms) {
     return lease != NULL && lease->until_ms > now_ms;
 }
-/* Give out the key's lease, which nobody holds; `*token` is good until the lease ends. STATUS_FULL,
- * STATUS_NO_MEMORY. */
+/* Give out the key's lease, which nobody holds; `*token` is the new holder's own. STATUS_FULL, STATUS_NO_MEMORY. */
 must_use enum status leases_grant(struct leases *leases, const struct key *key,
                                   const struct lease_terms *terms, uint64_t *token);
-/* End the key's lease if this is its token: it is filled now, or given up. False: the token is no good (any more). */
+/* May the key be filled for this token? If so, it is about to be: by database_find_for_fill, under the same lock. Then
+ * the lease ends if the token is its holder's. If it is a former holder's, the lease stays, but the token and all
+ * before it are void. */
 bool leases_fill(struct leases *leases, const struct key *key, uint64_t token, int64_t now_ms);
+/* End the key's lease if the token is its holder's. */
 bool leases_give_up(struct leases *leases, const struct key *key, uint64_t token);
 /* End the key's lease, if there is one: whatever its holder is about to bring may be old. */
 void leases_break(struct leases *leases, const struct key *key);

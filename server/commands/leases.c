@@ -35,8 +35,9 @@
 #include "expiry_options.h"
 
 static const int64_t LEASE_MS_MAX = 60 * 60 * 1000;
-/* Tokens are whole numbers that a double holds exactly: some languages have no others. */
-static const uint64_t TOKEN_END = UINT64_C(1) << 53;
+/* Tokens are whole numbers that a double holds exactly, so below 2^53: some languages have no others. A new lease's
+ * is below this; the upper half is for later holders of a lease, one more each and one a millisecond at most. */
+static const uint64_t NEW_TOKEN_END = UINT64_C(1) << 52;
 
 static struct database *database_of(const struct call *call) {
     return shard_database(call->first_shard, call->database);
@@ -167,7 +168,7 @@ static enum status grant(struct call *call, const struct question *question, uin
         .lease_ms = question->lease_ms,
         .is_timed = question->beta != 0,
         .bytes_max = bytes_max(call),
-        .token = 1 + random_below(&call->worker->random, TOKEN_END - 1),
+        .token = 1 + random_below(&call->worker->random, NEW_TOKEN_END - 1),
     };
     return leases_grant(database->leases, &call->first_key, &terms, token);
 }
@@ -187,7 +188,7 @@ static void give_lease(struct call *call, const struct question *question) {
     }
 }
 
-/* For whom the key is filled: as soon as its lease ends one way or another, there is something new to say. */
+/* For whom the key is filled: as soon as somebody brings a value, or its lease ends, there is something new to say. */
 static bool wait(struct call *call, const struct question *question) {
     if (question->wait_ms == 0) return false;
     struct lease *lease = leases_find(database_of(call)->leases, &call->first_key);

@@ -343,7 +343,7 @@ static const struct family families[] = {
     {"sherd_leases_granted_total", counter, "Leases given to fill a key: it was missing, or it was early to refresh it.",
      .lines = write_granted},
     {"sherd_leases_filled_total", counter, "Values stored for their lease.", NUMBER(leases_filled)},
-    {"sherd_leases_refused_total", counter, "Values not stored, or leases not given up, as they were over.",
+    {"sherd_leases_refused_total", counter, "Values not stored, or leases not given up, as the token was not good.",
      NUMBER(leases_void)},
     {"sherd_lease_stale_hits_total", counter, "Expired values shown while another client fills.",
      NUMBER(leases_stale)},

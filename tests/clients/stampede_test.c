@@ -125,14 +125,46 @@ static void a_waiting_client_is_given_the_lease_of_a_holder_that_died(void **sta
     send_to_few(few, "GETLEASE key 60000 WAIT 60000");
     struct wire *next = find_answered(few, FEW);
     assert_in_range(lease_now_ms() - before_ms, LEASE_MS - 1, LEASE_MS + LATE_MS);
-    assert_int_equal(lease_read_token(next), token);
+    assert_int_equal(lease_read_token(next), token + 1);
     lease_await_waiting(watcher, FEW - 1);
-    lease_expect(next, "SETLEASE key $ value", token, ":1");
+    lease_expect(next, "SETLEASE key $ value", token + 1, ":1");
     for (int i = 0; i < FEW; i++) {
         if (few[i] != next) wire_expect_reply(few[i], value_reply(i));
     }
     close_few(few);
     wire_close(watcher);
+}
+
+static void who_waits_is_woken_by_a_former_holders_value(void **state) {
+    struct wire *few[FEW], *slow = wire_connect(*state), *next = wire_connect(*state);
+    connect_few(*state, few);
+    long long token = lease_ask_token(slow, "GETLEASE key 20");
+    assert_int_equal(lease_take_over(next, "GETLEASE key 60000"), token + 1);
+    send_to_few(few, "GETLEASE key 60000 WAIT 60000");
+    lease_await_waiting(next, FEW);
+    lease_expect(slow, "SETLEASE key $ value", token, ":1");
+    expect_of_few(few, value_reply);
+    lease_expect(next, "SETLEASE key $ newer", token + 1, ":1");
+    wire_expect(slow, "GET key", "\"newer\"");
+    close_few(few);
+    wire_close(slow);
+    wire_close(next);
+}
+
+static void a_former_holder_ends_no_wait_by_giving_up(void **state) {
+    struct wire *few[FEW], *slow = wire_connect(*state), *next = wire_connect(*state);
+    connect_few(*state, few);
+    long long token = lease_ask_token(slow, "GETLEASE key 20");
+    lease_take_over(next, "GETLEASE key 60000");
+    send_to_few(few, "GETLEASE key 60000 WAIT 60000");
+    lease_await_waiting(next, FEW);
+    lease_expect(slow, "DELLEASE key $", token, ":0");
+    lease_await_waiting(slow, FEW);
+    lease_expect(next, "SETLEASE key $ value", token + 1, ":1");
+    expect_of_few(few, value_reply);
+    close_few(few);
+    wire_close(slow);
+    wire_close(next);
 }
 
 /* Given up, or made void by a DEL. */
@@ -328,6 +360,9 @@ static bool do_anything(const struct test_server *server, struct random *random,
             reply->element[1]->type == REDIS_REPLY_INTEGER && random_below(random, 4) != 0) {
             long long token = reply->element[1]->integer, stored;
             freeReplyObject(reply);
+            if (random_below(random, 8) == 0)
+                return hiredis_ask_integer(*context, &stored, "DELLEASE crowded:%d %lld", key,
+                                           token);
             return hiredis_ask_integer(*context, &stored, "SETLEASE crowded:%d %lld v PX 2", key,
                                        token);
         }
@@ -367,6 +402,8 @@ int main(void) {
         TEST_WITH_SERVER(a_thousand_clients_on_a_missing_key_make_one_fill, NULL),
         TEST_WITH_SERVER(whoever_writes_the_value_ends_the_wait, NULL),
         TEST_WITH_SERVER(a_waiting_client_is_given_the_lease_of_a_holder_that_died, NULL),
+        TEST_WITH_SERVER(who_waits_is_woken_by_a_former_holders_value, NULL),
+        TEST_WITH_SERVER(a_former_holder_ends_no_wait_by_giving_up, NULL),
         TEST_WITH_SERVER(a_lease_that_ends_without_a_value_goes_to_one_of_those_who_wait, NULL),
         TEST_WITH_SERVER(nobody_waits_past_his_wait, NULL),
         TEST_WITH_SERVER(what_was_sent_behind_waits_too_and_is_answered_in_order, NULL),

@@ -1,4 +1,5 @@
-/* Leases against an array: random grants, fills, breaks and passing time; after each step both must say the same.
+/* Leases against an array: random grants, fills by holders present and former, breaks and passing time; after each
+ * step both must say the same.
  *
  * The keys' hashes lie in few chains, so that leases meet there, and those that ran out are forgotten. */
 #include <stdarg.h>
@@ -18,6 +19,8 @@ enum {
     STEPS = 200000,
     LEASE_MS = 50,
     WAITERS = 3,
+    HOLDERS_MAX = 64, /* of one lease, one after the other */
+    PAST = 4,
     STEPS_A_VALIDATION = 100
 };
 static const int64_t START_MS = 1700000000000;
@@ -28,9 +31,17 @@ struct model_waiter {
     unsigned woken;
 };
 
+/* Whoever was given the lease, in turn: the last is its holder. */
+struct holder {
+    uint64_t token;
+    bool may_fill;
+};
+
 struct twin {
     bool has_lease;
-    uint64_t token;
+    struct holder holders[HOLDERS_MAX];
+    uint32_t holder_count;
+    uint64_t past[PAST]; /* some tokens of the key's leases that have ended, or 0 */
     int64_t until_ms;
     int64_t given_ms, fill_ms;
     bool is_timed;
@@ -41,7 +52,7 @@ struct model {
     struct leases *leases;
     struct random random;
     int64_t now_ms;
-    uint64_t last_token, filled, late, refused, woken, left;
+    uint64_t last_token, filled, late, former, kept, refused, woken, left;
     struct twin twins[KEYS];
     char key_text[MODEL_KEY_MAX];
 };
@@ -64,9 +75,8 @@ static void wake(struct waiter *waiter) {
     ((struct model_waiter *)waiter)->woken++;
 }
 
-/* Its lease is gone; each that waited for it must have been woken, once. */
-static void end(struct model *model, struct twin *twin) {
-    twin->has_lease = false;
+/* Each that waited for the key's lease must have been woken, once. */
+static void expect_woken(struct model *model, struct twin *twin) {
     for (int i = 0; i < WAITERS; i++) {
         struct model_waiter *waiter = &twin->waiters[i];
         assert_int_equal(waiter->woken, waiter->is_waiting);
@@ -74,6 +84,17 @@ static void end(struct model *model, struct twin *twin) {
         waiter->is_waiting = false;
         waiter->woken = 0;
     }
+}
+
+/* Its lease is gone. */
+static void end(struct model *model, struct twin *twin) {
+    if (twin->has_lease) {
+        uint32_t which = (uint32_t)random_below(&model->random, twin->holder_count);
+        twin->past[random_below(&model->random, PAST)] = twin->holders[which].token;
+    }
+    twin->has_lease = false;
+    twin->holder_count = 0;
+    expect_woken(model, twin);
 }
 
 /* A waiter comes, or goes. */
@@ -101,6 +122,19 @@ static void forget_run_out(struct model *model, uint32_t chain) {
     }
 }
 
+/* Its own, of all that were ever given; that of a lease's next holder is one more. */
+static uint64_t new_token(struct model *model) {
+    return model->last_token += HOLDERS_MAX;
+}
+
+static void add_holder(struct twin *twin, uint64_t new_token) {
+    assert_true(twin->holder_count < HOLDERS_MAX);
+    struct holder *holder = &twin->holders[twin->holder_count];
+    *holder = (struct holder){.token = new_token, .may_fill = true};
+    if (twin->holder_count > 0) holder->token = holder[-1].token + 1;
+    twin->holder_count++;
+}
+
 static void grant(struct model *model, uint32_t number) {
     struct twin *twin = &model->twins[number];
     if (is_held(model, twin)) return;
@@ -109,7 +143,7 @@ static void grant(struct model *model, uint32_t number) {
         .now_ms = model->now_ms,
         .lease_ms = 1 + (int64_t)random_below(&model->random, LEASE_MS),
         .is_timed = random_below(&model->random, 2) == 0,
-        .token = ++model->last_token,
+        .token = new_token(model),
     };
     bool is_refused = random_below(&model->random, 10) == 0;
     if (is_refused) memory_refuse_after(0);
@@ -118,36 +152,73 @@ static void grant(struct model *model, uint32_t number) {
     memory_refuse_after(-1);
     if (!twin->has_lease) {
         forget_run_out(model, chain_of(number));
-        twin->token = terms.token;
         model->refused += is_refused;
         twin->has_lease = !is_refused;
     }
     assert_int_equal(status, twin->has_lease ? STATUS_OK : STATUS_NO_MEMORY);
-    if (status == STATUS_OK) assert_int_equal(token, twin->token);
+    if (status != STATUS_OK) return;
+    add_holder(twin, terms.token);
+    assert_int_equal(token, twin->holders[twin->holder_count - 1].token);
     twin->is_timed = terms.is_timed;
     twin->given_ms = model->now_ms;
     twin->until_ms = model->now_ms + terms.lease_ms;
 }
 
-/* With the right token, one from before, or one never given. */
-static void take(struct model *model, uint32_t number) {
+/* The holder's, a former one's, one of a lease that has ended, or one never given. */
+static uint64_t draw_token(struct model *model, const struct twin *twin) {
+    uint64_t draw = random_below(&model->random, 12);
+    if (draw == 0) return random_below(&model->random, model->last_token + 2);
+    if (draw == 1 || twin->holder_count == 0) return twin->past[random_below(&model->random, PAST)];
+    uint64_t last = twin->holders[twin->holder_count - 1].token;
+    if (draw == 2) return last + 1;
+    if (draw < 8) return last;
+    return twin->holders[random_below(&model->random, twin->holder_count)].token;
+}
+
+/* Which of the lease's holders has the token; -1: none. */
+static int find_holder(const struct twin *twin, uint64_t token) {
+    int which = (int)twin->holder_count - 1;
+    while (which >= 0 && twin->holders[which].token != token) {
+        which--;
+    }
+    return which;
+}
+
+static bool is_last(const struct twin *twin, int which) {
+    return which >= 0 && which == (int)twin->holder_count - 1;
+}
+
+static void fill(struct model *model, uint32_t number) {
     struct twin *twin = &model->twins[number];
-    uint64_t token = twin->token;
-    if (random_below(&model->random, 3) == 0) {
-        token = random_below(&model->random, model->last_token + 2);
-    }
-    bool is_good = twin->has_lease && twin->token == token;
-    model->filled += is_good;
-    model->late += is_good && !is_held(model, twin);
     struct key key = key_of(model, number);
-    bool is_filled = random_below(&model->random, 4) != 0;
-    assert_int_equal(is_filled ? leases_fill(model->leases, &key, token, model->now_ms)
-                               : leases_give_up(model->leases, &key, token),
-                     is_good);
-    if (is_good && is_filled && twin->is_timed) {
+    uint64_t token = draw_token(model, twin);
+    int which = find_holder(twin, token);
+    bool is_good = which >= 0 && twin->holders[which].may_fill;
+    assert_int_equal(leases_fill(model->leases, &key, token, model->now_ms), is_good);
+    if (!is_good) return;
+    model->filled++;
+    model->late += !is_held(model, twin);
+    if (is_last(twin, which)) {
         int64_t took_ms = model->now_ms - twin->given_ms;
-        twin->fill_ms = took_ms > 0 ? took_ms : 1;
+        if (twin->is_timed) twin->fill_ms = took_ms > 0 ? took_ms : 1;
+        end(model, twin);
+        return;
     }
+    for (int i = 0; i <= which; i++) {
+        twin->holders[i].may_fill = false;
+    }
+    model->former++;
+    expect_woken(model, twin);
+}
+
+static void give_up(struct model *model, uint32_t number) {
+    struct twin *twin = &model->twins[number];
+    struct key key = key_of(model, number);
+    uint64_t token = draw_token(model, twin);
+    int which = find_holder(twin, token);
+    bool is_good = is_last(twin, which);
+    assert_int_equal(leases_give_up(model->leases, &key, token), is_good);
+    model->kept += which >= 0 && !is_good;
     if (is_good) end(model, twin);
 }
 
@@ -170,7 +241,14 @@ static void check_key(struct model *model, uint32_t number) {
     const struct lease *lease = leases_find(model->leases, &key);
     assert_int_equal(lease != NULL, twin->has_lease);
     assert_int_equal(lease_is_held(lease, model->now_ms), is_held(model, twin));
-    if (lease != NULL) assert_int_equal(lease->token, twin->token);
+    if (lease != NULL) {
+        uint32_t count = twin->holder_count;
+        assert_int_equal(lease->token, twin->holders[count - 1].token);
+        for (uint32_t i = 0; i < count; i++) {
+            const struct holder *holder = &twin->holders[i];
+            assert_int_equal(holder->token >= lease->first, holder->may_fill);
+        }
+    }
     assert_int_equal(leases_fill_ms(model->leases, &key), twin->fill_ms);
     for (int i = 0; i < WAITERS; i++) {
         assert_int_equal(twin->waiters[i].woken, 0); /* nobody is woken without a reason */
@@ -192,8 +270,10 @@ static void step(struct model *model) {
     uint64_t draw = random_below(&model->random, 1000);
     if (draw < 400) {
         grant(model, number);
+    } else if (draw < 590) {
+        fill(model, number);
     } else if (draw < 650) {
-        take(model, number);
+        give_up(model, number);
     } else if (draw < 750) {
         break_lease(model, number);
     } else if (draw < 753) {
@@ -213,6 +293,7 @@ static void leases_and_an_array_agree_on_every_key(void **state) {
         if (i % STEPS_A_VALIDATION == 0) check_all(model);
     }
     check_all(model);
+    assert_true(model->former > 0 && model->kept > 0);
     assert_true(model->filled > model->late && model->late > 0 && model->refused > 0);
     assert_true(model->woken > model->left && model->left > 0);
 }

@@ -36,6 +36,18 @@ long long lease_ask_token(struct wire *wire, const char *line) {
     return lease_read_token(wire);
 }
 
+long long lease_take_over(struct wire *wire, const char *line) {
+    int64_t give_up_ms = lease_now_ms() + WIRE_WAIT_MS;
+    long long token = 0;
+    while (token == 0) {
+        assert_true(lease_now_ms() < give_up_ms);
+        char *reply = wire_ask(wire, line);
+        token = lease_token(reply);
+        free(reply);
+    }
+    return token;
+}
+
 void lease_expect(struct wire *wire, const char *line, long long token, const char *expected) {
     const char *dollar = strchr(line, '$');
     char text[LINE_MAX];

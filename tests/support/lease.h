@@ -11,6 +11,8 @@ long long lease_token(const char *reply);
 long long lease_read_token(struct wire *wire);
 /* Send a command, to which that is the reply. */
 long long lease_ask_token(struct wire *wire, const char *line);
+/* Ask by `line`, a GETLEASE of a missing key, until the lease that is held has run out and is given to this one. */
+long long lease_take_over(struct wire *wire, const char *line);
 /* Send `line`, in which a dollar stands for the token, and expect this reply. */
 void lease_expect(struct wire *wire, const char *line, long long token, const char *expected);
 /* Wait until so many clients wait. */
