@@ -446,6 +446,7 @@ static void no_old_value_is_ever_left_behind(void **state) {
 
 /* ---- What a token is worth, after whatever may happen to its key ----------------------------- */
 
+/* Each key is in a database of its own: in one, a lease that ran out may have to make room for another key's. */
 enum { MODEL_KEYS = 4, MODEL_STEPS = 6000, MODEL_TOKENS = 3 };
 
 /* The last tokens of a key, newest first, and whether each is void: since it was given, somebody wrote the key, filled
@@ -457,7 +458,7 @@ struct told_key {
 };
 
 struct token_model {
-    struct wire *wire;
+    struct wire *wires[MODEL_KEYS];
     struct random random;
     struct told_key keys[MODEL_KEYS];
     uint64_t stored, former, refused, expired;
@@ -482,7 +483,7 @@ static void take_lease(struct token_model *model, int number) {
     char line[LINE_MAX];
     snprintf(line, sizeof line, "GETLEASE key:%d %d", number,
              random_below(&model->random, 2) == 0 ? 1 : 60000);
-    char *reply = wire_ask(model->wire, line);
+    char *reply = wire_ask(model->wires[number], line);
     long long token = lease_token(reply);
     free(reply);
     if (token == 0) return;
@@ -503,7 +504,7 @@ static void write_key(struct token_model *model, int number) {
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
     snprintf(line, sizeof line, writes[which], number, 1 + (int)random_below(&model->random, 3));
 #pragma GCC diagnostic pop
-    free(wire_ask(model->wire, line));
+    free(wire_ask(model->wires[number], line));
     note_write(&model->keys[number], which == 0);
 }
 
@@ -513,13 +514,13 @@ static void use_token(struct token_model *model, int number) {
     if (key->tokens[which] == 0) return;
     char line[LINE_MAX];
     snprintf(line, sizeof line, "EXISTS key:%d", number);
-    char *exists = wire_ask(model->wire, line);
+    char *exists = wire_ask(model->wires[number], line);
     bool has_expired = key->is_due && strcmp(exists, ":0") == 0;
     free(exists);
     snprintf(line, sizeof line, "SETLEASE key:%d $ v PX %d", number,
              1 + (int)random_below(&model->random, 3));
     bool is_good = !key->is_void[which];
-    lease_expect(model->wire, line, key->tokens[which], is_good ? ":1" : ":0");
+    lease_expect(model->wires[number], line, key->tokens[which], is_good ? ":1" : ":0");
     model->stored += is_good;
     model->refused += !is_good;
     model->expired += !is_good && has_expired;
@@ -536,13 +537,19 @@ static void give_up(struct token_model *model, int number) {
     char line[LINE_MAX];
     snprintf(line, sizeof line, "DELLEASE key:%d $", number);
     bool is_good = which == 0 && key->tokens[0] != 0 && !key->is_void[0];
-    lease_expect(model->wire, line, key->tokens[which], is_good ? ":1" : ":0");
+    lease_expect(model->wires[number], line, key->tokens[which], is_good ? ":1" : ":0");
     if (is_good) make_void(key, 0);
 }
 
 /* Neither a value's deadline nor a lease's brings a token back to life, or takes its life. */
 static void a_token_is_good_until_the_key_is_written_whatever_expires(void **state) {
-    struct token_model model = {.wire = wire_connect(*state)};
+    struct token_model model = {0};
+    for (int i = 0; i < MODEL_KEYS; i++) {
+        char line[LINE_MAX];
+        snprintf(line, sizeof line, "SELECT %d", i);
+        model.wires[i] = wire_connect(*state);
+        wire_expect(model.wires[i], line, "+OK");
+    }
     model_seed(&model.random, "tokens");
     for (int i = 0; i < MODEL_STEPS; i++) {
         int number = (int)random_below(&model.random, MODEL_KEYS);
@@ -563,7 +570,9 @@ static void a_token_is_good_until_the_key_is_written_whatever_expires(void **sta
         (unsigned long long)model.stored, (unsigned long long)model.former,
         (unsigned long long)model.refused, (unsigned long long)model.expired);
     assert_true(model.stored > model.former && model.former > 0 && model.expired > 0);
-    wire_close(model.wire);
+    for (int i = 0; i < MODEL_KEYS; i++) {
+        wire_close(model.wires[i]);
+    }
 }
 
 int main(void) {
