@@ -2,8 +2,11 @@
  *
  * The library is worth its place: parsing requests of strangers, keeping connections, timeouts and limits is what it has
  * done for long, and nothing here is fast or special enough to do it again. It polls in one thread of its own, handles its
- * CONNECTIONS_MAX connections there, and each answer is made and copied out whole, so a reader who is slow holds nothing
+ * CALLERS_MAX connections there, and each answer is made and copied out whole, so a reader who is slow holds nothing
  * but the answer's text.
+ *
+ * Its own deadline is for silence only: a head that comes byte by byte meets none. Who has to go for the sake of others
+ * is said by callers.h, and done by shutting the socket down, upon which the library finds it ended, and closes it.
  *
  * On a loopback address a request must name the server by a number or as localhost: a page of some other site that has
  * its own name point here (DNS rebinding) would else read along in the browser of whoever sits at this machine. */
@@ -15,9 +18,12 @@
 #ifdef SHERD_METRICS
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <microhttpd.h>
 #include <strings.h>
+#include <sys/socket.h>
 
+#include "callers.h"
 #include "console.h"
 #include "prometheus.h"
 #include "server/clock.h"
@@ -27,9 +33,8 @@
 #include "shards/base/memory.h"
 
 enum {
-    BACKLOG = 16,
-    CONNECTIONS_MAX = 16, /* further ones wait to be accepted */
-    IDLE_S_MAX = 10,
+    BACKLOG = 128,  /* a burst must not wait for the system to try again, a second later */
+    IDLE_S_MAX = 5, /* less than CALLER_MS_MAX: who is late by that one isn't silent, but slow */
     REQUEST_BYTES_MAX = 16 * 1024, /* a connection's: the head of a request; bodies are not read */
 };
 
@@ -39,7 +44,10 @@ struct http {
     bool is_loopback;
     char policy[CONSOLE_POLICY_MAX];
     char text[ADDRESS_TEXT_MAX]; /* where it listens */
+    struct callers callers;      /* the library's thread only */
 };
+
+static_assert(IDLE_S_MAX * 1000 < CALLER_MS_MAX, "the silent are closed without a word in the log");
 
 /* ---- Routes ---------------------------------------------------------------------------------- */
 
@@ -187,6 +195,59 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     return reply(http, connection, status, route->content_type, &body);
 }
 
+/* ---- Callers --------------------------------------------------------------------------------- */
+
+static int64_t now_ms(void) {
+    return clock_monotonic_ns() / 1000000;
+}
+
+static void dismiss_late(struct http *http) {
+    int64_t now = now_ms();
+    for (struct caller *late; (late = callers_dismiss_late(&http->callers, now)) != NULL;) {
+        shutdown(late->fd, SHUT_RDWR);
+        log_warning_limited(
+            "HTTP: closed a connection from %s, which finished no request in %d seconds",
+            late->from, CALLER_MS_MAX / 1000);
+    }
+}
+
+static void greet(struct http *http, int fd, void **caller) {
+    char from[ADDRESS_TEXT_MAX];
+    from[address_of_peer(fd, from)] = '\0';
+    char *port = strrchr(from, ':');
+    if (port != NULL) *port = '\0';
+    dismiss_late(http);
+    *caller = callers_add(&http->callers, fd, from, now_ms());
+    struct caller *one = callers_dismiss_one(&http->callers);
+    if (one == NULL) return;
+    shutdown(one->fd, SHUT_RDWR);
+    log_warning_limited("HTTP: closed a connection from %s, for all %d are taken", one->from,
+                        CALLERS_MAX);
+}
+
+static void on_connection(void *context, struct MHD_Connection *connection, void **caller,
+                          enum MHD_ConnectionNotificationCode code) {
+    if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+        if (*caller != NULL) caller_leave(*caller);
+        *caller = NULL;
+        return;
+    }
+    const union MHD_ConnectionInfo *about =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    if (about != NULL) greet(context, about->connect_fd, caller);
+}
+
+static void on_completed(void *context, struct MHD_Connection *connection, void **state,
+                         enum MHD_RequestTerminationCode code) {
+    (void)state;
+    const union MHD_ConnectionInfo *about =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    if (code != MHD_REQUEST_TERMINATED_COMPLETED_OK) return;
+    if (about != NULL && about->socket_context != NULL)
+        caller_served(about->socket_context, now_ms());
+    dismiss_late(context);
+}
+
 /* ---- Start and stop -------------------------------------------------------------------------- */
 
 /* A listener's advice is about the clients' port: it goes. */
@@ -239,8 +300,9 @@ enum status http_start(struct server *server, struct http **out, char *error) {
     http->daemon = MHD_start_daemon(
         MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO | MHD_USE_ITC, 0, NULL, NULL, on_request,
         http, MHD_OPTION_LISTEN_SOCKET, listener.fd, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S_MAX,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)REQUEST_BYTES_MAX, MHD_OPTION_END);
+        (unsigned)CALLERS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S_MAX,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)REQUEST_BYTES_MAX, MHD_OPTION_NOTIFY_CONNECTION,
+        on_connection, http, MHD_OPTION_NOTIFY_COMPLETED, on_completed, http, MHD_OPTION_END);
     if (http->daemon == NULL) {
         snprintf(error, HTTP_ERROR_MAX, "HTTP for metrics: no thread or descriptors for %s",
                  http->text);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "server/gate.h"
+#include "server/http/callers.h"
 #include "server/http/http.h"
 #include "tests/support/idle_server.h"
 #include "tests/support/server.h"
@@ -187,6 +188,27 @@ static void a_head_without_end_is_refused(void **state) {
     assert_int_equal(web_status(fixture->port, "/healthz"), 200);
 }
 
+/* More than there are places, each with a head that never ends. */
+static void slow_callers_take_nobodys_place(void **state) {
+    const struct fixture *fixture = *state;
+    enum { SLOW = CALLERS_MAX + 20 };
+    struct wire *slow[SLOW];
+    for (int i = 0; i < SLOW; i++) {
+        slow[i] = wire_try_connect("127.0.0.1", fixture->port);
+        assert_non_null(slow[i]);
+        wire_send_text(slow[i], "GET /metrics HTTP/1.1\r\nX: ");
+    }
+    for (int round = 0; round < 3; round++) {
+        assert_int_equal(web_status(fixture->port, "/healthz"), 200);
+        for (int i = 0; i < SLOW; i++) {
+            wire_try_send(slow[i], "x", 1);
+        }
+    }
+    for (int i = 0; i < SLOW; i++) {
+        wire_close(slow[i]);
+    }
+}
+
 /* ---- Readiness ------------------------------------------------------------------------------- */
 
 static void it_is_ready_unless_it_loads_or_stops(void **state) {
@@ -221,6 +243,7 @@ int main(void) {
         TEST(another_sites_name_is_forbidden_on_loopback),
         TEST(garbage_ends_its_connection_only),
         TEST(a_head_without_end_is_refused),
+        TEST(slow_callers_take_nobodys_place),
         TEST(it_is_ready_unless_it_loads_or_stops),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
