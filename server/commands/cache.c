@@ -81,11 +81,17 @@ static void cache_help(struct call *call) {
     call_reply_help(call, lines);
 }
 
+/* Who shows the beginnings of others' keys, or begins and ends what costs time, is an operator: HOTKEYS has the same. */
+enum {
+    ALWAYS = COMMAND_LOADING | COMMAND_STALE,
+    OPERATOR = ALWAYS | COMMAND_ADMIN | COMMAND_NO_SCRIPT
+};
+
 static const struct command cache_rows[] = {
     {.name = "cache|curve",
      .run = cache_curve,
      .arity = -2,
-     .flags = COMMAND_LOADING | COMMAND_STALE,
+     .flags = OPERATOR,
      .group = GROUP_SERVER,
      .since = "0.1.0",
      .complexity = "O(workers * shards)",
@@ -94,7 +100,7 @@ static const struct command cache_rows[] = {
     {.name = "cache|help",
      .run = cache_help,
      .arity = 2,
-     .flags = COMMAND_LOADING | COMMAND_STALE,
+     .flags = ALWAYS,
      .group = GROUP_SERVER,
      .since = "0.1.0",
      .complexity = "O(1)",
@@ -103,7 +109,7 @@ static const struct command cache_rows[] = {
     {.name = "cache|prefixes",
      .run = cache_prefixes,
      .arity = -2,
-     .flags = COMMAND_LOADING | COMMAND_STALE,
+     .flags = OPERATOR,
      .group = GROUP_SERVER,
      .since = "0.1.0",
      .complexity = "O(n log n) in the samples kept, 8192 or a few more",
@@ -112,7 +118,7 @@ static const struct command cache_rows[] = {
     {.name = "cache|stats",
      .run = cache_stats,
      .arity = 2,
-     .flags = COMMAND_LOADING | COMMAND_STALE,
+     .flags = ALWAYS,
      .group = GROUP_SERVER,
      .since = "0.1.0",
      .complexity = "O(shards + databases), and as much a worker",

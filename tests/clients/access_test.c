@@ -227,6 +227,21 @@ static void new_users_begin_with_the_channels_that_the_option_says(void **state)
     wire_close(wire);
 }
 
+static void only_operators_see_what_others_ask_for(void **state) {
+    static const char *const lines[] = {"HOTKEYS", "CACHE PREFIXES", "CACHE CURVE",
+                                        "CACHE CURVE STOP"};
+    struct wire *admin = wire_connect(*state), *user = wire_connect(*state);
+    wire_expect(admin, "ACL SETUSER u on nopass ~* +@all -@dangerous -@admin", "+OK");
+    wire_expect(user, "AUTH u x", "+OK");
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        expect_in_reply(user, lines[i], "-NOPERM ");
+    }
+    expect_in_reply(user, "CACHE STATS", "misses_by_reason");
+    expect_in_reply(user, "CACHE HELP", "PREFIXES");
+    wire_close(admin);
+    wire_close(user);
+}
+
 static void denials_are_logged_with_who_and_what(void **state) {
     struct wire *admin = wire_connect(*state), *wire = wire_connect(*state);
     wire_expect(admin, "ACL SETUSER bob on nopass ~k* +get", "+OK");
@@ -640,6 +655,7 @@ int main(void) {
         TEST_WITH_SERVER(a_waiting_client_is_judged_by_what_holds_at_the_end, on_workers),
         TEST_WITH_SERVER(leases_are_for_those_who_may_write, on_workers),
         TEST_WITH_SERVER(new_users_begin_with_the_channels_that_the_option_says, NULL),
+        TEST_WITH_SERVER(only_operators_see_what_others_ask_for, NULL),
         TEST_WITH_SERVER(denials_are_logged_with_who_and_what, on_workers),
         TEST_IN_FOLDER(a_file_of_users_is_read_saved_and_read_again),
         TEST_IN_FOLDER(a_broken_file_leaves_the_users_as_they_were),
