@@ -37,6 +37,28 @@ enum status address_parse(struct address *address, const char *host, uint16_t po
     return STATUS_OK;
 }
 
+static bool inet_overlaps(const struct sockaddr_in *one, const struct sockaddr_in *other) {
+    return one->sin_port == other->sin_port && (one->sin_addr.s_addr == other->sin_addr.s_addr ||
+                                                one->sin_addr.s_addr == htonl(INADDR_ANY) ||
+                                                other->sin_addr.s_addr == htonl(INADDR_ANY));
+}
+
+static bool inet6_overlaps(const struct sockaddr_in6 *one, const struct sockaddr_in6 *other) {
+    return one->sin6_port == other->sin6_port &&
+           (IN6_ARE_ADDR_EQUAL(&one->sin6_addr, &other->sin6_addr) ||
+            IN6_IS_ADDR_UNSPECIFIED(&one->sin6_addr) || IN6_IS_ADDR_UNSPECIFIED(&other->sin6_addr));
+}
+
+/* IPv6 sockets are IPv6 only: see listener.c. */
+bool address_overlaps(const struct address *one, const struct address *other) {
+    const struct sockaddr_storage *a = &one->storage, *b = &other->storage;
+    if (a->ss_family != b->ss_family) return false;
+    if (a->ss_family == AF_INET)
+        return inet_overlaps((const struct sockaddr_in *)a, (const struct sockaddr_in *)b);
+    return a->ss_family == AF_INET6 &&
+           inet6_overlaps((const struct sockaddr_in6 *)a, (const struct sockaddr_in6 *)b);
+}
+
 static size_t write_unix(const struct address *address, char *text) {
     const struct sockaddr_un *local = (const struct sockaddr_un *)&address->storage;
     size_t size = address->size - offsetof(struct sockaddr_un, sun_path);

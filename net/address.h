@@ -19,6 +19,8 @@ struct address {
  * up, which blocks. On failure `error` (ADDRESS_TEXT_MAX bytes) says why. */
 must_use enum status address_parse(struct address *address, const char *host, uint16_t port,
                                    char *error);
+/* Can't both be listened on? They have the same port, and the same host, or one of them all hosts of that kind. */
+bool address_overlaps(const struct address *one, const struct address *other);
 /* The text of an address, into at least ADDRESS_TEXT_MAX bytes; returns its length. */
 size_t address_write(const struct address *address, char *text);
 /* The same of a socket's peer or own end; "?:0" when it has none any more. The peer of a Unix socket has

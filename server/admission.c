@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include "config_value.h"
+#include "hosts.h"
 #include "log.h"
-#include "net/words.h"
 
 enum {
     REFUSED_AT_ONCE_MAX =
@@ -40,29 +40,6 @@ static bool has_address(const struct config *config, char *error) {
     snprintf(error, LISTENER_ERROR_MAX,
              "Configured to not listen anywhere: set port, tls-port or unixsocket");
     return false;
-}
-
-/* ---- The words of `bind` --------------------------------------------------------------------- */
-
-struct hosts {
-    char text[CONFIG_TEXT_MAX];
-    struct words words; /* of the text */
-    char host[ADDRESS_TEXT_MAX];
-    bool is_optional; /* it had a '-' before it */
-};
-
-static void hosts_init(struct hosts *hosts, const struct config *config) {
-    snprintf(hosts->text, sizeof(hosts->text), "%s", config->bind);
-    hosts->words = (struct words){hosts->text, hosts->text + strlen(hosts->text)};
-}
-
-static bool hosts_next(struct hosts *hosts) {
-    struct bytes word;
-    if (words_next(&hosts->words, &word) != WORDS_FOUND) return false;
-    hosts->is_optional = word.size > 0 && word.data[0] == '-';
-    snprintf(hosts->host, sizeof(hosts->host), "%.*s", (int)word.size - hosts->is_optional,
-             word.data + hosts->is_optional);
-    return true;
 }
 
 /* ---- Listening ------------------------------------------------------------------------------- */

@@ -4,6 +4,7 @@
 #include "server/access/access.h"
 #include "server/admission.h"
 #include "server/certificates.h"
+#include "server/conflicts.h"
 #include "server/directory.h"
 #include "server/http/http.h"
 #include "server/log.h"
@@ -44,6 +45,13 @@ static void check_metrics(struct config *config) {
     if (http_check(config, error) != STATUS_OK) config_tells_of(config, "metrics-port", error);
 }
 
+static void check_conflicts(struct config *config) {
+    const char *option;
+    char error[CONFLICTS_ERROR_MAX];
+    if (conflicts_check(config, &option, error) != STATUS_OK)
+        config_tells_of(config, option, error);
+}
+
 void rehearsal_run(struct config *config) {
     bool is_in_directory = enter_directory(config);
     check_paths(config, is_in_directory);
@@ -51,5 +59,6 @@ void rehearsal_run(struct config *config) {
     certificates_check(config);
     admission_check(config);
     check_metrics(config);
+    check_conflicts(config);
     server_check(config);
 }

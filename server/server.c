@@ -20,6 +20,7 @@
 #include "admission.h"
 #include "clock.h"
 #include "config_hooks.h"
+#include "conflicts.h"
 #include "cpus.h"
 #include "gate.h"
 #include "http/http.h"
@@ -297,7 +298,9 @@ static bool write_pidfile(struct server *server) {
 
 /* Listeners may be inherited, and the socket at which they may be inherited from us. */
 static enum status open_listeners(struct server *server, char *error) {
-    enum status status = admission_open(server, error);
+    const char *option;
+    enum status status = conflicts_check(server->config, &option, error);
+    if (status == STATUS_OK) status = admission_open(server, error);
     return status == STATUS_OK ? predecessor_open(&server->predecessor, error) : status;
 }
 

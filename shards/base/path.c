@@ -26,3 +26,23 @@ int path_refuses_writing(const char *path) {
     if (S_ISDIR(about.st_mode)) return EISDIR;
     return access(path, W_OK) == 0 ? 0 : errno;
 }
+
+static bool is_same_file(const char *one, const char *other) {
+    struct stat a, b;
+    return stat(one, &a) == 0 && stat(other, &b) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino;
+}
+
+bool path_is_same(const char *one, const char *other) {
+    char a[PATH_MAX], b[PATH_MAX]; /* dirname and basename write into them */
+    size_t a_size = strlen(one), b_size = strlen(other);
+    if (a_size == b_size && memcmp(one, other, a_size) == 0) return true;
+    if (is_same_file(one, other)) return true;
+    if (a_size >= sizeof a || b_size >= sizeof b) return false;
+    memcpy(a, one, a_size + 1);
+    memcpy(b, other, b_size + 1);
+    if (strcmp(basename(a), basename(b)) != 0) return false;
+    memcpy(a, one, a_size + 1);
+    memcpy(b, other, b_size + 1);
+    return is_same_file(dirname(a), dirname(b));
+}

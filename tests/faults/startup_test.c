@@ -178,6 +178,31 @@ static void checking_tells_all_that_a_start_would_fail_on(void **state) {
            "dir): Not a directory; create it, or name another");
 }
 
+/* Not as if another server were there. */
+static void two_options_for_one_place_are_told_by_start_and_check(void **state) {
+    const struct folder *folder = *state;
+    static const struct {
+        const char *options, *words;
+    } examples[] = {
+        {"--port 7399 --metrics-port 7399", "port and metrics-port are both 7399"},
+        {"--bind '*' --port 7399 --metrics-port 7399", "port and metrics-port are both 7399"},
+        {"--port 0 --unixsocket both --takeover-socket ./both",
+         "unixsocket and takeover-socket are both ./both: "},
+    };
+    char line[LINE_MAX_BYTES];
+    for (size_t i = 0; i < sizeof examples / sizeof examples[0]; i++) {
+        snprintf(line, sizeof line, "--dir %s %s", folder->path, examples[i].options);
+        expect(line, 1, examples[i].words);
+        snprintf(line, sizeof line, "--check --dir %s %s", folder->path, examples[i].options);
+        expect(line, 1, examples[i].words);
+    }
+    expect("--check --port 7399 --tls-port 7399", 1, "--tls-port: port and tls-port are both 7399");
+    expect("--check --port 0 --tls-port 7399 --metrics-port 7399", 1,
+           "tls-port and metrics-port are both 7399");
+    expect("--check --bind 127.0.0.1 --metrics-bind 127.0.0.2 --port 7399 --metrics-port 7399", 0,
+           "The configuration is valid.");
+}
+
 /* What a start says, and a check too: the bytes of a server without a key. */
 static long long bytes_needed(const struct folder *folder, const char *mode, const char *place) {
     char line[LINE_MAX_BYTES], *output;
@@ -432,6 +457,7 @@ int main(void) {
         TEST(checking_tells_every_error_and_starts_nothing),
         TEST(checking_what_will_do_leaves_nothing_behind),
         TEST(checking_tells_all_that_a_start_would_fail_on),
+        TEST(two_options_for_one_place_are_told_by_start_and_check),
         TEST(checking_tells_of_a_limit_that_is_too_low_to_start_with),
         TEST(checking_a_running_servers_configuration_disturbs_nobody),
         TEST(checking_tells_the_errors_of_the_files_named_too),

@@ -89,6 +89,27 @@ static void the_longest_unix_path_fits_a_text(void **state) {
     assert_string_equal(text + sizeof local.sun_path, ":0");
 }
 
+static bool overlap(const char *one, const char *other, uint16_t other_port) {
+    struct address a, b;
+    char error[ADDRESS_TEXT_MAX];
+    assert_int_equal(address_parse(&a, one, 6379, error), STATUS_OK);
+    assert_int_equal(address_parse(&b, other, other_port, error), STATUS_OK);
+    assert_int_equal(address_overlaps(&a, &b), address_overlaps(&b, &a));
+    return address_overlaps(&a, &b);
+}
+
+static void addresses_overlap_where_both_cannot_be_listened_on(void **state) {
+    (void)state;
+    assert_true(overlap("127.0.0.1", "127.0.0.1", 6379));
+    assert_true(overlap("*", "127.0.0.1", 6379));
+    assert_true(overlap("::1", "::*", 6379));
+    assert_true(overlap("::1", "0:0::1", 6379));
+    assert_false(overlap("127.0.0.1", "127.0.0.1", 6380));
+    assert_false(overlap("127.0.0.1", "127.0.0.2", 6379));
+    assert_false(overlap("*", "::*", 6379));
+    assert_false(overlap("::1", "::2", 6379));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(address_reads_numeric_hosts),
@@ -98,6 +119,7 @@ int main(void) {
         cmocka_unit_test(a_descriptor_that_is_no_socket_has_no_address),
         cmocka_unit_test(an_unnamed_unix_socket_has_no_address),
         cmocka_unit_test(the_longest_unix_path_fits_a_text),
+        cmocka_unit_test(addresses_overlap_where_both_cannot_be_listened_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

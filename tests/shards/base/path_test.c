@@ -92,12 +92,31 @@ static void permissions_are_told_to_who_has_none(void **state) {
     assert_int_equal(ask_as_somebody(path_refuses_writing, place->path), 0);
 }
 
+static void paths_are_the_same_where_they_lead_to_one_file(void **state) {
+    struct place *place = *state;
+    char before[PATH_MAX], round[PATH_MAX], other[PATH_MAX];
+    snprintf(round, sizeof round, "%s/./%s", place->folder, strrchr(place->path, '/') + 1);
+    snprintf(other, sizeof other, "%s/other", place->folder);
+    assert_true(path_is_same(place->path, round)); /* there is none yet */
+    assert_false(path_is_same(place->path, other));
+    assert_false(path_is_same(place->path, "/nowhere/other"));
+    assert_non_null(getcwd(before, sizeof before));
+    assert_int_equal(chdir(place->folder), 0);
+    assert_true(path_is_same("other", other));
+    make(place->path, 0600);
+    assert_int_equal(symlink(place->path, "other"), 0);
+    assert_true(path_is_same("other", place->path));
+    assert_int_equal(unlink("other"), 0);
+    assert_int_equal(chdir(before), 0);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, place_set_up, place_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_file_may_be_made_where_its_folder_is),
         TEST(what_is_in_the_way_is_told_as_open_tells_it),
         TEST(a_plain_name_is_in_the_working_directory),
+        TEST(paths_are_the_same_where_they_lead_to_one_file),
         TEST(permissions_are_told_to_who_has_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
