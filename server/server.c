@@ -255,6 +255,11 @@ static void print_choices(const struct server *server) {
                (long long)(clock_unix_ms() - server->started_ms));
 }
 
+static void announce(const struct server *server, bool is_supervised) {
+    print_choices(server);
+    if (is_supervised) supervisor_notify("READY=1");
+}
+
 /* A signal to stop is not followed when the last save fails: nothing would be left of what was written. systemd is
  * told first, for its watchdog would not wait for a long save. */
 static void wait_for_end(struct server *server, const sigset_t *signals, bool is_supervised) {
@@ -278,6 +283,21 @@ static enum status save_the_rest(struct server *server) {
     if (saver_changes(&server->saver) == 0) return STATUS_OK;
     char error[SAVER_ERROR_MAX]; /* is in the log */
     return saver_save(&server->saver, error);
+}
+
+/* No worker runs any more. */
+static void say_goodbye(const struct server *server) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < server->worker_count; i++) {
+        count += server->workers[i].cut_off_count;
+    }
+    if (count == 0) {
+        log_notice("Stopped: every reply was sent; bye");
+    } else {
+        log_warning("Stopped: %u client%s cut off with replies unsent, not having taken them in "
+                    "time; bye",
+                    count, count == 1 ? " was" : "s were");
+    }
 }
 
 /* False: the file there is must not be ignored, and can't be served. */
@@ -432,14 +452,14 @@ int server_run(struct config *config, const struct launch *launch) {
     }
 
     predecessor_start(&server->predecessor);
-    print_choices(server);
     bool is_supervised = supervisor_is_wanted(config);
-    if (is_supervised) supervisor_notify("READY=1");
+    if (!gate_is_closed(server, GATE_LOADING)) /* else a signal to stop came first */
+        announce(server, is_supervised);
     wait_for_end(server, &signals, is_supervised);
     predecessor_stop(&server->predecessor);
     stop_workers_from(server, 0);
     if (save_the_rest(server) == STATUS_OK) exit_status = EXIT_SUCCESS;
-    log_notice("Stopped: every reply was sent; bye");
+    say_goodbye(server);
 
 no_service:
     http_stop(server->http);

@@ -683,6 +683,7 @@ static void drain(struct worker *worker) {
         finish_all(worker);
     }
     while (worker->clients != NULL) {
+        if (!connection_is_drained(&worker->clients->connection)) worker->cut_off_count++;
         worker_close_client(worker, worker->clients);
     }
     while (atomic_load_explicit(&worker->client_count, memory_order_relaxed) != 0 &&

@@ -129,6 +129,7 @@ struct worker {
     bool is_parting;    /* a successor serves: clients are told so, and not served any more */
     bool has_dismissed; /* some client has a `gone_by_ms` */
     int64_t stop_deadline_ms;
+    uint32_t cut_off_count; /* clients that were closed then, with replies unsent */
 
     /* The registry of its clients. `registry` is a leaf lock: nothing else is taken while it is held. */
     pthread_mutex_t registry;

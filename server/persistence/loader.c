@@ -595,6 +595,9 @@ static enum status run(struct server *server, int pipe_fd, size_t block_bytes) {
     } else if (is_through) {
         tell_end(loader, pipe_fd >= 0 ? "Taken over" : "DB loaded from disk", loading.now_ms);
         gate_open(server, GATE_LOADING);
+    } else if (pipe_fd < 0) {
+        log_notice("Loading was given up, for a signal to stop came; the file %s/%s is untouched",
+                   server->config->dir, name);
     }
     pthread_cond_destroy(&loading.has_changed);
     pthread_mutex_destroy(&loading.lock);

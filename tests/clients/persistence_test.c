@@ -360,6 +360,33 @@ static void a_client_is_told_while_the_file_is_read(void **state) {
     assert_true(was_told);
 }
 
+/* Stop a server at once; false: the file was read by then. */
+static bool is_given_up(const char *folder) {
+    char path[PATH_BYTES], log[PATH_BYTES], command[2 * PATH_BYTES];
+    struct stat before, after;
+    unlink(path_in(folder, "log", log));
+    assert_int_equal(stat(path_in(folder, "dump.rdb", path), &before), 0);
+    test_server_stop(start_in(folder, "--logfile", "log"));
+    assert_int_equal(stat(path, &after), 0);
+    snprintf(command, sizeof command, "cat %s", log);
+    int exit_status;
+    char *said = program_run(command, &exit_status);
+    bool is_so = strstr(said, "Loading was given up, for a signal to stop came; the file ") != NULL;
+    if (is_so) assert_null(strstr(said, "Ready to accept connections"));
+    if (is_so) assert_int_equal(before.st_ino, after.st_ino);
+    free(said);
+    return is_so;
+}
+
+static void who_is_stopped_while_loading_does_not_say_it_is_ready(void **state) {
+    write_many(*state, 4 * LOADED_KEYS);
+    bool was_given_up = false;
+    for (int i = 0; i < STARTS && !was_given_up; i++) {
+        was_given_up = is_given_up(*state);
+    }
+    assert_true(was_given_up);
+}
+
 /* ---- Files that can't be loaded ---------------------------------------------------------------------------------- */
 
 static void save_filled(const char *folder) {
@@ -600,6 +627,7 @@ int main(void) {
         TEST(a_save_point_saves_by_itself),
         TEST(a_snapshot_under_writers_is_of_one_instant),
         TEST(a_client_is_told_while_the_file_is_read),
+        TEST(who_is_stopped_while_loading_does_not_say_it_is_ready),
         TEST(a_file_larger_than_the_limit_is_loaded_within_it),
         TEST(a_torn_file_is_refused),
         TEST(a_damaged_file_is_refused),

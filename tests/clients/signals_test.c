@@ -79,6 +79,35 @@ static void a_hangup_without_a_log_file_changes_nothing(void **state) {
     test_server_stop(server);
 }
 
+/* ---- The end --------------------------------------------------------------------------------- */
+
+static void who_did_not_take_its_replies_is_told_of_at_the_end(void **state) {
+    (void)state;
+    enum { VALUE_BYTES = 10 * 1024 * 1024 };
+    char folder[] = "/tmp/sherd-signals-XXXXXX", log[PATH_BYTES_MAX];
+    assert_non_null(mkdtemp(folder));
+    snprintf(log, sizeof log, "%s/log", folder);
+    const char *const options[] = {"--dir", folder, "--logfile", "log", "--save", "", NULL};
+    struct test_server *server = test_server_start(options);
+    struct wire *unread[2], *wire = wire_connect(server);
+    char line[64];
+    snprintf(line, sizeof line, "SETRANGE large %d x", VALUE_BYTES - 1);
+    free(wire_ask(wire, line));
+    for (int i = 0; i < 2; i++) {
+        unread[i] = wire_connect(server);
+        wire_send_text(unread[i], "GET large\r\n");
+        wire_expect_text(unread[i], "$10485760\r\n");
+    }
+    test_server_stop(server);
+    await_in_file(log, "# Stopped: 2 clients were cut off with replies unsent, ");
+    for (int i = 0; i < 2; i++) {
+        wire_close(unread[i]);
+    }
+    wire_close(wire);
+    unlink(log);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 /* ---- systemd --------------------------------------------------------------------------------- */
 
 static int listen_as_systemd(void) {
@@ -159,6 +188,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_hangup_opens_the_log_anew),
         cmocka_unit_test(a_hangup_without_a_log_file_changes_nothing),
+        cmocka_unit_test(who_did_not_take_its_replies_is_told_of_at_the_end),
         cmocka_unit_test(systemd_is_told_of_start_life_reload_and_end),
         cmocka_unit_test(the_watchdog_is_not_told_that_we_live_while_a_worker_does_not),
     };
