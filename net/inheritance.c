@@ -5,6 +5,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "shards/base/path.h"
+
 static bool is_listening(int fd) {
     int answer = 0;
     socklen_t size = sizeof answer;
@@ -27,16 +29,11 @@ bool inheritance_add(struct inheritance *inheritance, int fd, const char *path) 
     return true;
 }
 
-static bool take(struct inheritance *inheritance, const char *text, bool is_unix,
+static bool take(struct inheritance *inheritance, struct listener *item,
                  struct listener *listener) {
-    for (uint32_t i = 0; i < inheritance->count; i++) {
-        struct listener *item = &inheritance->items[i];
-        if ((item->path[0] != '\0') != is_unix || strcmp(item->text, text) != 0) continue;
-        *listener = *item;
-        *item = inheritance->items[--inheritance->count];
-        return true;
-    }
-    return false;
+    *listener = *item;
+    *item = inheritance->items[--inheritance->count];
+    return true;
 }
 
 bool inheritance_take_tcp(struct inheritance *inheritance, const char *host, uint16_t port,
@@ -46,12 +43,29 @@ bool inheritance_take_tcp(struct inheritance *inheritance, const char *host, uin
     if (inheritance->count == 0 || address_parse(&address, host, port, text) != STATUS_OK)
         return false;
     address_write(&address, text);
-    return take(inheritance, text, false, listener);
+    for (uint32_t i = 0; i < inheritance->count; i++) {
+        struct listener *item = &inheritance->items[i];
+        if (item->path[0] == '\0' && strcmp(item->text, text) == 0)
+            return take(inheritance, item, listener);
+    }
+    return false;
+}
+
+/* What it was bound to is another process's spelling. Ours is what holds here, for whoever removes the file. */
+static void spell(struct listener *listener, const char *path) {
+    snprintf(listener->path, sizeof listener->path, "%s", path);
+    snprintf(listener->text, sizeof listener->text, "%s", path);
 }
 
 bool inheritance_take_unix(struct inheritance *inheritance, const char *path,
                            struct listener *listener) {
-    return take(inheritance, path, true, listener);
+    for (uint32_t i = 0; i < inheritance->count; i++) {
+        struct listener *item = &inheritance->items[i];
+        if (item->path[0] == '\0' || !path_is_same(item->path, path)) continue;
+        spell(item, path);
+        return take(inheritance, item, listener);
+    }
+    return false;
 }
 
 void inheritance_release(struct inheritance *inheritance, bool removes_files) {

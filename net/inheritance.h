@@ -20,8 +20,8 @@ struct inheritance {
 /* Owns `fd` from now on; `path` is a Unix socket's, empty for TCP. False: it is no listening socket, or one too
  * many, and is closed. */
 must_use bool inheritance_add(struct inheritance *inheritance, int fd, const char *path);
-/* Is there a socket that listens there? Then it is `listener`'s. Its file, if it has one, stays the giver's to
- * remove until `keeps_file` is cleared. */
+/* Is there a socket that listens there, or at a path that leads to the same file? Then it is `listener`'s. Its file,
+ * if it has one, stays the giver's to remove until `keeps_file` is cleared. */
 must_use bool inheritance_take_tcp(struct inheritance *inheritance, const char *host, uint16_t port,
                                    struct listener *listener);
 must_use bool inheritance_take_unix(struct inheritance *inheritance, const char *path,

@@ -207,9 +207,16 @@ static bool greet(struct handing *handing) {
     return handing->why[0] == '\0';
 }
 
+/* A relative path is sent whole where that fits: the successor's directory may be another. */
 static bool give_socket(struct handing *handing, int fd, const char *path) {
     struct message message = message_of(MESSAGE_LISTENER);
-    snprintf(message.text, sizeof message.text, "%s", path);
+    const char *folder = handing->server->config->dir;
+    bool is_relative = path[0] != '\0' && path[0] != '/';
+    if (is_relative && strlen(folder) + strlen("/") + strlen(path) < LISTENER_PATH_MAX) {
+        snprintf(message.text, sizeof message.text, "%.*s/%s", LISTENER_PATH_MAX, folder, path);
+    } else {
+        snprintf(message.text, sizeof message.text, "%s", path);
+    }
     return say(handing, &message, fd);
 }
 

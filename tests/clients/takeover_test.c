@@ -333,6 +333,25 @@ static void files_are_the_successors(void **state) {
     test_server_stop(server);
 }
 
+static void paths_may_be_spelled_in_another_way(void **state) {
+    (void)state;
+    static const char *const relative[] = {"--takeover-socket", "takeover", NULL};
+    struct test_server *server = test_server_start(relative);
+    char door[SERVER_PATH_MAX], around[2 * SERVER_PATH_MAX];
+    struct stat file;
+    snprintf(door, sizeof door, "%s/takeover", server->folder);
+    snprintf(around, sizeof around, "%s/./socket", server->folder);
+    const char *const whole[] = {"--takeover-socket", door,   "--dir", "/tmp",
+                                 "--unixsocket",      around, NULL};
+    assert_true(test_server_take_over(server, whole));
+    assert_int_equal(stat(server->unix_socket, &file), 0);
+    assert_true(test_server_take_over(server, relative));
+    struct wire *wire = wire_connect_unix(server);
+    wire_expect(wire, "PING", "+PONG");
+    wire_close(wire);
+    test_server_stop(server);
+}
+
 /* A client that speaks TLS is told the end as TLS tells it, and not cut off; and the port of metrics goes
  * along. */
 static void the_ports_of_tls_and_metrics_go_along(void **state) {
@@ -443,6 +462,7 @@ int main(void) {
         TEST_WITH_SERVER(clients_that_wait_are_let_go, options),
         TEST_WITH_SERVER(a_signal_starts_a_successor, options),
         cmocka_unit_test(files_are_the_successors),
+        cmocka_unit_test(paths_may_be_spelled_in_another_way),
         cmocka_unit_test(the_ports_of_tls_and_metrics_go_along),
         cmocka_unit_test(systemd_is_told_who_serves),
         TEST_WITH_SERVER(a_successor_with_less_memory_evicts, options),

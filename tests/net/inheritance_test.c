@@ -63,6 +63,22 @@ static void sockets_are_taken_once_each_by_its_address(void **state) {
     assert_false(is_there());
 }
 
+static void a_path_may_be_spelled_in_another_way(void **state) {
+    (void)state;
+    struct listener tcp, local, taken;
+    struct inheritance inheritance = {0};
+    char other[PATH_BYTES_MAX + 8];
+    open_both(&tcp, &local);
+    snprintf(other, sizeof other, "%s/./socket", folder);
+    assert_true(inheritance_add(&inheritance, copy_of(local.fd), path));
+    assert_true(inheritance_take_unix(&inheritance, other, &taken));
+    assert_string_equal(taken.path, other);
+    assert_int_equal(inheritance.count, 0);
+    listener_close(&taken);
+    listener_close(&tcp);
+    listener_close(&local);
+}
+
 static void what_nobody_takes_is_closed_and_its_file_is_whose_it_is_said_to_be(void **state) {
     (void)state;
     struct listener tcp, local;
@@ -106,6 +122,7 @@ int main(void) {
     snprintf(path, sizeof path, "%s/socket", folder);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sockets_are_taken_once_each_by_its_address),
+        cmocka_unit_test(a_path_may_be_spelled_in_another_way),
         cmocka_unit_test(what_nobody_takes_is_closed_and_its_file_is_whose_it_is_said_to_be),
         cmocka_unit_test(what_does_not_listen_and_what_is_too_much_is_closed),
     };
