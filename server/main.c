@@ -50,7 +50,7 @@ static int check_configuration(const struct cli *cli) {
     return EXIT_FAILURE;
 }
 
-static int configure_and_serve(const struct cli *cli, const struct launch *launch) {
+static int configure_and_serve(const struct cli *cli, struct launch *launch) {
     struct config *config = create_config();
     if (config == NULL) return EXIT_FAILURE;
     int exit_status = EXIT_FAILURE;
@@ -59,7 +59,11 @@ static int configure_and_serve(const struct cli *cli, const struct launch *launc
     if (cli_configure(cli, config, error) != STATUS_OK ||
         directory_enter(config, error) != STATUS_OK) {
         fprintf(stderr, "sherd: %s\n", error);
-    } else if (open_log(config)) {
+        launch_explain(launch, error);
+    } else if (!open_log(config)) {
+        launch_explain(launch, "its log file can't be opened");
+    } else {
+        launch_explain(launch, NULL);
         exit_status = server_run(config, launch);
     }
     config_destroy(config);

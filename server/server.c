@@ -475,6 +475,7 @@ no_listeners:
     predecessor_close(&server->predecessor);
     inheritance_release(&server->inheritance, false);
     successor_release(&successor);
+    launched_release(&server->launched);
     jobs_destroy(server->jobs);
 no_jobs:
     stop_shards(server);

@@ -35,6 +35,7 @@ struct http;
 struct server {
     struct config *config;
     const struct launch *launch;
+    struct launched launched;       /* main thread */
     struct command_table *commands; /* immutable after start */
     struct command_table
         *original_commands; /* under their own names; mostly the same. Immutable after start */

@@ -90,13 +90,12 @@ static void reload(struct server *server, bool is_supervised) {
     if (is_supervised) supervisor_notify("READY=1");
 }
 
-static void start_successor(const struct server *server) {
-    pid_t pid;
+static void start_successor(struct server *server) {
     char error[LAUNCH_ERROR_MAX];
     if (server->predecessor.door.fd < 0) {
         log_warning("SIGUSR2: no successor can take over: the option takeover-socket isn't set");
-    } else if (launch_successor(server->launch, &pid, error) == STATUS_OK) {
-        log_notice("Received SIGUSR2: process %d is to take over", (int)pid);
+    } else if (launch_successor(server->launch, &server->launched, error) == STATUS_OK) {
+        log_notice("Received SIGUSR2: process %d is to take over", (int)server->launched.pid);
     } else {
         log_warning("SIGUSR2: %s", error);
     }
@@ -127,7 +126,7 @@ int signals_await(struct server *server, const sigset_t *signals, bool is_superv
         } else if (number == SIGUSR2) {
             start_successor(server);
         } else if (number == SIGCHLD) {
-            launch_reap();
+            launch_reap(&server->launched);
         } else if (number != 0) {
             break;
         } else {

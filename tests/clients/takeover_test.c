@@ -38,6 +38,7 @@ enum {
     HAND_OVERS = 10,
     REPLIES_BETWEEN = 200, /* of each client, between two hand-overs */
     REST_KEYS = 20000,     /* that nobody asks for meanwhile */
+    SAID_MS_MAX = 20000,
 };
 
 static const char *const options[] = {"--takeover-socket", "takeover", "--workers", "3", NULL};
@@ -283,6 +284,24 @@ static void clients_that_wait_are_let_go(void **state) {
 }
 
 /* SIGUSR2: the server starts its successor itself, as it was started; and that one its own. */
+static void write_text(const char *path, const char *text) {
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void await_said(const struct test_server *server, const char *words) {
+    for (int waited_ms = 0;; waited_ms++) {
+        char *output = test_server_read_output(server);
+        bool is_said = strstr(output, words) != NULL;
+        if (!is_said && waited_ms == SAID_MS_MAX) fail_msg("no \"%s\" in: %s", words, output);
+        free(output);
+        if (is_said) return;
+        usleep(1000);
+    }
+}
+
 static void a_signal_starts_a_successor(void **state) {
     struct test_server *server = *state;
     struct wire *wire = wire_connect(server);
@@ -303,6 +322,28 @@ static void a_signal_starts_a_successor(void **state) {
         assert_int_equal(stat(path, &file), 0);
         assert_int_equal(file.st_mode & 0777, 0600);
     }
+}
+
+static void a_broken_configuration_is_told_in_the_log(void **state) {
+    (void)state;
+    char folder[] = "/tmp/sherd-broken-XXXXXX", path[SERVER_PATH_MAX];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/sherd.conf", folder);
+    write_text(path, "takeover-socket takeover\n");
+    const char *const with_file[] = {path, "--dir", folder, NULL};
+    struct test_server *server = test_server_start(with_file);
+    write_text(path, "takeover-socket takeover\nnosuch 1\n");
+    kill(server->pid, SIGUSR2);
+    await_said(server, ", gave up (exit status 1): /tmp/sherd-broken-");
+    await_said(server, "/sherd.conf:2: ");
+    struct wire *wire = wire_connect(server);
+    wire_expect(wire, "PING", "+PONG");
+    wire_close(wire);
+    write_text(path, "takeover-socket takeover\n");
+    kill(server->pid, SIGUSR2);
+    test_server_follow(server);
+    test_server_stop(server);
+    folder_remove(folder);
 }
 
 /* Neither the file of keys nor the Unix socket's nor the pid file is the old one's any more. */
@@ -461,6 +502,7 @@ int main(void) {
         TEST_WITH_SERVER(databases_deadlines_and_every_form_of_a_value_go_along, options),
         TEST_WITH_SERVER(clients_that_wait_are_let_go, options),
         TEST_WITH_SERVER(a_signal_starts_a_successor, options),
+        cmocka_unit_test(a_broken_configuration_is_told_in_the_log),
         cmocka_unit_test(files_are_the_successors),
         cmocka_unit_test(paths_may_be_spelled_in_another_way),
         cmocka_unit_test(the_ports_of_tls_and_metrics_go_along),
