@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "access/access.h"
+#include "descriptors.h"
 #include "limit.h"
 #include "log.h"
 #include "server.h"
@@ -50,6 +51,23 @@ static enum status apply_channels(void *context, struct config *config, char *er
     return STATUS_OK;
 }
 
+/* Redis's words. The engine may have noted the old limit of descriptors: it is told to look again. Should the letter find
+ * no room, the first clients beyond the old limit are refused, and those of the next tick aren't. */
+static enum status apply_maxclients(void *context, struct config *config, char *error) {
+    struct server *server = context;
+    int64_t possible;
+    if (descriptors_raise(config_number(&config->maxclients), &possible) != STATUS_OK) {
+        snprintf(error, CONFIG_ERROR_MAX,
+                 "The operating system is not able to handle the specified number of clients, try "
+                 "with %lld",
+                 (long long)possible);
+        return STATUS_REFUSED;
+    }
+    bool is_posted = worker_note_descriptors(&server->workers[0]);
+    (void)is_posted;
+    return STATUS_OK;
+}
+
 static enum status apply_tls(void *context, struct config *config, char *error) {
     struct server *server = context;
     return certificates_load(&server->certificates, config, error);
@@ -73,6 +91,7 @@ static const struct config_hook hooks[] = {
     {"acl-pubsub-default", apply_channels},
     {"loglevel", apply_loglevel},
     {"log-format", apply_log_format},
+    {"maxclients", apply_maxclients},
     {"maxmemory", limit_apply},
     {"maxmemory-clients", limit_apply},
     {"maxmemory-policy", limit_apply},

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "access/access.h"
@@ -22,6 +21,7 @@
 #include "config_hooks.h"
 #include "conflicts.h"
 #include "cpus.h"
+#include "descriptors.h"
 #include "gate.h"
 #include "http/http.h"
 #include "limit.h"
@@ -39,7 +39,6 @@ enum {
     SHARDS_PER_WORKER = 16,
     SHARDS_PER_WORKER_MIN = 4, /* under a small memory limit */
     SHARD_BYTES_MIN = 2 << 20, /* of that limit, for each */
-    DESCRIPTORS_RESERVED = 64, /* for everything but clients: listeners, rings, files */
     JOBS_WAITING_MAX = 4096,
     JOBS_THREADS_MAX = 2,
     JOBS_LINGER_MS = 1000,
@@ -84,17 +83,13 @@ static uint32_t choose_shards(const struct config *config, uint32_t workers) {
 
 /* Ask for a descriptor a client; be content with less, but say so. */
 static void raise_descriptor_limit(const struct config *config) {
-    rlim_t wanted = (rlim_t)config_number(&config->maxclients) + DESCRIPTORS_RESERVED;
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
-    struct rlimit raised = {.rlim_cur = wanted,
-                            .rlim_max = limit.rlim_max > wanted ? limit.rlim_max : wanted};
-    if (setrlimit(RLIMIT_NOFILE, &raised) == 0) return;
-    raised = (struct rlimit){.rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max};
-    if (setrlimit(RLIMIT_NOFILE, &raised) == 0) limit.rlim_cur = limit.rlim_max;
-    log_warning("maxclients asks for %llu descriptors, the system allows %llu: further clients "
+    int64_t wanted = config_number(&config->maxclients), possible;
+    if (descriptors_raise(wanted, &possible) == STATUS_OK) return;
+    enum status ignored = descriptors_raise(possible, &possible); /* refused: it says less yet */
+    (void)ignored;
+    log_warning("maxclients is %lld, the system's limit of open files allows %lld: further clients "
                 "will be refused (ulimit -n)",
-                (unsigned long long)wanted, (unsigned long long)limit.rlim_cur);
+                (long long)wanted, (long long)possible);
 }
 
 static void make_run_id(char out[SERVER_ID_TEXT]) {

@@ -403,6 +403,15 @@ static void open_listen_again(void *context, struct letter *letter) {
     admission_listen_again(worker->server);
 }
 
+/* While nobody is let in, who lets them in again arms all anew. */
+static void open_note_descriptors(void *context, struct letter *letter) {
+    struct worker *worker = context;
+    take_number(letter);
+    if (worker->is_stopping || gate_is_closed(worker->server, GATE_FROZEN)) return;
+    admission_unlisten(worker->server, worker->engine);
+    admission_listen_again(worker->server);
+}
+
 bool worker_adopt(struct worker *worker, int fd, bool is_tls) {
     return post(worker, open_adopt, (uint64_t)fd << 1 | is_tls);
 }
@@ -430,6 +439,9 @@ bool worker_settle(struct worker *worker, sem_t *answered, bool unlistens) {
 }
 bool worker_listen_again(struct worker *worker) {
     return post(worker, open_listen_again, 0);
+}
+bool worker_note_descriptors(struct worker *worker) {
+    return post(worker, open_note_descriptors, 0);
 }
 
 /* ---- Between turns --------------------------------------------------------------------------- */

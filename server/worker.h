@@ -182,6 +182,8 @@ bool worker_stop(struct worker *worker);
  * and worker 0 accepts nobody, until worker_listen_again. False when the mailbox is full. */
 must_use bool worker_settle(struct worker *worker, sem_t *answered, bool unlistens);
 must_use bool worker_listen_again(struct worker *worker);
+/* Any thread: the limit of descriptors was raised; its engine accepts by the new one from now on. */
+must_use bool worker_note_descriptors(struct worker *worker);
 
 /* The worker's own thread. Close now; what it wasn't sent yet is dropped. */
 void worker_close_client(struct worker *worker, struct client *client);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "tests/support/client.h"
@@ -117,6 +118,57 @@ static void one_client_too_many_is_told_so(void **state) {
     wire_expect(wires[1], "PING", "+PONG");
     wire_close(wires[0]);
     wire_close(wires[1]);
+}
+
+enum { FEW = 20, MANY = 120, FILES_FEW = 100, FILES_MAX = 300 };
+static const char *const few_clients[] = {"--maxclients", "20", "--workers", "1", NULL};
+
+/* It starts with a low limit of files, which it may raise somewhat. */
+static int setup_with_few_files(void **state) {
+    struct rlimit mine, few, bounded = {FILES_FEW, FILES_MAX};
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &mine), 0);
+    few = (struct rlimit){FILES_FEW, mine.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    int failed = test_server_setup(state);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &mine), 0);
+    if (failed == 0) {
+        const struct test_server *server = *state;
+        assert_int_equal(prlimit(server->pid, RLIMIT_NOFILE, &bounded, NULL), 0);
+    }
+    return failed;
+}
+
+static void maxclients_set_later_gets_its_descriptors(void **state) {
+    struct wire *admin = wire_connect(*state), *wires[MANY];
+    char line[64];
+    snprintf(line, sizeof line, "CONFIG SET maxclients %d", MANY + 50);
+    wire_expect(admin, line, "+OK");
+    for (int i = 0; i < MANY; i++) {
+        wires[i] = wire_connect(*state);
+        wire_expect(wires[i], "PING", "+PONG");
+    }
+    assert_int_equal(wire_ask_field(admin, "INFO stats", "rejected_connections"), 0);
+    for (int i = 0; i < MANY; i++) {
+        wire_close(wires[i]);
+    }
+    wire_close(admin);
+}
+
+static void maxclients_beyond_what_the_system_allows_is_refused(void **state) {
+    struct wire *wire = wire_connect(*state);
+    char *refusal = wire_ask(wire, "CONFIG SET maxclients 2000000000"), line[64];
+    const char *advice = strstr(refusal, "The operating system is not able to handle the specified "
+                                         "number of clients, try with ");
+    if (advice == NULL) fail_msg("%s", refusal);
+    int possible = 0;
+    assert_int_equal(sscanf(strrchr(advice, ' '), " %d", &possible), 1);
+    free(refusal);
+    assert_true(possible > FEW);
+    wire_expect(wire, "CONFIG GET maxclients", "[\"maxclients\", \"20\"]");
+    snprintf(line, sizeof line, "CONFIG SET maxclients %d", possible);
+    wire_expect(wire, line, "+OK");
+    wire_expect(wire, "CONFIG SET maxclients 10", "+OK");
+    wire_close(wire);
 }
 
 static void closed_clients_are_no_longer_counted(void **state) {
@@ -357,6 +409,11 @@ int main(void) {
         TEST_WITH_SERVER(port_zero_leaves_only_the_unix_socket, without_tcp),
         TEST_WITH_SERVER(an_optional_address_may_be_missing, with_optional_address),
         TEST_WITH_SERVER(one_client_too_many_is_told_so, NULL),
+        {"maxclients_set_later_gets_its_descriptors", maxclients_set_later_gets_its_descriptors,
+         setup_with_few_files, test_server_teardown, (void *)(uintptr_t)few_clients},
+        {"maxclients_beyond_what_the_system_allows_is_refused",
+         maxclients_beyond_what_the_system_allows_is_refused, setup_with_few_files,
+         test_server_teardown, (void *)(uintptr_t)few_clients},
         TEST_WITH_SERVER(closed_clients_are_no_longer_counted, NULL),
         TEST_WITH_SERVER(an_idle_client_is_closed_and_a_busy_one_is_not, one_second),
         TEST_WITH_SERVER(a_timeout_set_later_holds_for_clients_already_here, NULL),
