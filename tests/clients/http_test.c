@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/support/client.h"
 #include "tests/support/crowd.h"
@@ -62,6 +63,33 @@ static void metrics_tell_what_clients_did(void **state) {
     test_server_stop(server);
 }
 
+/* Prometheus's own judge of format, names and help, where it is installed. */
+static void promtool_finds_nothing_to_complain_of(void **state) {
+    (void)state;
+    int port;
+    if (system("command -v promtool > /dev/null") != 0) {
+        print_message("promtool is not installed: /metrics is not shown to it.\n");
+        skip();
+    }
+    struct test_server *server = start(&port);
+    struct wire *wire = wire_connect(server);
+    wire_expect(wire, "SET a 1", "+OK");
+    wire_expect(wire, "GET b", "$-1");
+    wire_expect(wire, "INCR", "-ERR wrong number of arguments for 'incr' command");
+    struct web_answer answer = web_get(port, "/metrics");
+    char path[] = "/tmp/sherd-metrics-XXXXXX", command[128];
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, answer.body, answer.body_size), (ssize_t)answer.body_size);
+    close(fd);
+    snprintf(command, sizeof command, "promtool check metrics < %s 2>&1", path);
+    program_expect(command, 0, "");
+    unlink(path);
+    web_answer_release(&answer);
+    wire_close(wire);
+    test_server_stop(server);
+}
+
 /* The scraper is the main thread; a crowd writes meanwhile. */
 static void scrapes_and_clients_do_not_disturb_each_other(void **state) {
     (void)state;
@@ -95,6 +123,7 @@ int main(void) {
     if (!web_is_built_in()) return TEST_SKIPPED;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(metrics_tell_what_clients_did),
+        cmocka_unit_test(promtool_finds_nothing_to_complain_of),
         cmocka_unit_test(scrapes_and_clients_do_not_disturb_each_other),
         cmocka_unit_test(a_port_in_use_ends_the_start_with_1),
     };
