@@ -7,6 +7,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#ifdef SHERD_HIREDIS_SSL
+#include <hiredis/hiredis.h> /* which the next needs */
+#include <hiredis/hiredis_ssl.h>
+#endif
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
@@ -21,6 +25,7 @@
 #include <unistd.h>
 
 #include "tests/support/certificate.h"
+#include "tests/support/client.h"
 #include "tests/support/folder.h"
 #include "tests/support/program.h"
 #include "tests/support/server.h"
@@ -346,6 +351,70 @@ static void redis_cli_and_redis_benchmark_speak_tls(void **state) {
     expect_tool("redis-cli", "STRLEN key:__rand_int__", "500");
     test_server_stop(server);
 }
+
+#ifdef SHERD_HIREDIS_SSL /* the installed hiredis has TLS */
+
+static redisSSLContext *hiredis_tls(const char *certificate, const char *key) {
+    redisSSLContextError error = REDIS_SSL_CTX_NONE;
+    redisSSLContext *context =
+        redisCreateSSLContext(in_folder("ca.crt"), NULL, certificate, key, "localhost", &error);
+    if (context == NULL) fail_msg("%s", redisSSLContextGetError(error));
+    return context;
+}
+
+static redisContext *hiredis_connect_tls(redisSSLContext *tls) {
+    struct timeval wait = {.tv_sec = CLIENT_WAIT_MS / 1000};
+    redisContext *context = redisConnectWithTimeout("127.0.0.1", atoi(tls_port), wait);
+    assert_non_null(context);
+    assert_int_equal(context->err, 0);
+    redisSetTimeout(context, wait);
+    if (redisInitiateSSLWithContext(context, tls) == REDIS_OK) return context;
+    redisFree(context);
+    return NULL;
+}
+
+static void hiredis_speaks_tls(void **state) {
+    (void)state;
+    enum { COMMANDS = 1000 };
+    struct test_server *server = start(NULL);
+    redisSSLContext *tls = hiredis_tls(in_folder("client.crt"), in_folder("client.key"));
+    redisContext *context = hiredis_connect_tls(tls);
+    assert_non_null(context);
+    hiredis_expect_status(context, "OK", "SET key value");
+    char *value = calloc(1, LARGE);
+    assert_non_null(value);
+    hiredis_expect_status(context, "OK", "SET large %b", value, (size_t)LARGE);
+    hiredis_expect_integer(context, LARGE, "STRLEN large");
+    free(value);
+    for (int i = 0; i < COMMANDS; i++) {
+        redisAppendCommand(context, "INCR counter");
+        if (i % 100 == 0) redisAppendCommand(context, "GET large");
+    }
+    for (int i = 0; i < COMMANDS; i++) {
+        assert_true(hiredis_take(context, REDIS_REPLY_INTEGER));
+        if (i % 100 == 0) assert_true(hiredis_take(context, REDIS_REPLY_STRING));
+    }
+    hiredis_expect_integer(context, COMMANDS + 1, "INCR counter");
+    redisFree(context);
+    redisFreeSSLContext(tls);
+    test_server_stop(server);
+}
+
+/* In TLS 1.3 the handshake is over for the client before the server has looked. */
+static void hiredis_without_a_certificate_is_not_served(void **state) {
+    (void)state;
+    struct test_server *server = start(NULL);
+    redisSSLContext *tls = hiredis_tls(NULL, NULL);
+    redisContext *context = hiredis_connect_tls(tls);
+    if (context != NULL) {
+        assert_false(hiredis_ask_status(context, "PONG", "PING"));
+        redisFree(context);
+    }
+    redisFreeSSLContext(tls);
+    test_server_stop(server);
+}
+
+#endif
 
 /* ---- Who misbehaves
  * ---------------------------------------------------------------------------------------------- */
@@ -755,6 +824,10 @@ int main(void) {
         cmocka_unit_test(whom_we_break_with_may_read_why),
         cmocka_unit_test(a_client_that_does_not_read_stops_itself_alone),
         cmocka_unit_test(redis_cli_and_redis_benchmark_speak_tls),
+#ifdef SHERD_HIREDIS_SSL
+        cmocka_unit_test(hiredis_speaks_tls),
+        cmocka_unit_test(hiredis_without_a_certificate_is_not_served),
+#endif
         cmocka_unit_test(a_server_that_slept_closes_no_handshake_for_it),
         cmocka_unit_test(a_stalled_handshake_is_closed),
         cmocka_unit_test(who_speaks_no_tls_is_dropped_and_told_of_now_and_then),
