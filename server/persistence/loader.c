@@ -26,6 +26,7 @@
 #include "rdb_format.h"
 #include "rdb_read.h"
 #include "rdb_write.h"
+#include "strangers.h"
 #include "server/clock.h"
 #include "server/cpus.h"
 #include "server/gate.h"
@@ -40,8 +41,9 @@
 enum {
     BLOCKS_WAITING = 4, /* a thread */
     THREADS_MAX = 32,
-    NAME_SHOWN_MAX = 64, /* bytes of a key in an error */
+    NAME_SHOWN_MAX = STRANGER_NAME_MAX, /* bytes of a key in an error */
     ERROR_MAX = 512,
+    STRANGERS_TEXT_MAX = 640,
     PROGRESS_MS = 2000, /* between lines in the log */
     STALL_MS = 30000,   /* without a byte from a pipe */
     LOOK_MS = 100,      /* between two looks for a signal meanwhile */
@@ -66,9 +68,10 @@ struct loading {
     pthread_cond_t has_changed;
     struct block *first, *last; /* waiting: a list; lock */
     uint32_t waiting, waiting_max;
-    bool is_complete;        /* no more blocks come; lock */
-    _Atomic bool has_failed; /* set with the lock; read without */
-    char error[ERROR_MAX];   /* the first; lock */
+    bool is_complete;           /* no more blocks come; lock */
+    _Atomic bool has_failed;    /* set with the lock; read without */
+    char error[ERROR_MAX];      /* the first; lock */
+    struct strangers strangers; /* lock */
     uint32_t thread_count;
     pthread_t threads[THREADS_MAX];
 };
@@ -242,9 +245,18 @@ static void insert(struct inserter *inserter, const struct rdb_item *item, uint3
     }
 }
 
+static void pass_over(struct loading *loading, const struct rdb_item *item) {
+    pthread_mutex_lock(&loading->lock);
+    char *name = strangers_note(&loading->strangers, item->type, item->has_key);
+    if (name != NULL) show_name(&item->key, name);
+    pthread_mutex_unlock(&loading->lock);
+}
+
 static void meet_stranger(struct loading *loading, const struct rdb_item *item, uint64_t offset) {
-    atomic_fetch_add_explicit(&loading->loader->passed_over, 1, memory_order_relaxed);
-    if (loading->passes_over) return;
+    if (loading->passes_over) {
+        pass_over(loading, item);
+        return;
+    }
     if (!item->has_key) {
         fail(loading,
              "holds a %s at byte %llu, and sherd has none; rdb-skip-unknown-types yes loads the "
@@ -551,17 +563,37 @@ static bool load(struct loading *loading, const char *name, int pipe_fd) {
     return is_through;
 }
 
-static void tell_end(const struct loader *loader, const char *what, int64_t started_ms) {
-    uint64_t passed_over = atomic_load_explicit(&loader->passed_over, memory_order_relaxed);
-    if (passed_over != 0) {
-        log_warning(
-            "%llu values of types that sherd lacks were passed over (rdb-skip-unknown-types)",
-            (unsigned long long)passed_over);
-    }
+static void tell_strangers(const struct loading *loading) {
+    const struct strangers *strangers = &loading->strangers;
+    char what[STRANGERS_TEXT_MAX];
+    if (strangers->count == 0) return;
+    strangers_describe(strangers, what, sizeof(what));
+    log_warning("Passed over what sherd has no type for (rdb-skip-unknown-types), %llu in all: %s. "
+                "The next save will not have them: keep a copy of %s",
+                (unsigned long long)strangers->count, what, loading->server->config->dbfilename);
+}
+
+/* Under a policy that evicts nobody all is loaded, whatever the limit; but then nothing more is taken. */
+static void tell_full(const struct server *server) {
+    const struct eviction_rules *rules = &server->shards.eviction;
+    int64_t limit = atomic_load_explicit(&rules->limit_bytes, memory_order_relaxed);
+    int64_t used = (int64_t)memory_used();
+    uint32_t policy = atomic_load_explicit(&rules->policy, memory_order_relaxed);
+    if (limit == 0 || used <= limit || eviction_policy_evicts(policy)) return;
+    log_warning("What was loaded takes %lld KiB, maxmemory is %lld KiB, and maxmemory-policy is "
+                "noeviction: every command that needs memory will be refused (OOM), until there is "
+                "a higher limit, a policy that evicts, or less to keep",
+                (long long)(used / 1024), (long long)(limit / 1024));
+}
+
+static void tell_end(const struct loading *loading, const char *what) {
+    const struct loader *loader = loading->loader;
+    tell_strangers(loading);
     log_notice("%s: %llu keys, %llu expired ones left out, %.3f seconds", what,
                (unsigned long long)atomic_load_explicit(&loader->keys, memory_order_relaxed),
                (unsigned long long)atomic_load_explicit(&loader->expired, memory_order_relaxed),
-               (double)(clock_unix_ms() - started_ms) / 1000);
+               (double)(clock_unix_ms() - loading->now_ms) / 1000);
+    tell_full(loading->server);
 }
 
 void loader_prepare(struct server *server) {
@@ -593,7 +625,7 @@ static enum status run(struct server *server, int pipe_fd, size_t block_bytes) {
                     server->config->dir, name, loading.error);
         status = STATUS_FAILED;
     } else if (is_through) {
-        tell_end(loader, pipe_fd >= 0 ? "Taken over" : "DB loaded from disk", loading.now_ms);
+        tell_end(&loading, pipe_fd >= 0 ? "Taken over" : "DB loaded from disk");
         gate_open(server, GATE_LOADING);
     } else if (pipe_fd < 0) {
         log_notice("Loading was given up, for a signal to stop came; the file %s/%s is untouched",

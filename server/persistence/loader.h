@@ -17,7 +17,7 @@ enum { LOADER_BLOCK_BYTES = 256 * 1024 };
 struct loader {
     _Atomic int64_t started_ms;
     _Atomic uint64_t total_bytes, loaded_bytes;
-    _Atomic uint64_t keys, expired, passed_over;
+    _Atomic uint64_t keys, expired;
 };
 
 /* Before clients come: if there is a file to load, close the gate. */

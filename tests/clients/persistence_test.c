@@ -464,6 +464,12 @@ static void a_damaged_file_is_refused(void **state) {
     expect_refused(*state, "keys of database 20, but there are 16");
 }
 
+static void expect_said(const struct test_server *server, const char *text) {
+    char *output = test_server_read_output(server);
+    if (strstr(output, text) == NULL) fail_msg("the log hasn't \"%s\":\n%s", text, output);
+    free(output);
+}
+
 static void a_type_that_we_lack_is_named_or_passed_over(void **state) {
     static const char dump[] = "REDIS0009\xfe\0\1\7my-list\2\1a\1b\0\3key\5value\xff\0\0\0\0\0\0\0";
     write_dump(*state, dump, sizeof dump);
@@ -474,6 +480,8 @@ static void a_type_that_we_lack_is_named_or_passed_over(void **state) {
     await_loaded(wire);
     wire_expect(wire, "DBSIZE", ":1");
     wire_expect(wire, "GET key", "\"value\"");
+    expect_said(server, "(rdb-skip-unknown-types), 1 in all: list: 1; keys such as 'my-list'. The "
+                        "next save will not have them: keep a copy of dump.rdb");
     wire_close(wire);
     test_server_stop(server);
 }
@@ -488,6 +496,30 @@ static void a_function_library_is_named_or_passed_over(void **state) {
     struct wire *wire = wire_connect(server);
     await_loaded(wire);
     wire_expect(wire, "GET key", "\"value\"");
+    expect_said(server, "(rdb-skip-unknown-types), 1 in all: function library: 1. The next save");
+    wire_close(wire);
+    test_server_stop(server);
+}
+
+static void more_than_the_limit_without_eviction_is_warned_of(void **state) {
+    enum { MORE_BYTES = 64 << 20 };
+    struct test_server *server = start_in(*state, "--rdbcompression", "yes");
+    struct wire *wire = wire_connect(server);
+    char line[64];
+    snprintf(line, sizeof line, "SETRANGE key %d x", MORE_BYTES - 1);
+    char *reply = wire_ask(wire, line);
+    free(reply);
+    wire_expect(wire, "SAVE", "+OK");
+    wire_close(wire);
+    test_server_stop(server);
+    server = start_in(*state, "--maxmemory", "48mb");
+    wire = wire_connect(server);
+    await_loaded(wire);
+    expect_said(server, "maxmemory is 49152 KiB, and maxmemory-policy is noeviction: every command "
+                        "that needs memory will be refused (OOM)");
+    reply = wire_ask(wire, "SET other value");
+    assert_non_null(strstr(reply, "OOM"));
+    free(reply);
     wire_close(wire);
     test_server_stop(server);
 }
@@ -633,6 +665,7 @@ int main(void) {
         TEST(a_damaged_file_is_refused),
         TEST(a_type_that_we_lack_is_named_or_passed_over),
         TEST(a_function_library_is_named_or_passed_over),
+        TEST(more_than_the_limit_without_eviction_is_warned_of),
         TEST(a_full_disk_leaves_the_old_file),
         TEST(a_file_system_that_is_full_or_read_only_leaves_the_old_file),
         TEST(after_a_failed_save_writes_are_refused_until_one_goes_well),
