@@ -165,6 +165,7 @@ static void fail(struct buffer *buffer) {
 static bool begin_chunk(struct buffer *buffer) {
     struct buffer_chunk *chunk = pool_take(buffer->pool);
     if (chunk == NULL) {
+        buffer->lacks_memory = true;
         fail(buffer);
         return false;
     }

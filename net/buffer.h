@@ -49,6 +49,7 @@ struct buffer {
     size_t bytes_max;     /* the hard limit on waiting bytes; 0: none */
     uint32_t chunk_count; /* from head on */
     bool has_failed;
+    bool lacks_memory; /* that is why; otherwise `bytes_max` was passed */
 };
 
 void buffer_pool_init(struct buffer_pool *pool, size_t free_max);

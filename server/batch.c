@@ -12,6 +12,7 @@
  * 3. After settling, a client has no view; it holds exactly the bytes that are not executed, often none. */
 #include "batch.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "access/access.h"
@@ -21,6 +22,7 @@
 #include "gate.h"
 #include "log.h"
 #include "monitor.h"
+#include "net/address.h"
 #include "server.h"
 #include "shards/base/memory.h"
 
@@ -83,16 +85,23 @@ static void suspend_throttled(struct client *client) {
     engine_pause_receive(client->connection.engine, &client->connection);
 }
 
+static void close_for_output(struct worker *worker, struct client *client, const char *reason) {
+    char peer[ADDRESS_TEXT_MAX];
+    address_of_peer(client->connection.fd, peer);
+    log_warning_limited("Closing client %llu (%s): %s", (unsigned long long)client->id, peer,
+                        reason);
+    counters_add(&worker->closed_output_limit, 1);
+    worker_close_client(worker, client);
+}
+
 /* After a command: is the client still to be served? */
 static void check_output(struct worker *worker, struct client *client) {
     struct buffer *output = &client->connection.output;
     if (__builtin_expect(output->has_failed, 0)) {
-        log_warning_limited(
-            "Closing client %llu: its unsent replies pass client-output-buffer-limit (or "
-            "memory is short)",
-            (unsigned long long)client->id);
-        counters_add(&worker->closed_output_limit, 1);
-        worker_close_client(worker, client);
+        close_for_output(worker, client,
+                         output->lacks_memory
+                             ? "there is no memory for its replies"
+                             : "its unsent replies pass client-output-buffer-limit");
     } else if (__builtin_expect(buffer_waiting(output) > OUTPUT_THROTTLE_BYTES, 0)) {
         suspend_throttled(client);
     }
@@ -287,11 +296,10 @@ static void check_stranger(struct worker *worker, struct client *client) {
     if (client->is_trusted || client->connection.is_closing ||
         buffer_waiting(&client->connection.output) <= OUTPUT_UNTRUSTED_BYTES)
         return;
-    log_warning_limited(
-        "Closing client %llu: its unsent replies pass %d bytes, and it has not logged in",
-        (unsigned long long)client->id, OUTPUT_UNTRUSTED_BYTES);
-    counters_add(&worker->closed_output_limit, 1);
-    worker_close_client(worker, client);
+    char reason[96];
+    snprintf(reason, sizeof(reason), "its unsent replies pass %d bytes, and it has not logged in",
+             OUTPUT_UNTRUSTED_BYTES);
+    close_for_output(worker, client, reason);
 }
 
 static void parse(struct worker *worker, struct client *client) {

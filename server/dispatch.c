@@ -141,13 +141,29 @@ static inline bool is_plainly_allowed(const struct client *client, const struct 
     return request->is_sound && client->may_all && client->protocol_error == NULL;
 }
 
+/* Why goes to the log, too; it may quote a byte of what came. */
+static void break_with(struct call *call) {
+    struct client *client = call->client;
+    char peer[ADDRESS_TEXT_MAX], why[RESP_ERROR_MAX];
+    size_t size = 0;
+    for (; size + 1 < sizeof(why) && client->protocol_error[size] != 0; size++) {
+        char c = client->protocol_error[size];
+        why[size] = c >= ' ' && c <= '~' ? c : '.';
+    }
+    why[size] = 0;
+    address_of_peer(client->connection.fd, peer);
+    log_verbose_limited("Breaking with client %llu (%s): %s", (unsigned long long)client->id, peer,
+                        why);
+    reply_error_format(call->reply, "ERR %s", client->protocol_error);
+    worker_dismiss_client(call->worker, client);
+}
+
 /* Reply why the command is not run, and return false; or true. */
 static bool is_allowed(struct call *call, const struct request *request) {
     const struct command *row = request->row;
     struct client *client = call->client;
     if (client->protocol_error != NULL) {
-        reply_error_format(call->reply, "ERR %s", client->protocol_error);
-        worker_dismiss_client(call->worker, client);
+        break_with(call);
         return false;
     }
     if (row == NULL) {

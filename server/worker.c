@@ -217,10 +217,13 @@ static void tell_of_tls(struct worker *worker, struct client *client) {
     }
     char peer[ADDRESS_TEXT_MAX];
     address_of_peer(client->connection.fd, peer);
-    log_warning(
-        "Closing client %llu (%s): TLS failed: %s; %llu more such since the last message",
-        (unsigned long long)client->id, peer, complaint,
-        (unsigned long long)atomic_exchange_explicit(&server->tls_unsaid, 0, memory_order_relaxed));
+    char more[64] = "";
+    uint64_t unsaid = atomic_exchange_explicit(&server->tls_unsaid, 0, memory_order_relaxed);
+    if (unsaid != 0)
+        snprintf(more, sizeof(more), "; %llu more such since the last message",
+                 (unsigned long long)unsaid);
+    log_warning("Closing client %llu (%s): TLS failed: %s%s", (unsigned long long)client->id, peer,
+                complaint, more);
 }
 
 static void on_ended(void *context, struct connection *connection, int error) {

@@ -260,6 +260,60 @@ static void a_client_that_kills_itself_is_answered_first(void **state) {
     wire_close(wire);
 }
 
+/* ---- Told of in the log ---------------------------------------------------------------------------------------- */
+
+static void await_output(const struct test_server *server, const char *text) {
+    int64_t give_up_ms = now_ms() + WIRE_WAIT_MS;
+    for (;;) {
+        char *output = test_server_read_output(server);
+        bool is_there = strstr(output, text) != NULL;
+        if (!is_there && now_ms() > give_up_ms) fail_msg("never says \"%s\":\n%s", text, output);
+        free(output);
+        if (is_there) return;
+        poll(NULL, 0, 2);
+    }
+}
+
+/* "client 7 (127.0.0.1:12345)" */
+static void name_client(struct wire *wire, char *name, size_t room) {
+    char address[64];
+    char *info = wire_ask(wire, "CLIENT INFO");
+    long long id = wire_ask_integer(wire, "CLIENT ID");
+    assert_int_equal(sscanf(strstr(info, " addr="), " addr=%63s", address), 1);
+    free(info);
+    snprintf(name, room, "client %lld (%s)", id, address);
+}
+
+static const char *const talkative[] = {"--loglevel", "verbose", NULL};
+
+static void a_broken_protocol_is_told_at_verbose(void **state) {
+    char name[128], line[256];
+    struct wire *wire = wire_connect(*state);
+    name_client(wire, name, sizeof name);
+    wire_send_text(wire, "*1\r\n\x1b[2J\r\n");
+    wire_drain(wire);
+    wire_close(wire);
+    snprintf(line, sizeof line, " - Breaking with %s: Protocol error: expected '$', got '.'\n",
+             name);
+    await_output(*state, line);
+}
+
+static const char *const small_output[] = {
+    "--client-output-buffer-limit", "normal", "64kb", "0", "0", NULL};
+
+static void a_client_beyond_its_output_limit_is_named(void **state) {
+    char name[128], line[256];
+    struct wire *wire = wire_connect(*state);
+    name_client(wire, name, sizeof name);
+    wire_expect(wire, "SETRANGE key 99999 x", ":100000");
+    wire_send_command(wire, "GET key");
+    wire_drain(wire);
+    wire_close(wire);
+    snprintf(line, sizeof line, "Closing %s: its unsent replies pass client-output-buffer-limit\n",
+             name);
+    await_output(*state, line);
+}
+
 /* ---- Paused ----------------------------------------------------------------------------------------------------- */
 
 static bool is_silent(const struct wire *wire, int wait_ms) {
@@ -420,6 +474,8 @@ int main(void) {
         TEST_WITH_SERVER(client_kill_ends_every_other_connection, NULL),
         TEST_WITH_SERVER(client_kill_by_address_ends_that_one, NULL),
         TEST_WITH_SERVER(a_client_that_kills_itself_is_answered_first, NULL),
+        TEST_WITH_SERVER(a_broken_protocol_is_told_at_verbose, talkative),
+        TEST_WITH_SERVER(a_client_beyond_its_output_limit_is_named, small_output),
         TEST_WITH_SERVER(client_pause_holds_writes_back_and_lets_reads_pass, NULL),
         TEST_WITH_SERVER(client_pause_ends_by_itself_and_on_time, NULL),
         TEST_WITH_SERVER(a_paused_client_is_not_idle, one_second),

@@ -336,6 +336,7 @@ static void text_passes_the_limit_by_less_than_a_chunk(void **state) {
         assert_true(buffer_waiting(&fixture.buffer) < bytes_max + BUFFER_CHUNK_BYTES);
     }
     assert_true(buffer_waiting(&fixture.buffer) > bytes_max - BUFFER_CHUNK_BYTES);
+    assert_false(fixture.buffer.lacks_memory);
     fixture_release(&fixture);
 }
 
@@ -362,6 +363,7 @@ static void a_refused_allocation_fails_the_buffer_and_loses_nothing_before_it(vo
                 }
                 buffer_validate(&fixture.buffer);
             }
+            assert_true(fixture.buffer.lacks_memory);
             write_after_failure(&fixture);
             memory_refuse_after(-1);
             assert_true(buffer_waiting(&fixture.buffer) > 0 || allowed == 0);
