@@ -218,11 +218,12 @@ static void set_manner(SSL_CTX *shared) {
 static void describe(struct tls_context *context) {
     X509 *certificate = SSL_CTX_get0_certificate(context->shared);
     BIO *text = BIO_new(BIO_s_mem());
+    context->is_expired = X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0;
     if (text == NULL) return;
     X509_NAME_print_ex(text, X509_get_subject_name(certificate), 0, XN_FLAG_ONELINE);
     BIO_puts(text, ", valid until ");
     ASN1_TIME_print(text, X509_get0_notAfter(certificate));
-    if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0) BIO_puts(text, " (expired)");
+    if (context->is_expired) BIO_puts(text, " (expired)");
     int size = BIO_read(text, context->description, sizeof(context->description) - 1);
     context->description[size > 0 ? size : 0] = '\0';
     BIO_free(text);

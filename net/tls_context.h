@@ -51,6 +51,7 @@ struct tls_context {
     struct bio_method_st *transport; /* tls_transport_kind */
     _Atomic uint32_t holders;
     char description[TLS_DESCRIPTION_MAX]; /* the certificate's subject, and until when it holds */
+    bool is_expired;                       /* it held no longer when this was made */
 };
 
 /* Let OpenSSL allocate through shards/base/memory.h, so that what it takes is counted. Before the process has

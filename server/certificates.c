@@ -1,6 +1,7 @@
 #include "certificates.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "config_value.h"
@@ -83,7 +84,11 @@ enum status certificates_load(struct certificates *certificates, struct config *
     if (!is_wanted(config)) return STATUS_OK;
     struct tls_context *made = make(config, error);
     if (made == NULL) return STATUS_REFUSED;
-    log_notice("TLS: new clients get the certificate of %s", made->description);
+    if (made->is_expired) {
+        log_warning("TLS: new clients get the certificate of %s", made->description);
+    } else {
+        log_notice("TLS: new clients get the certificate of %s", made->description);
+    }
     pthread_mutex_lock(&certificates->lock);
     struct tls_context *before = certificates->current;
     certificates->current = made;
@@ -94,7 +99,14 @@ enum status certificates_load(struct certificates *certificates, struct config *
 
 void certificates_check(struct config *config) {
     char error[CONFIG_ERROR_MAX];
-    if (is_wanted(config)) tls_context_drop(make(config, error));
+    if (!is_wanted(config)) return;
+    struct tls_context *made = make(config, error);
+    if (made != NULL && made->is_expired) {
+        snprintf(error, sizeof(error), "the certificate of %s: clients that check it don't connect",
+                 made->description);
+        config_warns_of(config, "tls-cert-file", error);
+    }
+    tls_context_drop(made);
 }
 
 struct tls_context *certificates_take(struct certificates *certificates) {

@@ -162,20 +162,40 @@ static __attribute__((format(printf, 2, 3))) enum status refuse(const struct ori
     return STATUS_REFUSED;
 }
 
+/* False: nobody is to be told. */
+static bool tell(const struct config *config, const char *text) {
+    return config->errors != NULL && fprintf(config->errors, "%s\n", text) > 0;
+}
+
 bool config_tells(struct config *config, const char *error) {
-    if (config->errors == NULL) return false;
-    fprintf(config->errors, "%s\n", error);
+    if (!tell(config, error)) return false;
     config->error_count++;
     return true;
 }
 
-bool config_tells_of(struct config *config, const char *option, const char *error) {
+/* With the place where the option was set, if it was. */
+static void place_error(struct config *config, const char *option, const char *error,
+                        char text[2 * CONFIG_ERROR_MAX]) {
     struct config_origin origin = config_origin(config, config_option_find(bytes_of_text(option)));
-    if (origin.source == CONFIG_FROM_DEFAULT) return config_tells(config, error);
-    char text[2 * CONFIG_ERROR_MAX];
     struct config_line line = {.place = origin.place, .number = origin.line};
-    config_line_error(&line, error, text, sizeof(text));
+    if (origin.source == CONFIG_FROM_DEFAULT) {
+        snprintf(text, CONFIG_ERROR_MAX, "%s", error);
+    } else {
+        config_line_error(&line, error, text, 2 * CONFIG_ERROR_MAX);
+    }
+}
+
+bool config_tells_of(struct config *config, const char *option, const char *error) {
+    char text[2 * CONFIG_ERROR_MAX];
+    place_error(config, option, error, text);
     return config_tells(config, text);
+}
+
+void config_warns_of(struct config *config, const char *option, const char *reason) {
+    char warning[CONFIG_ERROR_MAX + 16], text[2 * CONFIG_ERROR_MAX];
+    snprintf(warning, sizeof(warning), "warning: %s", reason);
+    place_error(config, option, warning, text);
+    (void)tell(config, text);
 }
 
 static bool is_of_flag(const struct origin *origin) {

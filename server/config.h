@@ -178,6 +178,8 @@ must_use enum status config_load_flags(struct config *config, int count, char *c
 bool config_tells(struct config *config, const char *error);
 /* The same, preceded by where the option was set, if it was. */
 bool config_tells_of(struct config *config, const char *option, const char *error);
+/* What is no error, but should be known, the same way; not counted. */
+void config_warns_of(struct config *config, const char *option, const char *reason);
 
 /* CONFIG GET: `each` is called for every option that matches one of the patterns, once; NULL: only count. Returns how
  * many match. `value` is valid during the call. Any thread. */

@@ -493,6 +493,7 @@ static void who_speaks_no_tls_is_dropped_and_told_of_now_and_then(void **state) 
     for (const char *at = output; (at = strstr(at, "TLS failed")) != NULL; at++) {
         lines++;
     }
+    assert_null(strstr(output, "; 0 more such")); /* the first has nothing before it */
     free(output);
     assert_true(lines < 25); /* one a second; a slow machine may take some */
     struct wire *plain = wire_connect(server);
@@ -753,6 +754,27 @@ static void a_checked_configuration_has_a_certificate_that_will_do(void **state)
     expect_refusal(arguments, "isn't that of the certificate");
 }
 
+static void an_expired_certificate_is_warned_of(void **state) {
+    (void)state;
+    char line[512];
+    const char *const options[] = {"--tls-cert-file", in_folder("expired.crt"), "--tls-key-file",
+                                   in_folder("expired.key"), NULL};
+    struct test_server *server = start(options);
+    await_output(server, " # TLS: new clients get the certificate of CN = expired, valid until ");
+    test_server_stop(server);
+    snprintf(line, sizeof line,
+             SHERD_BINARY " --check --tls-port 6380 --tls-auth-clients no --tls-cert-file %s "
+                          "--tls-key-file %s 2>&1",
+             in_folder("expired.crt"), in_folder("expired.key"));
+    program_expect(line, 0, "--tls-cert-file: warning: the certificate of CN = expired");
+    program_expect(line, 0, "The configuration is valid.");
+    snprintf(line, sizeof line,
+             SHERD_BINARY " --check --tls-port 6380 --tls-auth-clients no --tls-cert-file %s "
+                          "--tls-key-file %s 2>&1 | grep -c warning",
+             in_folder("server.crt"), in_folder("server.key"));
+    program_expect(line, 1, "0");
+}
+
 static void what_cannot_work_is_said_at_the_start(void **state) {
     (void)state;
     char options[512];
@@ -836,6 +858,7 @@ int main(void) {
         cmocka_unit_test(certificates_change_and_nobody_is_dropped),
         cmocka_unit_test(a_wrong_certificate_leaves_the_old_one),
         cmocka_unit_test(a_checked_configuration_has_a_certificate_that_will_do),
+        cmocka_unit_test(an_expired_certificate_is_warned_of),
         cmocka_unit_test(what_cannot_work_is_said_at_the_start),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
