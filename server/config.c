@@ -218,12 +218,19 @@ static enum status refuse_unknown(const struct config *config, const struct orig
                   suggestion.nearest);
 }
 
+/* A flag's place is its name already. */
+static enum status refuse_value(const struct origin *origin, const char *name, const char *reason) {
+    if (is_of_flag(origin)) return refuse(origin, "%s", reason);
+    return refuse(origin, "%s: %s", name, reason);
+}
+
 /* Whoever gives a flag two values may have meant the second for the file. */
 static enum status refuse_count(const struct origin *origin, const char *name, size_t count) {
-    return refuse(origin, "%s: wrong number of arguments: it takes one%s", name,
-                  is_of_flag(origin) && count > 1
-                      ? " (a configuration file goes first: sherd FILE --OPTION VALUE ...)"
-                      : "");
+    return refuse_value(origin, name,
+                        is_of_flag(origin) && count > 1
+                            ? "wrong number of arguments: it takes one (a configuration file goes "
+                              "first: sherd FILE --OPTION VALUE ...)"
+                            : "wrong number of arguments: it takes one");
 }
 
 /* Each `save` adds to those before, as in Redis; an empty one forgets them. `all` has room for both. */
@@ -259,7 +266,7 @@ static enum status load_setting(struct config *config, const struct config_setti
     struct bytes value = config_setting_value(setting);
     if (option->kind == CONFIG_SAVE_POINTS) value = add_save_points(config, value, all_points);
     if (config_value_read(option, value, config, reason) != STATUS_OK) {
-        return refuse(origin, "%s: %s", option->name, reason);
+        return refuse_value(origin, option->name, reason);
     }
     enum config_source source = is_of_flag(origin) ? CONFIG_FROM_FLAG : CONFIG_FROM_FILE;
     note_origin(config, option, (struct config_origin){.source = source, .line = origin->line},
@@ -321,7 +328,7 @@ static enum status load_file(struct config *config, const char *path, int depth,
     struct config_file file;
     enum status status = config_file_init(&file, path);
     if (status != STATUS_OK && origin->place != NULL)
-        return refuse(origin, "include: cannot read %s: %s", path,
+        return refuse(origin, "%scannot read %s: %s", is_of_flag(origin) ? "" : "include: ", path,
                       config_file_reason(&file, status));
     if (status != STATUS_OK) {
         struct origin whole = {.place = path, .error = origin->error};

@@ -292,6 +292,13 @@ static enum status read_percentiles(const struct config_option *option, struct b
     return read_string(option, bytes_of(joined, size), config, error);
 }
 
+static enum status refuse_save_points(char *error) {
+    return refuse(error,
+                  "Invalid save parameters: pairs of seconds and changes are wanted, at most "
+                  "%d, such as '3600 1 300 100', or '' for none",
+                  CONFIG_SAVE_POINTS_MAX);
+}
+
 /* Pairs of numbers: a whole one is at least 1 second and 0 changes. */
 static enum status read_save_points(const struct config_option *option, struct bytes text,
                                     struct config *config, char *error) {
@@ -301,9 +308,9 @@ static enum status read_save_points(const struct config_option *option, struct b
     for (; take_word(&rest, &word); count++) {
         int64_t number;
         if (count == NUMBERS_MAX || !number_read(word, &number) || number < (count % 2 == 0))
-            return refuse(error, "Invalid save parameters");
+            return refuse_save_points(error);
     }
-    if (count % 2 != 0) return refuse(error, "Invalid save parameters");
+    if (count % 2 != 0) return refuse_save_points(error);
     return read_words(option, text, config, error);
 }
 

@@ -117,7 +117,7 @@ static void checking_tells_every_error_and_starts_nothing(void **state) {
     assert_non_null(strstr(output, "bad.conf:1: unknown option 'prot' (did you mean 'port'?)\n"));
     assert_non_null(
         strstr(output, "bad.conf:3: port: argument must be between 0 and 65535 inclusive\n"));
-    assert_non_null(strstr(output, "--loglevel: loglevel: argument(s) must be one of "));
+    assert_non_null(strstr(output, "--loglevel: argument(s) must be one of "));
     assert_non_null(strstr(output, "bad.conf:4: "));
     assert_non_null(strstr(output, "sherd: 4 errors in the configuration\n"));
     free(output);

@@ -319,7 +319,7 @@ static void save_points_add_up_until_an_empty_one(void **state) {
     static const char *const wrong[] = {"save 900\n", "save 0 1\n", "save 1 -1\n", "save a b\n"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         assert_int_equal(load(fixture, wrong[i]), STATUS_REFUSED);
-        assert_non_null(strstr(fixture->error, "Invalid save parameters"));
+        assert_non_null(strstr(fixture->error, "Invalid save parameters: pairs of seconds and "));
     }
     assert_int_equal(load(fixture, "dbfilename a/b\n"), STATUS_REFUSED);
 }
@@ -370,9 +370,8 @@ static void a_flag_may_include_a_file(void **state) {
     assert_option(fixture->config, "hz", "20");
     assert_option(fixture->config, "timeout", "4");
     assert_int_equal(FLAGS(fixture, "--include", "/nowhere/x.conf"), STATUS_REFUSED);
-    assert_string_equal(
-        fixture->error,
-        "--include: include: cannot read /nowhere/x.conf: No such file or directory");
+    assert_string_equal(fixture->error,
+                        "--include: cannot read /nowhere/x.conf: No such file or directory");
 }
 
 static void what_is_wrong_with_a_flag_is_told_with_its_name(void **state) {
@@ -380,10 +379,10 @@ static void what_is_wrong_with_a_flag_is_told_with_its_name(void **state) {
     assert_int_equal(FLAGS(fixture, "--prot", "1"), STATUS_REFUSED);
     assert_string_equal(fixture->error, "--prot: unknown option 'prot' (did you mean 'port'?)");
     assert_int_equal(FLAGS(fixture, "--port"), STATUS_REFUSED);
-    assert_string_equal(fixture->error, "--port: port: wrong number of arguments: it takes one");
+    assert_string_equal(fixture->error, "--port: wrong number of arguments: it takes one");
     assert_int_equal(FLAGS(fixture, "--port", "1", "sherd.conf"), STATUS_REFUSED);
     assert_string_equal(fixture->error,
-                        "--port: port: wrong number of arguments: it takes one (a configuration "
+                        "--port: wrong number of arguments: it takes one (a configuration "
                         "file goes first: sherd FILE --OPTION VALUE ...)");
     assert_int_equal(FLAGS(fixture, "--io=x"), STATUS_REFUSED);
     assert_int_equal(FLAGS(fixture, "port", "1"), STATUS_REFUSED);
