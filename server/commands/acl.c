@@ -253,8 +253,11 @@ static void acl_save(struct call *call) {
         return;
     }
     log_warning_limited("ACL SAVE: %s", error);
-    reply_error(call->reply, "ERR There was an error trying to save the ACLs. Please check the "
-                             "server logs for more information");
+    reply_error_format(
+        call->reply,
+        "ERR There was an error trying to save the ACLs. Please check the server logs "
+        "for more information: %s",
+        error);
 }
 
 /* ---- DRYRUN ---------------------------------------------------------------------------------- */
