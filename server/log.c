@@ -74,6 +74,10 @@ void log_set_level(enum log_level level) {
     atomic_store_explicit(&level_least, (int)level, memory_order_relaxed);
 }
 
+bool log_has(enum log_level level) {
+    return (int)level >= atomic_load_explicit(&level_least, memory_order_relaxed);
+}
+
 void log_set_form(enum log_form chosen) {
     atomic_store_explicit(&form, (int)chosen, memory_order_relaxed);
 }
@@ -143,10 +147,6 @@ static void emit(enum log_level level, const char *message) {
         system_log_send((int)level, message);
 }
 
-static bool is_dropped(enum log_level level) {
-    return (int)level < atomic_load_explicit(&level_least, memory_order_relaxed);
-}
-
 static __attribute__((format(printf, 2, 0))) void emit_values(enum log_level level,
                                                               const char *format, va_list values) {
     char message[LOG_LINE_MAX];
@@ -155,7 +155,7 @@ static __attribute__((format(printf, 2, 0))) void emit_values(enum log_level lev
 }
 
 void log_write(enum log_level level, const char *format, ...) {
-    if (is_dropped(level)) return;
+    if (!log_has(level)) return;
     va_list values;
     va_start(values, format);
     emit_values(level, format, values);
@@ -177,7 +177,7 @@ static bool is_admitted(enum log_level level, const char *format) {
 }
 
 void log_write_limited(enum log_level level, const char *format, ...) {
-    if (is_dropped(level) || !is_admitted(level, format)) return;
+    if (!log_has(level) || !is_admitted(level, format)) return;
     va_list values;
     va_start(values, format);
     emit_values(level, format, values);

@@ -33,6 +33,8 @@ void log_open_system(const char *name, enum system_log_facility facility);
 /* Messages below `level` are dropped from now on. At first: LOG_NOTICE. */
 void log_set_level(enum log_level level);
 void log_set_form(enum log_form form);
+/* Is anything of this level written? For messages that cost something to put together. */
+bool log_has(enum log_level level);
 
 /* Use the ones below. */
 __attribute__((format(printf, 2, 3))) void log_write(enum log_level level, const char *format, ...);

@@ -86,6 +86,14 @@ static bool begin_tls(struct worker *worker, struct client *client, bool is_tls)
     return status == STATUS_OK;
 }
 
+/* Who comes and goes, at debug: every one of them, for that is what the level is for. */
+static void tell_of_arrival(const struct client *client) {
+    if (!log_has(LOG_DEBUG)) return;
+    char peer[ADDRESS_TEXT_MAX];
+    address_of_peer(client->connection.fd, peer);
+    log_debug("Accepted client %llu (%s)", (unsigned long long)client->id, peer);
+}
+
 /* A new client for a connected socket, which is closed if it can't be had. */
 static void adopt(struct worker *worker, int fd, bool is_tls) {
     struct server *server = worker->server;
@@ -116,10 +124,12 @@ static void adopt(struct worker *worker, int fd, bool is_tls) {
         return;
     }
     registry_add(worker, client);
+    tell_of_arrival(client);
 }
 
 void worker_close_client(struct worker *worker, struct client *client) {
     if (client->connection.is_closing) return;
+    log_debug("Closing client %llu", (unsigned long long)client->id);
     blocking_cancel(client);
     monitor_leave(client);
     registry_remove(worker, client);

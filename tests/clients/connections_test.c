@@ -298,6 +298,20 @@ static void a_broken_protocol_is_told_at_verbose(void **state) {
     await_output(*state, line);
 }
 
+static const char *const more_talkative[] = {"--loglevel", "debug", NULL};
+
+static void who_comes_and_goes_is_told_at_debug(void **state) {
+    char name[128], line[256];
+    struct wire *wire = wire_connect(*state);
+    name_client(wire, name, sizeof name);
+    long long id = wire_ask_integer(wire, "CLIENT ID");
+    snprintf(line, sizeof line, " . Accepted %s\n", name);
+    await_output(*state, line);
+    wire_close(wire);
+    snprintf(line, sizeof line, " . Closing client %lld\n", id);
+    await_output(*state, line);
+}
+
 static const char *const small_output[] = {
     "--client-output-buffer-limit", "normal", "64kb", "0", "0", NULL};
 
@@ -475,6 +489,7 @@ int main(void) {
         TEST_WITH_SERVER(client_kill_by_address_ends_that_one, NULL),
         TEST_WITH_SERVER(a_client_that_kills_itself_is_answered_first, NULL),
         TEST_WITH_SERVER(a_broken_protocol_is_told_at_verbose, talkative),
+        TEST_WITH_SERVER(who_comes_and_goes_is_told_at_debug, more_talkative),
         TEST_WITH_SERVER(a_client_beyond_its_output_limit_is_named, small_output),
         TEST_WITH_SERVER(client_pause_holds_writes_back_and_lets_reads_pass, NULL),
         TEST_WITH_SERVER(client_pause_ends_by_itself_and_on_time, NULL),
