@@ -10,3 +10,5 @@ struct machine_memory {
 };
 
 struct machine_memory machine_memory(void);
+/* Tests: the least limit among the files under `root`, as they lie under "/"; UINT64_MAX for none. */
+uint64_t machine_memory_of_groups(const char *root);
