@@ -310,7 +310,7 @@ static const struct family families[] = {
     {"sherd_memory_used_bytes", gauge, "Memory that sherd counts as used.", NUMBER(used_bytes)},
     {"sherd_memory_used_peak_bytes", gauge, "The most that was seen of it.", NUMBER(peak_bytes)},
     {"sherd_memory_resident_bytes", gauge, "The process's resident set.", NUMBER(resident_bytes)},
-    {"sherd_memory_data_bytes", gauge, "Memory of slabs and tables.", NUMBER(data_bytes)},
+    {"sherd_memory_data_bytes", gauge, "Memory of values, slabs and tables.", NUMBER(data_bytes)},
     {"sherd_memory_limit_bytes", gauge, "The limit (maxmemory); 0: none.", NUMBER(memory_max)},
     {"sherd_memory_system_bytes", gauge, "Memory of the machine.", NUMBER(system_bytes)},
 
