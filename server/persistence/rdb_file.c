@@ -10,19 +10,21 @@
  * (PREEMPT_NONE, as servers' kernels often are) a worker waits until a system call of ours ends or sleeps, whatever
  * the worker's priority.
  *
- * - Beside requests: past the page cache (O_DIRECT), a PIECE_BYTES at a time. The kernel copies nothing, looks for no
- *   pages, and we sleep until the disk has it. Nor does a save push others' files out of the cache, or count as
- *   memory of the container that sherd runs in.
- * - Otherwise, or where the file system has no such writes: through the page cache, WRITE_BYTES at a time; after each
- *   piece the kernel is told to begin writing, or else fsync would find gigabytes to do at the end, and slow down
- *   whoever else uses the disk. At a shutdown this leaves in memory what the next start will read.
+ * - Beside requests: into the page cache, and each BURST_BYTES at once to the disk and out of the cache again. While a
+ *   disk is busy, requests are slow: a virtual machine's processor is taken away for its host's part of it, for one to
+ *   three milliseconds (that is the machine's `away`, in the bench). So the disk is busy in few and short bursts, and
+ *   what others have in the cache stays there.
+ * - Otherwise: into the page cache; after each piece the kernel is told to begin writing, or else fsync would find
+ *   gigabytes to do at the end. At a shutdown this leaves in memory what the next start will read.
  *
- * Past the cache the p99 of requests beside a save of a million keys was 185 us, and 651 through it; p99.9 1.9 ms and
- * 2.8, in an hour in which the machine was bad for p99.9 whatever we did (one processor, ext4, four rounds in turn:
- * bench/README.md). 930 MB took 4.1 s, and 5.6.
+ * Measured beside a save of a million keys, one processor, ext4 on a virtual disk, three rounds in turn: p99 in us 91 to
+ * 105, p99.9 0.3 to 0.7 ms; writing past the cache (O_DIRECT), 256 KiB at a time, by which the disk is busy all along, 162
+ * to 1327 and 1.8 to 3.9 ms; having the kernel begin after each piece 467 to 950 and 2.5 to 3.3 ms. All at the end, which
+ * for gigabytes wouldn't do, by writes of 256 KiB: 156 to 164, 0.3 to 0.8 ms. In another hour, on another machine, past the
+ * cache was better than beginning after each piece (185 and 651 us); bursts weren't tried there. See bench/README.md.
  *
- * Through the cache pieces are small because of what they cost: of 4 MiB, sync_file_range went on for up to 0.45 ms; a
- * write of 64 KiB for 22 us, at most 121. Pieces of 256 and 16 brought p99.9 from 2.4 times the normal to 1.3. */
+ * Writes are small because of what they cost where nothing preempts them: one of 64 KiB 22 us, at most 121. Pieces of 256
+ * and 16 brought p99.9 from 2.4 times the normal to 1.3. */
 #include "rdb_file.h"
 
 #include <dirent.h>
@@ -40,7 +42,7 @@
 enum {
     PIECE_BYTES = 256 * 1024,
     WRITE_BYTES = 16 * 1024,
-    ALIGNMENT = 4096, /* of memory and file, for direct writes: no disk's blocks are larger */
+    BURST_BYTES = 32 * 1024 * 1024,
 };
 #define TEMPORARY_BEGIN "temp-s"
 #define TEMPORARY_END   ".rdb"
@@ -63,12 +65,6 @@ static enum status lock_empty(struct rdb_file *file) {
     return is_good ? STATUS_OK : failed(file, "can't create");
 }
 
-/* Until all is written; then its end may be of any size. */
-static void set_direct(struct rdb_file *file, bool is_direct) {
-    bool is_done = fcntl(file->fd, F_SETFL, is_direct ? O_DIRECT : 0) == 0;
-    file->is_direct = is_direct && is_done;
-}
-
 static void let_go(struct rdb_file *file) {
     if (file->fd >= 0) close(file->fd);
     file->fd = -1;
@@ -77,22 +73,18 @@ static void let_go(struct rdb_file *file) {
 }
 
 enum status rdb_file_create(struct rdb_file *file, const char *name, bool beside_others) {
-    *file = (struct rdb_file){.fd = -1};
+    *file = (struct rdb_file){.fd = -1, .beside_others = beside_others};
     snprintf(file->name, sizeof(file->name), "%s", name);
     snprintf(file->temporary, sizeof(file->temporary), TEMPORARY_BEGIN "%d" TEMPORARY_END,
              (int)getpid());
-    file->piece = memory_allocate_aligned(ALIGNMENT, PIECE_BYTES);
+    file->piece = memory_allocate(PIECE_BYTES);
     if (file->piece == NULL) {
         errno = ENOMEM;
         return failed(file, "can't write");
     }
     file->fd = open(file->temporary, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
     enum status status = file->fd < 0 ? failed(file, "can't create") : lock_empty(file);
-    if (status != STATUS_OK) {
-        let_go(file);
-    } else if (beside_others) {
-        set_direct(file, true);
-    }
+    if (status != STATUS_OK) let_go(file);
     return status;
 }
 
@@ -128,32 +120,35 @@ uint32_t rdb_file_remove_stale(const char *kept) {
 
 /* ---- Writing --------------------------------------------------------------------------------- */
 
-static void push(struct rdb_file *file) {
-    if (file->is_direct) return; /* it is there */
-    /* A hint: what it fails to do, fsync does. */
-    sync_file_range(file->fd, (off_t)file->pushed, (off_t)(file->written - file->pushed),
-                    SYNC_FILE_RANGE_WRITE);
+/* Beginning to write, and forgetting what is written, are hints. What doesn't get to the disk is told only once. */
+static enum status push(struct rdb_file *file) {
+    off_t from = (off_t)file->pushed, size = (off_t)(file->written - file->pushed);
+    if (file->beside_others && size < BURST_BYTES) return STATUS_OK;
+    if (!file->beside_others) {
+        sync_file_range(file->fd, from, size, SYNC_FILE_RANGE_WRITE);
+    } else if (fdatasync(file->fd) != 0) {
+        return failed(file, "can't sync");
+    } else {
+        posix_fadvise(file->fd, from, size, POSIX_FADV_DONTNEED);
+    }
     file->pushed = file->written;
+    return STATUS_OK;
 }
 
-/* A direct write may be refused for what it is, by this file system or where one before ended in the midst of a block. */
 static enum status write_piece(struct rdb_file *file) {
     for (size_t at = 0; at < file->used;) {
         size_t left = file->used - at;
-        size_t size = file->is_direct || left < WRITE_BYTES ? left : WRITE_BYTES;
-        ssize_t written = write(file->fd, file->piece + at, size);
+        ssize_t written =
+            write(file->fd, file->piece + at, left < WRITE_BYTES ? left : WRITE_BYTES);
         if (written > 0) {
             at += (size_t)written;
             file->written += (uint64_t)written;
-        } else if (written < 0 && errno == EINVAL && file->is_direct) {
-            set_direct(file, false);
         } else if (written == 0 || errno != EINTR) {
             return failed(file, "can't write to");
         }
     }
     file->used = 0;
-    push(file);
-    return STATUS_OK;
+    return push(file);
 }
 
 enum status rdb_file_write(void *context, struct bytes bytes) {
@@ -185,7 +180,6 @@ static enum status sync_folder(struct rdb_file *file) {
 }
 
 static enum status finish(struct rdb_file *file) {
-    if (file->is_direct) set_direct(file, false);
     if (write_piece(file) != STATUS_OK) return STATUS_FAILED;
     if (fsync(file->fd) != 0) return failed(file, "can't sync");
     if (rename(file->temporary, file->name) == 0) return STATUS_OK;

@@ -14,8 +14,8 @@ enum { RDB_FILE_NAME_MAX = 256, RDB_FILE_ERROR_MAX = 768 };
 
 struct rdb_file {
     int fd;
-    bool is_direct; /* past the kernel's page cache */
-    char *piece;    /* heap: bytes that the file hasn't got yet */
+    bool beside_others;
+    char *piece; /* heap: bytes that the file hasn't got yet */
     size_t used;
     uint64_t written, pushed; /* bytes; those whose way to the disk was begun */
     char name[RDB_FILE_NAME_MAX], temporary[RDB_FILE_NAME_MAX];

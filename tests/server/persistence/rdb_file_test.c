@@ -89,7 +89,7 @@ static void two_do_not_write_into_one_file(void **state) {
 
 /* ---- Writing ------------------------------------------------------------------------------- */
 
-enum { SIZE = 3 * 1000 * 1000, LIMIT = 300 * 1000 /* both end in the midst of a block */ };
+enum { SIZE = 40 * 1000 * 1000 /* more than a burst */, LIMIT = 300 * 1000 };
 
 static char byte_at(size_t index) {
     return (char)(index * 31 + index / 4096);
@@ -134,14 +134,13 @@ static void what_is_written_is_there_whichever_way(void **state) {
     assert_int_equal(folder_count(*state), 1);
 }
 
-/* What there is room for ends in the midst of a block, which no direct write may. */
 static void without_room_the_old_file_stays(void **state) {
     struct rdb_file file;
     assert_int_equal(rdb_file_create(&file, "dump.rdb", true), STATUS_OK);
     assert_int_equal(write_all(&file, 5000), STATUS_OK);
     assert_int_equal(rdb_file_commit(&file), STATUS_OK);
-    for (int direct = 0; direct < 2; direct++) {
-        assert_int_equal(rdb_file_create(&file, "dump.rdb", direct != 0), STATUS_OK);
+    for (int beside = 0; beside < 2; beside++) {
+        assert_int_equal(rdb_file_create(&file, "dump.rdb", beside != 0), STATUS_OK);
         disk_room_limit(LIMIT);
         enum status status = write_all(&file, SIZE);
         disk_room_unlimit();
