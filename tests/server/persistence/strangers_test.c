@@ -12,7 +12,7 @@
 
 static void note(struct strangers *strangers, const char *type, const char *key) {
     char *name = strangers_note(strangers, type, key != NULL);
-    if (name != NULL) snprintf(name, STRANGER_NAME_MAX + 1, "%s", key);
+    if (name != NULL && key != NULL) snprintf(name, STRANGER_NAME_MAX + 1, "%s", key);
 }
 
 static void types_are_counted_and_the_first_keys_named(void **state) {
