@@ -19,6 +19,7 @@
 #include "call.h"
 #include "clients_memory.h"
 #include "clock.h"
+#include "gate.h"
 #include "machine_memory.h"
 #include "server.h"
 #include "shards/base/memory.h"
@@ -225,6 +226,7 @@ static void pay_what_is_due(struct worker *worker) {
     struct eviction_rules *rules = &worker->server->shards.eviction;
     uint32_t policy = atomic_load_explicit(&rules->policy, memory_order_relaxed);
     if (room_margins_past(rules) == 0 || worker->now_ms < worker->due_again_ms) return;
+    if (gate_holds_writers(worker->server)) return; /* who evicts is a writer, too */
     eviction_look(rules);
     int64_t us = room_margins_past(rules) * DUE_US;
     if (us == 0 || !eviction_policy_evicts((enum eviction_policy)policy)) return;

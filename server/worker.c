@@ -607,7 +607,8 @@ static int pause_left_ms(const struct worker *worker) {
 
 static int upkeep_timeout_ms(const struct worker *worker) {
     const struct server *server = worker->server;
-    if (worker->upkeep_left > 0 || limit_is_gliding(server)) return 0;
+    if (worker->upkeep_left > 0) return 0;
+    if (limit_is_gliding(server) && !gate_holds_writers(server)) return 0; /* else see keep_up */
     if (worker->has_paused) return pause_left_ms(worker);
     if (worker->is_stopping) return TICK_MS;
     for (uint32_t i = worker->index; i < server->shards.count; i += server->worker_count) {
