@@ -9,21 +9,7 @@
 
 #include "server/command_facts.h"
 #include "server/command_table.h"
-
-static int setup(void **state) {
-    *state = command_table_create();
-    return *state == NULL;
-}
-static int teardown(void **state) {
-    command_table_destroy(*state);
-    return 0;
-}
-
-static const struct command *row_of(const struct command_table *commands, const char *name) {
-    const struct command *row = command_table_find_full(commands, bytes_of_text(name)).row;
-    if (row == NULL) fail_msg("no command %s", name);
-    return row;
-}
+#include "tests/support/commands.h"
 
 static void assert_words(struct facts facts, const char *expected) {
     char text[256] = "";
@@ -35,56 +21,56 @@ static void assert_words(struct facts facts, const char *expected) {
 }
 
 static void flags_have_redis_words_in_redis_order(void **state) {
-    assert_words(command_flag_words(row_of(*state, "get")), "readonly fast");
-    assert_words(command_flag_words(row_of(*state, "setnx")), "write denyoom fast");
-    assert_words(command_flag_words(row_of(*state, "auth")),
+    assert_words(command_flag_words(commands_row(*state, "get")), "readonly fast");
+    assert_words(command_flag_words(commands_row(*state, "setnx")), "write denyoom fast");
+    assert_words(command_flag_words(commands_row(*state, "auth")),
                  "noscript loading stale fast no_auth allow_busy");
-    assert_words(command_flag_words(row_of(*state, "client")), "");
+    assert_words(command_flag_words(commands_row(*state, "client")), "");
 }
 
 static void categories_follow_from_flags_and_group(void **state) {
-    assert_words(command_categories(row_of(*state, "get")), "@read @string @fast");
-    assert_words(command_categories(row_of(*state, "del")), "@keyspace @write @slow");
-    assert_words(command_categories(row_of(*state, "dbsize")), "@keyspace @read @fast");
-    assert_words(command_categories(row_of(*state, "flushall")),
+    assert_words(command_categories(commands_row(*state, "get")), "@read @string @fast");
+    assert_words(command_categories(commands_row(*state, "del")), "@keyspace @write @slow");
+    assert_words(command_categories(commands_row(*state, "dbsize")), "@keyspace @read @fast");
+    assert_words(command_categories(commands_row(*state, "flushall")),
                  "@keyspace @write @slow @dangerous");
-    assert_words(command_categories(row_of(*state, "client|kill")),
+    assert_words(command_categories(commands_row(*state, "client|kill")),
                  "@admin @slow @dangerous @connection");
-    assert_words(command_categories(row_of(*state, "config|set")), "@admin @slow @dangerous");
-    assert_words(command_categories(row_of(*state, "info")), "@slow @dangerous");
-    assert_words(command_categories(row_of(*state, "lastsave")), "@admin @fast @dangerous");
-    assert_words(command_categories(row_of(*state, "command")), "@slow @connection");
-    assert_words(command_categories(row_of(*state, "lolwut")), "@read @fast");
+    assert_words(command_categories(commands_row(*state, "config|set")), "@admin @slow @dangerous");
+    assert_words(command_categories(commands_row(*state, "info")), "@slow @dangerous");
+    assert_words(command_categories(commands_row(*state, "lastsave")), "@admin @fast @dangerous");
+    assert_words(command_categories(commands_row(*state, "command")), "@slow @connection");
+    assert_words(command_categories(commands_row(*state, "lolwut")), "@read @fast");
 }
 
 static void a_container_has_no_group(void **state) {
-    assert_words(command_categories(row_of(*state, "client")), "@slow");
-    assert_words(command_categories(row_of(*state, "object")), "@slow");
+    assert_words(command_categories(commands_row(*state, "client")), "@slow");
+    assert_words(command_categories(commands_row(*state, "object")), "@slow");
 }
 
 static void keys_are_used_as_redis_says(void **state) {
-    assert_words(command_key_use(row_of(*state, "get"), 1), "RO access");
-    assert_words(command_key_use(row_of(*state, "incr"), 1), "RW access update");
-    assert_words(command_key_use(row_of(*state, "append"), 1), "RW insert");
-    assert_words(command_key_use(row_of(*state, "mset"), 3), "OW update");
-    assert_words(command_key_use(row_of(*state, "unlink"), 2), "RM delete");
-    assert_words(command_key_use(row_of(*state, "exists"), 2), "RO");
-    assert_words(command_key_use(row_of(*state, "object|encoding"), 2), "RO");
+    assert_words(command_key_use(commands_row(*state, "get"), 1), "RO access");
+    assert_words(command_key_use(commands_row(*state, "incr"), 1), "RW access update");
+    assert_words(command_key_use(commands_row(*state, "append"), 1), "RW insert");
+    assert_words(command_key_use(commands_row(*state, "mset"), 3), "OW update");
+    assert_words(command_key_use(commands_row(*state, "unlink"), 2), "RM delete");
+    assert_words(command_key_use(commands_row(*state, "exists"), 2), "RO");
+    assert_words(command_key_use(commands_row(*state, "object|encoding"), 2), "RO");
 }
 
 static void a_second_key_may_meet_another_fate(void **state) {
-    assert_true(command_keys_differ(row_of(*state, "rename")));
-    assert_words(command_key_use(row_of(*state, "rename"), 1), "RW access delete");
-    assert_words(command_key_use(row_of(*state, "rename"), 2), "OW update");
-    assert_false(command_keys_differ(row_of(*state, "mget")));
+    assert_true(command_keys_differ(commands_row(*state, "rename")));
+    assert_words(command_key_use(commands_row(*state, "rename"), 1), "RW access delete");
+    assert_words(command_key_use(commands_row(*state, "rename"), 2), "OW update");
+    assert_false(command_keys_differ(commands_row(*state, "mget")));
 }
 
 static void the_last_key_is_counted_from_either_end(void **state) {
-    assert_int_equal(command_last_key(row_of(*state, "get"), 2), 1);
-    assert_int_equal(command_last_key(row_of(*state, "mget"), 5), 4);
-    assert_int_equal(command_last_key(row_of(*state, "copy"), 5), 2);
-    assert_int_equal(command_last_key(row_of(*state, "ping"), 2), 0);
-    assert_int_equal(command_last_key(row_of(*state, "get"), 1), 0);
+    assert_int_equal(command_last_key(commands_row(*state, "get"), 2), 1);
+    assert_int_equal(command_last_key(commands_row(*state, "mget"), 5), 4);
+    assert_int_equal(command_last_key(commands_row(*state, "copy"), 5), 2);
+    assert_int_equal(command_last_key(commands_row(*state, "ping"), 2), 0);
+    assert_int_equal(command_last_key(commands_row(*state, "get"), 1), 0);
 }
 
 static void every_key_has_a_use_and_every_command_a_category(void **state) {
@@ -106,5 +92,5 @@ int main(void) {
         cmocka_unit_test(the_last_key_is_counted_from_either_end),
         cmocka_unit_test(every_key_has_a_use_and_every_command_a_category),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, commands_set_up, commands_tear_down);
 }

@@ -11,24 +11,10 @@
 #include "server/command_history.h"
 #include "server/command_table.h"
 #include "server/syntax.h"
-
-static int setup(void **state) {
-    *state = command_table_create();
-    return *state == NULL;
-}
-static int teardown(void **state) {
-    command_table_destroy(*state);
-    return 0;
-}
-
-static const struct command *row_of(const struct command_table *commands, const char *name) {
-    const struct command *row = command_table_find_full(commands, bytes_of_text(name)).row;
-    if (row == NULL) fail_msg("no command %s", name);
-    return row;
-}
+#include "tests/support/commands.h"
 
 static struct command_history history_of(const struct command_table *commands, const char *name) {
-    return command_history_of(row_of(commands, name));
+    return command_history_of(commands_row(commands, name));
 }
 
 static void a_command_has_its_changes_oldest_first(void **state) {
@@ -71,13 +57,13 @@ static void an_argument_is_deprecated_where_a_change_says_so(void **state) {
 }
 
 static void some_commands_are_marked(void **state) {
-    const struct command_mark *substr = command_mark_of(row_of(*state, "substr"));
+    const struct command_mark *substr = command_mark_of(commands_row(*state, "substr"));
     assert_non_null(substr);
     assert_string_equal(substr->word, "deprecated");
     assert_string_equal(substr->since, "2.0.0");
     assert_string_equal(substr->replaced_by, "`GETRANGE`");
-    assert_string_equal(command_mark_of(row_of(*state, "debug"))->word, "syscmd");
-    assert_null(command_mark_of(row_of(*state, "get")));
+    assert_string_equal(command_mark_of(commands_row(*state, "debug"))->word, "syscmd");
+    assert_null(command_mark_of(commands_row(*state, "get")));
 }
 
 /* ---- Over all rows ------------------------------------------------------------------------------------------------- */
@@ -122,7 +108,7 @@ static void every_change_is_of_a_command_and_its_arguments(void **state) {
     size_t words = 0;
     for (size_t i = 0; i < all.count; i++) {
         const struct command_change *change = &all.changes[i];
-        const struct command *row = row_of(*state, change->command);
+        const struct command *row = commands_row(*state, change->command);
         words += check_words(row, change);
         bool is_first = i == 0 || strcmp(all.changes[i - 1].command, change->command) != 0;
         const char *before = is_first ? row->since : all.changes[i - 1].version;
@@ -145,5 +131,5 @@ int main(void) {
         cmocka_unit_test(some_commands_are_marked),
         cmocka_unit_test(every_change_is_of_a_command_and_its_arguments),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, commands_set_up, commands_tear_down);
 }
