@@ -496,7 +496,7 @@ static void check_workers(struct server *server) {
         return;
     }
     for (uint32_t i = 0; i < server->worker_count; i++) {
-        if (worker_try(&server->workers[i], server->engine_text) == STATUS_OK) continue;
+        if (worker_create_engine(&server->workers[i], server->engine_text) == STATUS_OK) continue;
         explain_worker(server, i, error);
         config_tells_of(config, "io", error);
         return;

@@ -1,7 +1,7 @@
-/* The worker's thread: its loop, the engine's events, and the letters that other threads send it.
+/* The worker's thread: its loop and the engine's events. What other threads send it is in worker_letters.c.
  *
  * A client's states, and who makes each transition:
- *      adopted (adopt) ─▶ serving ─▶ suspended (batch.c: paused, throttled) ─▶ serving (on_sent, tick)
+ *      taken in (worker_take_in) ─▶ serving ─▶ suspended (batch.c: paused, throttled) ─▶ serving (on_sent, tick)
  *      serving ─▶ suspended (blocking.c: its command waits) ─▶ serving (batch_answered)
  *      serving ─▶ finishing (QUIT, a protocol error, the peer's end, shutdown): runs nothing more, closes when its replies are sent
  *      finishing ─▶ told that nothing more comes (worker_let_go: dismissed, or a successor serves), until it hangs up
@@ -31,18 +31,15 @@
 #include "server.h"
 #include "shards/base/check.h"
 #include "shards/base/memory.h"
+#include "timeouts.h"
+#include "upkeep.h"
 
 enum {
     TICK_MS = 100,      /* between rounds of upkeep while some key has a deadline */
     TICK_IDLE_MS = 500, /* otherwise */
-    UPKEEP_STEPS = 128, /* of one shard: a hold of some tens of microseconds */
-    UPKEEP_US = 100,    /* between two turns, and what one shard's steps take over that */
-    STOP_MS = 5000,     /* a stopping worker gives its clients so long to take their replies, */
-    PART_MS = 500,      /* and, when a successor serves, to hang up */
+    PART_MS = 500,      /* clients have so long to hang up when a successor serves */
     DISMISSAL_MS = 1000,
     BUFFERS_KEPT = 64, /* chunks at rest a worker keeps: 1 MiB */
-    HANDSHAKE_MS =
-        10 * 1000, /* a TLS client has so long for its handshake; or `timeout`, if less */
     TLS_SAID_EACH_MS = 1000,
     AWAY_MS =
         2000, /* a tick that comes so late: the machine was asleep or busy, or its clock was set */
@@ -94,8 +91,7 @@ static void tell_of_arrival(const struct client *client) {
     log_debug("Accepted client %llu (%s)", (unsigned long long)client->id, peer);
 }
 
-/* A new client for a connected socket, which is closed if it can't be had. */
-static void adopt(struct worker *worker, int fd, bool is_tls) {
+void worker_take_in(struct worker *worker, int fd, bool is_tls) {
     struct server *server = worker->server;
     struct client *client = memory_allocate_zeroed(sizeof(*client));
     if (client == NULL) {
@@ -191,7 +187,7 @@ static void on_accepted(void *context, int listener_fd, int fd) {
     struct worker *chosen = admission_accept(worker->server, listener_fd, fd);
     bool is_tls = admission_is_tls(worker->server, listener_fd);
     if (chosen == worker) {
-        adopt(worker, fd, is_tls);
+        worker_take_in(worker, fd, is_tls);
     } else if (chosen != NULL && !worker_adopt(chosen, fd, is_tls)) {
         log_warning_limited("Refusing a connection: worker %u has too many waiting already",
                             chosen->index);
@@ -294,268 +290,15 @@ static const struct engine_events events = {
     .woken = on_woken,
 };
 
-/* ---- Letters --------------------------------------------------------------------------------- */
+/* ---- Between turns --------------------------------------------------------------------------- */
 
-/* How many shards are this worker's to keep. */
-static uint32_t kept_shards(const struct worker *worker) {
-    const struct server *server = worker->server;
-    return (server->shards.count + server->worker_count - 1 - worker->index) / server->worker_count;
-}
-
-static void upkeep_begin(struct worker *worker) {
-    worker->upkeep_left = kept_shards(worker);
-}
-
-struct worker_letter {
-    struct letter letter; /* first */
-    uint64_t number;      /* a client's id; or a descriptor, shifted, and whether it speaks TLS */
-};
-
-static bool post(struct worker *worker, void (*open)(void *, struct letter *), uint64_t number) {
-    struct worker_letter *letter = memory_allocate(sizeof(*letter));
-    if (letter == NULL) return false;
-    *letter = (struct worker_letter){.letter = {.open = open}, .number = number};
-    if (mailbox_post(&worker->mailbox, &letter->letter)) return true;
-    memory_free(letter);
-    return false;
-}
-
-static uint64_t take_number(struct letter *letter) {
-    uint64_t number = ((struct worker_letter *)letter)->number;
-    memory_free(letter);
-    return number;
-}
-
-static void open_adopt(void *context, struct letter *letter) {
-    struct worker *worker = context;
-    uint64_t number = take_number(letter);
-    int fd = (int)(number >> 1);
-    if (!worker->is_stopping) {
-        adopt(worker, fd, (number & 1) != 0);
-        return;
-    }
-    close(fd);
-    admission_leave(worker->server, worker);
-}
-
-static void open_kill(void *context, struct letter *letter) {
-    struct worker *worker = context;
-    struct client *client = worker_find_client(worker, take_number(letter));
-    if (client != NULL) worker_close_client(worker, client);
-}
-
-static void open_evict(void *context, struct letter *letter) {
-    struct worker *worker = context;
-    struct client *client = worker_find_client(worker, take_number(letter));
-    if (client != NULL) clients_memory_evict(worker, client);
-}
-
-static void open_unblock(void *context, struct letter *letter) {
-    struct worker *worker = context;
-    struct client *client = worker_find_client(worker, take_number(letter));
-    if (client != NULL) blocking_hurry(client);
-}
-
-static void open_unblock_with_error(void *context, struct letter *letter) {
-    struct worker *worker = context;
-    struct client *client = worker_find_client(worker, take_number(letter));
-    if (client != NULL) blocking_refuse(client, "UNBLOCKED client unblocked via CLIENT UNBLOCK");
-}
-
-static void resume_paused(struct worker *worker) {
+void worker_resume_paused(struct worker *worker) {
     worker->has_paused = false;
     for (struct client *client = worker->clients, *next; client != NULL; client = next) {
         next = client->next;
         if (!atomic_load_explicit(&client->is_paused, memory_order_relaxed)) continue;
         atomic_store_explicit(&client->is_paused, false, memory_order_relaxed);
         batch_resume(worker, client);
-    }
-}
-
-static void open_unpause(void *context, struct letter *letter) {
-    take_number(letter);
-    resume_paused(context);
-}
-
-static void open_listen(void *context, struct letter *letter) {
-    struct worker *worker = context;
-    take_number(letter);
-    worker->start_status = admission_listen(worker->server, worker->engine, worker->start_text);
-    sem_post(&worker->has_started);
-}
-
-static void open_keep_up(void *context, struct letter *letter) {
-    struct worker *worker = context;
-    take_number(letter);
-    upkeep_begin(worker);
-}
-
-static void open_stop(void *context, struct letter *letter) {
-    struct worker *worker = context;
-    take_number(letter);
-    worker->is_stopping = true;
-    worker->stop_deadline_ms = worker->now_ms + STOP_MS;
-}
-
-/* What of the turn's batch hasn't run yet looks at the gates when it does. */
-static void open_settle(void *context, struct letter *letter) {
-    struct worker *worker = context;
-    uint64_t number = take_number(letter);
-    sem_t *settled = (sem_t *)(uintptr_t)(number & ~UINT64_C(1));
-    if (worker->index == 0 && (number & 1)) {
-        admission_unlisten(worker->server, worker->engine);
-        worker->settled = settled;
-    } else {
-        sem_post(settled);
-    }
-}
-
-static void open_listen_again(void *context, struct letter *letter) {
-    struct worker *worker = context;
-    take_number(letter);
-    admission_listen_again(worker->server);
-}
-
-/* While nobody is let in, who lets them in again arms all anew. */
-static void open_note_descriptors(void *context, struct letter *letter) {
-    struct worker *worker = context;
-    take_number(letter);
-    if (worker->is_stopping || gate_is_closed(worker->server, GATE_FROZEN)) return;
-    admission_unlisten(worker->server, worker->engine);
-    admission_listen_again(worker->server);
-}
-
-bool worker_adopt(struct worker *worker, int fd, bool is_tls) {
-    return post(worker, open_adopt, (uint64_t)fd << 1 | is_tls);
-}
-bool worker_kill(struct worker *worker, uint64_t client_id) {
-    return post(worker, open_kill, client_id);
-}
-bool worker_evict(struct worker *worker, uint64_t client_id) {
-    return post(worker, open_evict, client_id);
-}
-bool worker_unblock(struct worker *worker, uint64_t client_id, bool with_error) {
-    return post(worker, with_error ? open_unblock_with_error : open_unblock, client_id);
-}
-bool worker_unpause(struct worker *worker) {
-    return post(worker, open_unpause, 0);
-}
-bool worker_keep_up(struct worker *worker) {
-    return post(worker, open_keep_up, 0);
-}
-bool worker_stop(struct worker *worker) {
-    return post(worker, open_stop, 0);
-}
-bool worker_settle(struct worker *worker, sem_t *answered, bool unlistens) {
-    static_assert(_Alignof(sem_t) > 1, "its address has room for a bit");
-    return post(worker, open_settle, (uint64_t)(uintptr_t)answered | unlistens);
-}
-bool worker_listen_again(struct worker *worker) {
-    return post(worker, open_listen_again, 0);
-}
-bool worker_note_descriptors(struct worker *worker) {
-    return post(worker, open_note_descriptors, 0);
-}
-
-/* ---- Between turns --------------------------------------------------------------------------- */
-
-static void close_idle_clients(struct worker *worker) {
-    int64_t timeout_ms = config_number(&worker->server->config->timeout) * 1000;
-    if (timeout_ms == 0) return;
-    for (struct client *client = worker->clients, *next; client != NULL; client = next) {
-        next = client->next;
-        if (client_is_blocked(client)) continue;                /* it is us who keep it */
-        if (!tls_is_established(&client->connection)) continue; /* close_stalled_handshakes */
-        if (worker->now_ms - atomic_load_explicit(&client->active_ms, memory_order_relaxed) <=
-            timeout_ms)
-            continue;
-        log_verbose_limited("Closing idle client %llu", (unsigned long long)client->id);
-        counters_add(&worker->closed_idle, 1);
-        worker_close_client(worker, client);
-    }
-}
-
-/* Who doesn't get through the handshake costs memory and says nothing. A worker that was away lets the time begin
- * again: what came meanwhile, it has not looked at. */
-static void close_stalled_handshakes(struct worker *worker) {
-    int64_t timeout_ms = config_number(&worker->server->config->timeout) * 1000;
-    if (timeout_ms == 0 || timeout_ms > HANDSHAKE_MS) timeout_ms = HANDSHAKE_MS;
-    if (atomic_load_explicit(&worker->engine->statistics.handshakes_open, memory_order_relaxed) ==
-        0)
-        return;
-    for (struct client *client = worker->clients, *next; client != NULL; client = next) {
-        next = client->next;
-        int64_t since_ms =
-            client->created_ms > worker->back_ms ? client->created_ms : worker->back_ms;
-        if (tls_is_established(&client->connection) || worker->now_ms - since_ms <= timeout_ms)
-            continue;
-        log_verbose_limited("Closing client %llu: its TLS handshake takes longer than %lld ms",
-                            (unsigned long long)client->id, (long long)timeout_ms);
-        counters_add(&worker->closed_idle, 1);
-        worker_close_client(worker, client);
-    }
-}
-
-/* Who was dismissed and doesn't hang up. */
-static void close_dismissed(struct worker *worker) {
-    if (!worker->has_dismissed) return;
-    worker->has_dismissed = false;
-    for (struct client *client = worker->clients, *next; client != NULL; client = next) {
-        next = client->next;
-        if (client->gone_by_ms == 0) continue;
-        if (worker->now_ms >= client->gone_by_ms) {
-            worker_close_client(worker, client);
-        } else {
-            worker->has_dismissed = true;
-        }
-    }
-}
-
-static bool shard_needs_upkeep(const struct server *server, const struct shard *shard) {
-    if (atomic_load_explicit(&shard->has_flushed, memory_order_relaxed)) return true;
-    return shard_has_deadlines(shard) &&
-           atomic_load_explicit(&server->expiry_is_active, memory_order_relaxed);
-}
-
-/* Bounded steps in one shard towards the memory limit; true when more is left. */
-static bool ease(struct worker *worker, uint32_t index) {
-    struct server *server = worker->server;
-    uint64_t begun_ticks = clock_ticks();
-    bool has_more = shards_ease(&server->shards, index, worker->now_ms, LIMIT_VICTIMS_UPKEEP);
-    timing_note_event(server, LATENCY_EVICTION_CYCLE, begun_ticks);
-    return has_more;
-}
-
-/* The same for what is due, and for what was flushed. */
-static bool sweep(struct worker *worker, uint32_t index) {
-    struct server *server = worker->server;
-    if (!shard_needs_upkeep(server, &server->shards.shards[index])) return false;
-    /* What GETLEASE may still show stays: the sweep is that much behind. To all others expired is absent. */
-    int64_t due_ms = worker->now_ms - config_number(&server->config->lease_stale_ms);
-    uint64_t begun_ticks = clock_ticks();
-    bool has_more = shards_upkeep(&server->shards, index, due_ms, UPKEEP_STEPS);
-    timing_note_event(server, LATENCY_EXPIRE_CYCLE, begun_ticks);
-    return has_more;
-}
-
-/* Go on with this worker's shards, one after the other, until a whole round of them had nothing more to do; but leave
- * off in time for those who ask: the next turn goes on from there. */
-static void keep_up(struct worker *worker) {
-    struct server *server = worker->server;
-    if (gate_holds_writers(server)) { /* who evicts or sweeps is a writer, too */
-        worker->upkeep_left = 0;
-        return;
-    }
-    uint64_t begun_ticks = clock_ticks();
-    uint64_t enough_ticks = (uint64_t)(UPKEEP_US * clock_ticks_per_us());
-    while (worker->upkeep_left > 0) {
-        worker->upkeep_left--;
-        bool has_more = ease(worker, worker->upkeep_shard);
-        has_more |= sweep(worker, worker->upkeep_shard);
-        if (has_more) upkeep_begin(worker);
-        worker->upkeep_shard += server->worker_count;
-        if (worker->upkeep_shard >= server->shards.count) worker->upkeep_shard = worker->index;
-        if (clock_ticks() - begun_ticks > enough_ticks) break;
     }
 }
 
@@ -585,10 +328,8 @@ static void tick(struct worker *worker) {
     limit_tick(worker);
     worker->clients_grew = true;
     upkeep_begin(worker);
-    keep_up(worker);
-    close_idle_clients(worker);
-    close_stalled_handshakes(worker);
-    close_dismissed(worker);
+    upkeep_go_on(worker);
+    timeouts_close(worker);
     if (worker->index != 0) return;
     gate_end_pause(worker->server, worker->now_ms);
     admission_retry(worker->server);
@@ -608,13 +349,9 @@ static int pause_left_ms(const struct worker *worker) {
 static int upkeep_timeout_ms(const struct worker *worker) {
     const struct server *server = worker->server;
     if (worker->upkeep_left > 0) return 0;
-    if (limit_is_gliding(server) && !gate_holds_writers(server)) return 0; /* else see keep_up */
+    if (limit_is_gliding(server) && !gate_holds_writers(server)) return 0; /* else upkeep rests */
     if (worker->has_paused) return pause_left_ms(worker);
-    if (worker->is_stopping) return TICK_MS;
-    for (uint32_t i = worker->index; i < server->shards.count; i += server->worker_count) {
-        if (shard_needs_upkeep(server, &server->shards.shards[i])) return TICK_MS;
-    }
-    return TICK_IDLE_MS;
+    return worker->is_stopping || upkeep_is_wanted(worker) ? TICK_MS : TICK_IDLE_MS;
 }
 
 static int turn_timeout_ms(const struct worker *worker) {
@@ -652,9 +389,9 @@ static void turn(struct worker *worker, int timeout_ms) {
         batch_run(worker); /* now, not after the next wait */
     }
     if (limit_is_gliding(worker->server)) upkeep_begin(worker);
-    if (worker->upkeep_left > 0) keep_up(worker);
+    if (worker->upkeep_left > 0) upkeep_go_on(worker);
     if (worker->has_paused && pause_left_ms(worker) == 0) {
-        resume_paused(worker);
+        worker_resume_paused(worker);
         batch_run(worker); /* now, not after the next wait */
     }
     if (worker->now_ms >= worker->next_tick_ms) tick(worker);
@@ -713,14 +450,14 @@ static void drain(struct worker *worker) {
         worker_close_client(worker, worker->clients);
     }
     while (atomic_load_explicit(&worker->client_count, memory_order_relaxed) != 0 &&
-           worker->now_ms < worker->stop_deadline_ms + STOP_MS) {
+           worker->now_ms < worker->stop_deadline_ms + WORKER_STOP_MS) {
         turn(worker, TICK_MS);
     }
 }
 
 /* ---- The thread ------------------------------------------------------------------------------ */
 
-static enum status create_engine(struct worker *worker, char *text) {
+enum status worker_create_engine(struct worker *worker, char *text) {
     const struct config *config = worker->server->config;
     struct engine_options options = {
         .events = &events,
@@ -742,7 +479,7 @@ static enum status create_engine(struct worker *worker, char *text) {
 
 static void *run(void *argument) {
     struct worker *worker = argument;
-    enum status status = create_engine(worker, worker->start_text);
+    enum status status = worker_create_engine(worker, worker->start_text);
     worker->now_ms = clock_unix_ms();
     worker->start_status = status;
     sem_post(&worker->has_started);
@@ -776,10 +513,6 @@ enum status worker_init(struct worker *worker, struct server *server, uint32_t i
     return sampler_init(&worker->sampler, worker);
 }
 
-enum status worker_try(struct worker *worker, char *text) {
-    return create_engine(worker, text);
-}
-
 static void await_started(struct worker *worker) {
     while (sem_wait(&worker->has_started) != 0) {
         /* interrupted by a signal */
@@ -800,7 +533,7 @@ enum status worker_start(struct worker *worker, char *text) {
 
 enum status worker_listen(struct worker *worker, char *text) {
     worker->start_text = text;
-    if (!post(worker, open_listen, 0)) {
+    if (!worker_ask_to_listen(worker)) {
         snprintf(text, ENGINE_TEXT_MAX, "no memory for a letter");
         return STATUS_NO_MEMORY;
     }

@@ -76,6 +76,7 @@ enum {
     /* Requests prefetched together: 64 to 256 cost 2 to 15 % more, their lines pushed each other out. */
     BATCH_MAX = 32,
     WORKER_MAILBOX = 4096,
+    WORKER_STOP_MS = 5000, /* a stopping worker gives its clients so long to take their replies */
     /* Unsent replies that stop the reading and running of a client's requests, and that let it go on. */
     OUTPUT_THROTTLE_BYTES = 1024 * 1024,
     OUTPUT_RESUME_BYTES = OUTPUT_THROTTLE_BYTES / 2,
@@ -116,10 +117,10 @@ struct worker {
     struct waiting *_Atomic woken; /* atomic: any thread pushes */
     int64_t next_look_ms;          /* when one of them must look again; INT64_MAX: none */
     int64_t next_tick_ms;
-    int64_t back_ms;       /* when its ticks last went on after a break, which nobody is late for */
-    bool clients_grew;     /* clients' memory, since clients_memory.c looked: by input, */
-    uint64_t chunks_seen;  /* or by replies: buffers.allocations then */
-    uint32_t upkeep_left;  /* shards to be looked at before there is nothing more to do, */
+    int64_t back_ms;      /* when its ticks last went on after a break, which nobody is late for */
+    bool clients_grew;    /* clients' memory, since clients_memory.c looked: by input, */
+    uint64_t chunks_seen; /* or by replies: buffers.allocations then */
+    uint32_t upkeep_left; /* upkeep.c: shards to be looked at before there is nothing more to do, */
     uint32_t upkeep_shard; /* from this one on */
     uint32_t
         due_shard; /* limit.c: whose turn it is to evict, where memory is far past its limit, */
@@ -156,8 +157,8 @@ must_use enum status worker_init(struct worker *worker, struct server *server, u
 /* Start the thread; `text` (ENGINE_TEXT_MAX) is what the engine says of itself, or why it can't run (then
  * STATUS_UNSUPPORTED). */
 must_use enum status worker_start(struct worker *worker, char *text);
-/* Make what its thread would, on this one, to see whether it can be made: the same errors. worker_release is next. */
-must_use enum status worker_try(struct worker *worker, char *text);
+/* Its thread's first step. Or another's, to see whether it can be taken: the same errors; worker_release is next. */
+must_use enum status worker_create_engine(struct worker *worker, char *text);
 /* Have it accept from all listeners; errors as from worker_start. */
 must_use enum status worker_listen(struct worker *worker, char *text);
 /* Wait for its thread's end. Its engine and mailbox stay until the release: other workers may still write to it. */
@@ -165,32 +166,42 @@ void worker_join(struct worker *worker);
 /* After all workers were joined. */
 void worker_release(struct worker *worker);
 
-/* Any thread: a connected socket for this worker, owned from now on. False when the mailbox is full. */
+/* ---- Any thread; worker_letters.c. False: the mailbox is full, or there is no memory for the letter ---- */
+
+/* A connected socket for this worker, owned from now on. */
 must_use bool worker_adopt(struct worker *worker, int fd, bool is_tls);
-/* Any thread: close the client with this id; answers through the mailbox. */
+/* Close the client with this id. */
 bool worker_kill(struct worker *worker, uint64_t client_id);
-/* Any thread: the same, of a client that takes too much memory (clients_memory.h). */
+/* The same, of a client that takes too much memory (clients_memory.h). */
 bool worker_evict(struct worker *worker, uint64_t client_id);
-/* Any thread: end the wait of this client, if it waits: with an error, or as if its time was over. */
+/* End the wait of this client, if it waits: with an error, or as if its time was over. */
 bool worker_unblock(struct worker *worker, uint64_t client_id, bool with_error);
-/* Any thread: there is upkeep to do in its shards; don't wait for the tick. */
+/* There is upkeep to do in its shards; don't wait for the tick. */
 bool worker_keep_up(struct worker *worker);
-/* Any thread: paused clients may go on; all finish and stop. */
+/* Paused clients may go on; all finish and stop. */
 bool worker_unpause(struct worker *worker);
 bool worker_stop(struct worker *worker);
-/* Any thread: post `answered` when nothing runs any more that the gates, as they are now, hold back. `unlistens`:
- * and worker 0 accepts nobody, until worker_listen_again. False when the mailbox is full. */
+/* Post `answered` when nothing runs any more that the gates, as they are now, hold back. `unlistens`: and worker 0
+ * accepts nobody, until worker_listen_again. */
 must_use bool worker_settle(struct worker *worker, sem_t *answered, bool unlistens);
 must_use bool worker_listen_again(struct worker *worker);
-/* Any thread: the limit of descriptors was raised; its engine accepts by the new one from now on. */
+/* The limit of descriptors was raised; its engine accepts by the new one from now on. */
 must_use bool worker_note_descriptors(struct worker *worker);
+/* Accept from all listeners, and post `has_started`: for worker_listen, which waits for that. */
+must_use bool worker_ask_to_listen(struct worker *worker);
 
-/* The worker's own thread. Close now; what it wasn't sent yet is dropped. */
+/* ---- The worker's own thread ---- */
+
+/* A new client for a connected socket, which is closed if it can't be had. */
+void worker_take_in(struct worker *worker, int fd, bool is_tls);
+/* Close now; what it wasn't sent yet is dropped. */
 void worker_close_client(struct worker *worker, struct client *client);
-/* The same thread: break with a client that may still be sending, such that it can read the reply that says why: run
+/* Break with a client that may still be sending, such that it can read the reply that says why: run
  * nothing more of it, and close when it has hung up, or has had a second for that. */
 void worker_dismiss_client(struct worker *worker, struct client *client);
-/* The same thread: a finishing client has its replies. Closes, or waits for the client to hang up. */
+/* A finishing client has its replies. Closes, or waits for the client to hang up. */
 void worker_let_go(struct worker *worker, struct client *client);
 /* Find its client by id; NULL. */
 struct client *worker_find_client(struct worker *worker, uint64_t id);
+/* CLIENT PAUSE is over: serve those whom it held back. */
+void worker_resume_paused(struct worker *worker);
