@@ -10,10 +10,7 @@
  * The clock is read once a turn, at its first event: everything in a turn happens at one instant. */
 #include "worker.h"
 
-#include <assert.h>
-#include <signal.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
