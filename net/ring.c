@@ -176,7 +176,7 @@ static void fail_send(struct ring_engine *ring, struct connection *connection, i
     if (!connection->is_closing) ring->events->sent(ring->context, connection);
 }
 
-/* ---- Settling: from wishes to submissions. Each returns false when there was no room for its submission.  */
+/* ---- Settling: from wishes to submissions. False: no room for its submission ------------------ */
 
 static bool arm_receive(struct ring_engine *ring, struct connection *connection) {
     struct io_uring_sqe *sqe = next_submission(ring);

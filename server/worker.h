@@ -166,7 +166,7 @@ void worker_join(struct worker *worker);
 /* After all workers were joined. */
 void worker_release(struct worker *worker);
 
-/* ---- Any thread; worker_letters.c. False: the mailbox is full, or there is no memory for the letter ---- */
+/* ---- Any thread; worker_letters.c. False: the mailbox is full, or there is no memory --------- */
 
 /* A connected socket for this worker, owned from now on. */
 must_use bool worker_adopt(struct worker *worker, int fd, bool is_tls);
@@ -190,7 +190,7 @@ must_use bool worker_note_descriptors(struct worker *worker);
 /* Accept from all listeners, and post `has_started`: for worker_listen, which waits for that. */
 must_use bool worker_ask_to_listen(struct worker *worker);
 
-/* ---- The worker's own thread ---- */
+/* ---- The worker's own thread ----------------------------------------------------------------- */
 
 /* A new client for a connected socket, which is closed if it can't be had. */
 void worker_take_in(struct worker *worker, int fd, bool is_tls);

@@ -191,7 +191,7 @@ void memory_free_in_pieces(void *pointer, void (*between)(void *context), void *
     memory_free(pointer);
 }
 
-/* ---- Sums ------------------------------------------------------------------------------------- */
+/* ---- Sums ------------------------------------------------------------------------------------ */
 
 static void raise_peak(size_t used) {
     size_t seen = atomic_load_explicit(&peak, memory_order_relaxed);

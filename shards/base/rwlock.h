@@ -57,7 +57,7 @@ uint64_t rwlock_waited_ns(void);
 struct rwlock_profile rwlock_profile(const struct rwlock *lock);
 void rwlock_profile_reset(struct rwlock *lock);
 
-/* ---- The fast paths; rwlock.c explains the word and has the slow ones ------------------------------------------------ */
+/* ---- The fast paths; rwlock.c explains the word and has the slow ones ------------------------ */
 
 /* Three counts of 16 bits: readers that hold, or are just asking; readers in line; writers in line. */
 static const uint64_t RWLOCK_READER = UINT64_C(1);

@@ -24,7 +24,7 @@ enum {
     READS = 3000,
 };
 
-/* ---- INCR ------------------------------------------------------------------------------------------------------- */
+/* ---- INCR ------------------------------------------------------------------------------------ */
 
 static bool increment_in_pipelines(redisContext *context) {
     for (size_t i = 0; i < INCREMENTS / PIPELINE; i++) {
@@ -56,7 +56,7 @@ static void increments_of_many_clients_add_up(void **state) {
     wire_close(wire);
 }
 
-/* ---- MSET and MGET ---------------------------------------------------------------------------------------------- */
+/* ---- MSET and MGET --------------------------------------------------------------------------- */
 
 /* The keys fall on different shards, and the writers name them in opposite orders. */
 static bool set_all_alike(redisContext *context, size_t writer) {
@@ -108,7 +108,7 @@ static void mset_is_seen_whole_or_not_at_all(void **state) {
     wire_close(wire);
 }
 
-/* ---- MSETNX and RENAME ------------------------------------------------------------------------------------------ */
+/* ---- MSETNX and RENAME ----------------------------------------------------------------------- */
 
 /* One token is passed between two names; it is never absent from both, nor present in both. */
 static bool pass_token(redisContext *context, bool is_passer) {
@@ -140,7 +140,7 @@ static void rename_never_shows_both_names_nor_neither(void **state) {
     wire_close(wire);
 }
 
-/* ---- Counters --------------------------------------------------------------------------------------------------- */
+/* ---- Counters -------------------------------------------------------------------------------- */
 
 static bool hit_and_miss(void *server, size_t index) {
     redisContext *context = hiredis_open(server);

@@ -17,7 +17,7 @@
 #include "tests/support/server.h"
 #include "tests/support/wire.h"
 
-/* ---- Where ------------------------------------------------------------------------------------------------------ */
+/* ---- Where ----------------------------------------------------------------------------------- */
 
 static void the_unix_socket_serves_like_tcp(void **state) {
     struct wire *tcp = wire_connect(*state), *local = wire_connect_unix(*state);
@@ -69,7 +69,7 @@ static void an_optional_address_may_be_missing(void **state) {
     wire_close(wire);
 }
 
-/* ---- How many --------------------------------------------------------------------------------------------------- */
+/* ---- How many -------------------------------------------------------------------------------- */
 
 static void await_clients(struct wire *watcher, int count) {
     for (int attempt = 0;
@@ -185,7 +185,7 @@ static void closed_clients_are_no_longer_counted(void **state) {
     wire_close(watcher);
 }
 
-/* ---- How long --------------------------------------------------------------------------------------------------- */
+/* ---- How long -------------------------------------------------------------------------------- */
 
 static int64_t now_ms(void) {
     struct timespec now;
@@ -219,7 +219,7 @@ static void a_timeout_set_later_holds_for_clients_already_here(void **state) {
     wire_close(idle);
 }
 
-/* ---- Killed ----------------------------------------------------------------------------------------------------- */
+/* ---- Killed ---------------------------------------------------------------------------------- */
 
 static void client_kill_ends_every_other_connection(void **state) {
     struct wire *killer = wire_connect(*state), *victims[20];
@@ -260,19 +260,7 @@ static void a_client_that_kills_itself_is_answered_first(void **state) {
     wire_close(wire);
 }
 
-/* ---- Told of in the log ---------------------------------------------------------------------------------------- */
-
-static void await_output(const struct test_server *server, const char *text) {
-    int64_t give_up_ms = now_ms() + WIRE_WAIT_MS;
-    for (;;) {
-        char *output = test_server_read_output(server);
-        bool is_there = strstr(output, text) != NULL;
-        if (!is_there && now_ms() > give_up_ms) fail_msg("never says \"%s\":\n%s", text, output);
-        free(output);
-        if (is_there) return;
-        poll(NULL, 0, 2);
-    }
-}
+/* ---- Told of in the log ---------------------------------------------------------------------- */
 
 /* "client 7 (127.0.0.1:12345)" */
 static void name_client(struct wire *wire, char *name, size_t room) {
@@ -295,7 +283,7 @@ static void a_broken_protocol_is_told_at_verbose(void **state) {
     wire_close(wire);
     snprintf(line, sizeof line, " - Breaking with %s: Protocol error: expected '$', got '.'\n",
              name);
-    await_output(*state, line);
+    test_server_await_said(*state, line);
 }
 
 static const char *const more_talkative[] = {"--loglevel", "debug", NULL};
@@ -306,10 +294,10 @@ static void who_comes_and_goes_is_told_at_debug(void **state) {
     name_client(wire, name, sizeof name);
     long long id = wire_ask_integer(wire, "CLIENT ID");
     snprintf(line, sizeof line, " . Accepted %s\n", name);
-    await_output(*state, line);
+    test_server_await_said(*state, line);
     wire_close(wire);
     snprintf(line, sizeof line, " . Closing client %lld\n", id);
-    await_output(*state, line);
+    test_server_await_said(*state, line);
 }
 
 static const char *const small_output[] = {
@@ -325,10 +313,10 @@ static void a_client_beyond_its_output_limit_is_named(void **state) {
     wire_close(wire);
     snprintf(line, sizeof line, "Closing %s: its unsent replies pass client-output-buffer-limit\n",
              name);
-    await_output(*state, line);
+    test_server_await_said(*state, line);
 }
 
-/* ---- Paused ----------------------------------------------------------------------------------------------------- */
+/* ---- Paused ---------------------------------------------------------------------------------- */
 
 static bool is_silent(const struct wire *wire, int wait_ms) {
     struct pollfd answer = {.fd = wire_fd(wire), .events = POLLIN};
@@ -397,7 +385,7 @@ static void a_paused_client_may_leave(void **state) {
     wire_close(admin);
 }
 
-/* ---- The end ---------------------------------------------------------------------------------------------------- */
+/* ---- The end --------------------------------------------------------------------------------- */
 
 /* State is dropped, since the server has been stopped and freed by the test: the fixture has nothing left to do. */
 static void sigterm_answers_what_was_sent_before(void **state) {

@@ -25,7 +25,7 @@
 
 enum { VALUE_BYTES = 200000, PATH_BYTES = 128 };
 
-/* ---- Folders and files ------------------------------------------------------------------------------------------- */
+/* ---- Folders and files ----------------------------------------------------------------------- */
 
 /* In memory where there is such a place: on a busy disk fsync alone may take longer than a test waits. */
 static int make_folder(void **state) {
@@ -76,7 +76,7 @@ static void expect_no_litter(const char *folder) {
     assert_int_equal(system(command), 0);
 }
 
-/* ---- Servers ----------------------------------------------------------------------------------------------------- */
+/* ---- Servers --------------------------------------------------------------------------------- */
 
 static struct test_server *start_in(const char *folder, const char *option, const char *value) {
     const char *const options[] = {"--dir", folder, option, value, NULL};
@@ -105,7 +105,7 @@ static void expect_refused(const char *folder, const char *reason) {
     program_expect(command, 1, reason);
 }
 
-/* ---- What is saved is there again -------------------------------------------------------------------------------- */
+/* ---- What is saved is there again ------------------------------------------------------------ */
 
 static void fill(struct test_server *server) {
     redisContext *client = hiredis_expect_open(server);
@@ -231,7 +231,7 @@ static void a_save_point_saves_by_itself(void **state) {
     test_server_stop(server);
 }
 
-/* ---- Large files --------------------------------------------------------------------------------------------------- */
+/* ---- Large files ----------------------------------------------------------------------------- */
 
 static void write_many(const char *folder, int keys) {
     char path[PATH_BYTES], name[32];
@@ -245,7 +245,7 @@ static void write_many(const char *folder, int keys) {
     dump_finish(&writer);
 }
 
-/* ---- One instant ------------------------------------------------------------------------------------------------- */
+/* ---- One instant ----------------------------------------------------------------------------- */
 
 /* Among keys enough that a save takes a while. */
 enum { PAIRS = 2000, PAIR_WRITERS = 2, FILLERS = 300000 };
@@ -324,7 +324,7 @@ static void a_snapshot_under_writers_is_of_one_instant(void **state) {
     expect_equal_pairs(*state);
 }
 
-/* ---- Loading ----------------------------------------------------------------------------------------------------- */
+/* ---- Loading --------------------------------------------------------------------------------- */
 
 enum { LOADED_KEYS = 300000, STARTS = 10 };
 
@@ -387,7 +387,7 @@ static void who_is_stopped_while_loading_does_not_say_it_is_ready(void **state) 
     assert_true(was_given_up);
 }
 
-/* ---- Files that can't be loaded ---------------------------------------------------------------------------------- */
+/* ---- Files that can't be loaded -------------------------------------------------------------- */
 
 static void save_filled(const char *folder) {
     struct test_server *server = start_in(folder, "--rdbcompression", "yes");
@@ -464,12 +464,6 @@ static void a_damaged_file_is_refused(void **state) {
     expect_refused(*state, "keys of database 20, but there are 16");
 }
 
-static void expect_said(const struct test_server *server, const char *text) {
-    char *output = test_server_read_output(server);
-    if (strstr(output, text) == NULL) fail_msg("the log hasn't \"%s\":\n%s", text, output);
-    free(output);
-}
-
 static void a_type_that_we_lack_is_named_or_passed_over(void **state) {
     static const char dump[] = "REDIS0009\xfe\0\1\7my-list\2\1a\1b\0\3key\5value\xff\0\0\0\0\0\0\0";
     write_dump(*state, dump, sizeof dump);
@@ -480,8 +474,9 @@ static void a_type_that_we_lack_is_named_or_passed_over(void **state) {
     await_loaded(wire);
     wire_expect(wire, "DBSIZE", ":1");
     wire_expect(wire, "GET key", "\"value\"");
-    expect_said(server, "(rdb-skip-unknown-types), 1 in all: list: 1; keys such as 'my-list'. The "
-                        "next save will not have them: keep a copy of dump.rdb");
+    test_server_expect_said(
+        server, "(rdb-skip-unknown-types), 1 in all: list: 1; keys such as 'my-list'. The "
+                "next save will not have them: keep a copy of dump.rdb");
     wire_close(wire);
     test_server_stop(server);
 }
@@ -496,7 +491,8 @@ static void a_function_library_is_named_or_passed_over(void **state) {
     struct wire *wire = wire_connect(server);
     await_loaded(wire);
     wire_expect(wire, "GET key", "\"value\"");
-    expect_said(server, "(rdb-skip-unknown-types), 1 in all: function library: 1. The next save");
+    test_server_expect_said(
+        server, "(rdb-skip-unknown-types), 1 in all: function library: 1. The next save");
     wire_close(wire);
     test_server_stop(server);
 }
@@ -515,8 +511,9 @@ static void more_than_the_limit_without_eviction_is_warned_of(void **state) {
     server = start_in(*state, "--maxmemory", "48mb");
     wire = wire_connect(server);
     await_loaded(wire);
-    expect_said(server, "maxmemory is 49152 KiB, and maxmemory-policy is noeviction: every command "
-                        "that needs memory will be refused (OOM)");
+    test_server_expect_said(
+        server, "maxmemory is 49152 KiB, and maxmemory-policy is noeviction: every command "
+                "that needs memory will be refused (OOM)");
     reply = wire_ask(wire, "SET other value");
     assert_non_null(strstr(reply, "OOM"));
     free(reply);
@@ -524,7 +521,7 @@ static void more_than_the_limit_without_eviction_is_warned_of(void **state) {
     test_server_stop(server);
 }
 
-/* ---- Disks that don't take it ------------------------------------------------------------------------------------ */
+/* ---- Disks that don't take it ---------------------------------------------------------------- */
 
 /* SAVE says what, where and why. */
 static void expect_save_fails(struct wire *wire, const char *folder, const char *reason) {
@@ -552,9 +549,7 @@ static void a_full_disk_leaves_the_old_file(void **state) {
     char *info = wire_ask(wire, "INFO persistence");
     assert_non_null(strstr(info, "rdb_last_bgsave_status:err"));
     free(info);
-    char *output = test_server_read_output(server);
-    assert_non_null(strstr(output, "File too large"));
-    free(output);
+    test_server_expect_said(server, "File too large");
     expect_no_litter(*state);
     struct dump after = read_dump(*state);
     assert_int_equal(after.size, before.size);
@@ -569,9 +564,7 @@ static void a_full_disk_leaves_the_old_file(void **state) {
 static void expect_failing_save(struct test_server *server, struct wire *wire, const char *folder,
                                 const struct dump *before, const char *reason) {
     expect_save_fails(wire, folder, reason);
-    char *output = test_server_read_output(server);
-    if (strstr(output, reason) == NULL) fail_msg("\"%s\" is not in:\n%s", reason, output);
-    free(output);
+    test_server_expect_said(server, reason);
     expect_no_litter(folder);
     struct dump after = read_dump(folder);
     assert_int_equal(after.size, before->size);

@@ -24,7 +24,7 @@ enum {
     VALUE_BYTES_MAX = 64 * MIB,
 };
 
-/* ---- One write of many commands --------------------------------------------------------------------------------- */
+/* ---- One write of many commands -------------------------------------------------------------- */
 
 struct outgoing {
     struct wire *wire;
@@ -88,7 +88,7 @@ static void a_pipeline_read_only_afterwards_is_answered(void **state) {
     redisFree(context);
 }
 
-/* ---- Requests in pieces ----------------------------------------------------------------------------------------- */
+/* ---- Requests in pieces ---------------------------------------------------------------------- */
 
 struct exchange {
     const char *request, *reply;
@@ -162,7 +162,7 @@ static void all_requests_in_one_write_are_understood(void **state) {
     wire_close(wire);
 }
 
-/* ---- Values ----------------------------------------------------------------------------------------------------- */
+/* ---- Values ---------------------------------------------------------------------------------- */
 
 /* Bytes that depend on their place, so that a lost, doubled or moved part is noticed. */
 static void fill(char *value, size_t size) {

@@ -27,7 +27,7 @@ struct churn {
     atomic_bool is_over;
 };
 
-/* ---- The keys that come and go ---------------------------------------------------------------------------------- */
+/* ---- The keys that come and go --------------------------------------------------------------- */
 
 static bool change_keys(redisContext *context, const char *format, size_t count) {
     for (size_t i = 0; i < count; i += PIPELINE) {
@@ -56,7 +56,7 @@ static bool insert_and_delete(void *shared, size_t index) {
     return done;
 }
 
-/* ---- Scanning --------------------------------------------------------------------------------------------------- */
+/* ---- Scanning -------------------------------------------------------------------------------- */
 
 static void mark_seen(const redisReply *keys, bool seen[LASTING]) {
     for (size_t i = 0; i < keys->elements; i++) {

@@ -18,7 +18,7 @@ enum { SHARDS = 8 };
 static const char *const OPTIONS[] = {"--shards", "8", "--workers", "2", "--enable-debug-command",
                                       "yes",      NULL};
 
-/* ---- Where a key is -------------------------------------------------------------------------------------------------- */
+/* ---- Where a key is -------------------------------------------------------------------------- */
 
 /* FNV-1a of 64 bits, folded to 32 and to 16, cut to the number of shards: as shards/router.h promises, written anew. */
 static unsigned shard_of(const char *hashed, size_t size) {
@@ -75,7 +75,7 @@ static void a_hash_tag_alone_is_hashed(void **state) {
     wire_close(wire);
 }
 
-/* ---- Counters -------------------------------------------------------------------------------------------------------- */
+/* ---- Counters -------------------------------------------------------------------------------- */
 
 enum field { KEYS, READS, WRITES, HITS, MISSES, FIELDS };
 static const char *const FIELD_NAMES[FIELDS] = {"keys", "reads", "writes", "hits", "misses"};

@@ -242,7 +242,7 @@ static void a_long_round_of_eviction_is_an_event(void **state) {
     redisFree(client);
 }
 
-/* ---- Under load, for the thread sanitizer ----------------------------------------------------- */
+/* ---- Under load, for the thread sanitizer ---------------------------------------------------- */
 
 static bool be_slow(void *context, size_t index) {
     const char *const commands[] = {"SET key value",

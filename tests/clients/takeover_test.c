@@ -38,7 +38,6 @@ enum {
     HAND_OVERS = 10,
     REPLIES_BETWEEN = 200, /* of each client, between two hand-overs */
     REST_KEYS = 20000,     /* that nobody asks for meanwhile */
-    SAID_MS_MAX = 20000,
 };
 
 static const char *const options[] = {"--takeover-socket", "takeover", "--workers", "3", NULL};
@@ -291,17 +290,6 @@ static void write_text(const char *path, const char *text) {
     assert_int_equal(fclose(file), 0);
 }
 
-static void await_said(const struct test_server *server, const char *words) {
-    for (int waited_ms = 0;; waited_ms++) {
-        char *output = test_server_read_output(server);
-        bool is_said = strstr(output, words) != NULL;
-        if (!is_said && waited_ms == SAID_MS_MAX) fail_msg("no \"%s\" in: %s", words, output);
-        free(output);
-        if (is_said) return;
-        usleep(1000);
-    }
-}
-
 static void a_signal_starts_a_successor(void **state) {
     struct test_server *server = *state;
     struct wire *wire = wire_connect(server);
@@ -334,8 +322,8 @@ static void a_broken_configuration_is_told_in_the_log(void **state) {
     struct test_server *server = test_server_start(with_file);
     write_text(path, "takeover-socket takeover\nnosuch 1\n");
     kill(server->pid, SIGUSR2);
-    await_said(server, ", gave up (exit status 1): /tmp/sherd-broken-");
-    await_said(server, "/sherd.conf:2: ");
+    test_server_await_said(server, ", gave up (exit status 1): /tmp/sherd-broken-");
+    test_server_await_said(server, "/sherd.conf:2: ");
     struct wire *wire = wire_connect(server);
     wire_expect(wire, "PING", "+PONG");
     wire_close(wire);

@@ -44,7 +44,7 @@ static void expect_in_output(const struct test_server *server, const char *line,
     program_expect(command, 0, expected);
 }
 
-/* ---- redis-cli -------------------------------------------------------------------------------------------------- */
+/* ---- redis-cli ------------------------------------------------------------------------------- */
 
 static void redis_cli_asks_one_thing(void **state) {
     expect_output(*state, "$limit $cli SET greeting 'hello, world'", "OK\n");
@@ -112,7 +112,7 @@ static void redis_cli_watches_the_server(void **state) {
                      "\"ECHO\" \"hello\"");
 }
 
-/* ---- redis-benchmark -------------------------------------------------------------------------------------------- */
+/* ---- redis-benchmark ------------------------------------------------------------------------- */
 
 #define LOAD "-n 10000 -r 1000 -P 16 -c 20"
 

@@ -24,7 +24,7 @@ enum {
     SPARE_FILES = 200,
 };
 
-/* ---- Many ------------------------------------------------------------------------------------------------------- */
+/* ---- Many ------------------------------------------------------------------------------------ */
 
 static const char *const many_clients[] = {"--maxclients", "10100", NULL};
 
@@ -85,7 +85,7 @@ static void ten_thousand_idle_clients_cost_little_and_slow_nobody(void **state) 
     wire_close(witness);
 }
 
-/* ---- Slow ------------------------------------------------------------------------------------------------------- */
+/* ---- Slow ------------------------------------------------------------------------------------ */
 
 static const char *const small_outputs[] = {
     "--client-output-buffer-limit", "normal", "16mb", "0", "0", NULL,
@@ -142,7 +142,7 @@ static void a_slow_reader_gets_everything_in_the_end(void **state) {
     wire_close(witness);
 }
 
-/* ---- Gone ------------------------------------------------------------------------------------------------------- */
+/* ---- Gone ------------------------------------------------------------------------------------ */
 
 /* As when its process is killed with unread replies: the connection is reset, not closed. */
 static void wire_reset(struct wire *wire) {

@@ -22,7 +22,7 @@ enum {
     NOISE_BYTES_MAX = 2000,
 };
 
-/* ---- One bad request each --------------------------------------------------------------------------------------- */
+/* ---- One bad request each -------------------------------------------------------------------- */
 
 struct bad_request {
     const char *request, *error;
@@ -128,7 +128,7 @@ static void an_inline_request_of_nearly_64_kib_is_served(void **state) {
     wire_close(wire);
 }
 
-/* ---- Limits ----------------------------------------------------------------------------------------------------- */
+/* ---- Limits ---------------------------------------------------------------------------------- */
 
 static const char *const small_bulks[] = {"--proto-max-bulk-len", "1mb", NULL};
 
@@ -173,7 +173,7 @@ static void a_stranger_may_not_send_much(void **state) {
     wire_close(wire);
 }
 
-/* ---- Requests that are never finished --------------------------------------------------------------------------- */
+/* ---- Requests that are never finished -------------------------------------------------------- */
 
 static void await_alone(struct wire *witness) {
     for (int waited_ms = 0; waited_ms < WIRE_WAIT_MS; waited_ms++) {
@@ -225,7 +225,7 @@ static void a_half_closed_client_is_answered_however_much_it_asked(void **state)
     wire_close(witness);
 }
 
-/* ---- Noise ------------------------------------------------------------------------------------------------------ */
+/* ---- Noise ----------------------------------------------------------------------------------- */
 
 struct noise {
     uint64_t state;

@@ -64,7 +64,7 @@ struct kills {
     unsigned old, new, torn; /* files that were found, and temporary ones that lay about */
 };
 
-/* ---- Writers ----------------------------------------------------------------------------------------------------- */
+/* ---- Writers --------------------------------------------------------------------------------- */
 
 static void value_of(uint64_t number, char value[VALUE_BYTES + 1]) {
     for (size_t at = 0; at < VALUE_BYTES; at += 20) {
@@ -108,7 +108,7 @@ static void join_writer(struct writer *writer) {
     redisFree(writer->client);
 }
 
-/* ---- What was found ---------------------------------------------------------------------------------------------- */
+/* ---- What was found -------------------------------------------------------------------------- */
 
 struct found {
     uint64_t keys[WRITERS], last[WRITERS];
@@ -180,7 +180,7 @@ static bool remove_torn(const char *folder) {
     return has_torn;
 }
 
-/* ---- Rounds ------------------------------------------------------------------------------------------------------ */
+/* ---- Rounds ---------------------------------------------------------------------------------- */
 
 static struct test_server *start_in(const char *folder) {
     const char *const options[] = {"--dir", folder, "--databases", "1", NULL};

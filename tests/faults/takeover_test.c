@@ -131,12 +131,6 @@ static void expect_service(const struct test_server *server) {
     wire_close(wire);
 }
 
-static void expect_said(const struct test_server *server, const char *words) {
-    char *output = test_server_read_output(server);
-    if (strstr(output, words) == NULL) fail_msg("no \"%s\" in %s", words, output);
-    free(output);
-}
-
 /* ---- Strangers ------------------------------------------------------------------------------- */
 
 static void strangers_are_refused_and_change_nothing(void **state) {
@@ -183,8 +177,9 @@ static void an_older_version_and_other_databases_are_refused(void **state) {
     expect_refused(fd, "it is sherd 0.0.99, older than the running ");
     static const char *const fewer[] = {"--takeover-socket", "takeover", "--databases", "8", NULL};
     assert_false(test_server_take_over(server, fewer));
-    expect_said(server, "refuses: it has 8 databases, the running server 16 (start it with "
-                        "--databases 16)");
+    test_server_expect_said(server,
+                            "refuses: it has 8 databases, the running server 16 (start it with "
+                            "--databases 16)");
     expect_service(server);
 }
 
@@ -235,7 +230,7 @@ static void a_successor_may_die_at_any_step(void **state) {
         wire_close(wire);
         expect_service(server);
     }
-    expect_said(server, "did not take over: it hung up; going on as before");
+    test_server_expect_said(server, "did not take over: it hung up; going on as before");
     assert_true(test_server_take_over(server, options));
     expect_service(server);
 }
@@ -259,7 +254,7 @@ static void a_second_successor_is_refused_while_one_is_at_it(void **state) {
     fill(server);
     int pipe_fd, fd = play(server, IN_DATA, &pipe_fd);
     assert_false(test_server_take_over(server, options));
-    expect_said(server, "refuses: another takeover is under way");
+    test_server_expect_said(server, "refuses: another takeover is under way");
     close(pipe_fd);
     close(fd);
     expect_service(server);
@@ -284,10 +279,11 @@ static void a_takeover_of_nobody_says_what_to_do(void **state) {
     static const char *const elsewhere[] = {"--takeover-socket", "elsewhere", NULL};
     fill(server);
     assert_false(test_server_take_over(server, elsewhere));
-    expect_said(server, "--takeover: can't connect to elsewhere: No such file or directory (does a "
-                        "server run with this takeover-socket? else start without --takeover)");
+    test_server_expect_said(
+        server, "--takeover: can't connect to elsewhere: No such file or directory (does a "
+                "server run with this takeover-socket? else start without --takeover)");
     assert_false(test_server_take_over(server, NULL));
-    expect_said(server, "--takeover needs the option takeover-socket");
+    test_server_expect_said(server, "--takeover needs the option takeover-socket");
     expect_service(server);
 }
 
@@ -296,14 +292,7 @@ static void a_signal_without_the_option_is_only_logged(void **state) {
     struct test_server *server = *state;
     fill(server);
     kill(server->pid, SIGUSR2);
-    for (int waited_ms = 0;; waited_ms++) {
-        char *output = test_server_read_output(server);
-        bool is_said = strstr(output, "SIGUSR2: no successor can take over") != NULL;
-        free(output);
-        if (is_said) break;
-        assert_true(waited_ms < AWAIT_MS);
-        usleep(1000);
-    }
+    test_server_await_said(server, "SIGUSR2: no successor can take over");
     expect_service(server);
 }
 

@@ -45,7 +45,7 @@ static void start_file(struct world *world) {
     check(ftruncate(world->fd, 0) == 0 && lseek(world->fd, 0, SEEK_SET) == 0);
 }
 
-/* ---- The file as it comes ---------------------------------------------------------------------------------------- */
+/* ---- The file as it comes -------------------------------------------------------------------- */
 
 static void write_file(struct world *world, unsigned options, struct bytes items) {
     static const char *const heads[] = {"REDIS0009", "REDIS0012", "VALKEY080", "REDIS0004"};
@@ -64,7 +64,7 @@ static void write_file(struct world *world, unsigned options, struct bytes items
     if (!(options & BRINGS_ITS_END)) write_bytes(world, bytes_of(end, sizeof end));
 }
 
-/* ---- The file that is made of the store -------------------------------------------------------------------------- */
+/* ---- The file that is made of the store ------------------------------------------------------ */
 
 static enum status take(void *context, struct bytes bytes) {
     write_bytes(context, bytes);
@@ -91,7 +91,7 @@ static void save(struct world *world, int64_t now_ms, bool compresses) {
     rdb_writer_release(&writer);
 }
 
-/* ---- Both -------------------------------------------------------------------------------------------------------- */
+/* ---- Both ------------------------------------------------------------------------------------ */
 
 static void start(struct world *world) {
     log_set_level(LOG_NOTHING);

@@ -39,7 +39,7 @@ static void check_cut(const char *data, size_t size, uint64_t whole) {
     free_copy(copy);
 }
 
-/* ---- A key, once more -------------------------------------------------------------------------------------------- */
+/* ---- A key, once more ------------------------------------------------------------------------ */
 
 /* False when it is damaged. */
 static bool decode(const struct rdb_string *string, char *out) {

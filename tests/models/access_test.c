@@ -14,7 +14,7 @@
 
 enum { ROUNDS = 2000, RULES_MAX = 14, QUESTIONS = 60, ARGS_MAX = 8, PARTS_MAX = 4 };
 
-/* ---- What is drawn from -------------------------------------------------------------------------------------------- */
+/* ---- What is drawn from ---------------------------------------------------------------------- */
 
 static const char *const rules[] = {
     "+@all",        "-@all",        "+get",        "-get",        "+set",
@@ -63,7 +63,7 @@ static const struct {
 
 static const char *const keys[] = {"a", "ab", "b", "key", "r1", "w1", "x1", "xb", "", "other"};
 
-/* ---- The twin ------------------------------------------------------------------------------------------------------ */
+/* ---- The twin -------------------------------------------------------------------------------- */
 
 /* The rules of one selector, in order. */
 struct part {
@@ -186,7 +186,7 @@ static bool twin_permits(const struct part *part, const struct question *questio
     return true;
 }
 
-/* ---- Rounds -------------------------------------------------------------------------------------------------------- */
+/* ---- Rounds ---------------------------------------------------------------------------------- */
 
 struct model {
     struct random random;

@@ -54,7 +54,7 @@ static bool is_live(const struct twin *twin, int64_t now_ms) {
     return twin->is_present && (twin->deadline_ms == ENTRY_NO_EXPIRY || twin->deadline_ms > now_ms);
 }
 
-/* ---- Commands ---------------------------------------------------------------------------------------------------- */
+/* ---- Commands -------------------------------------------------------------------------------- */
 
 static uint32_t draw(struct model *model, uint32_t below) {
     return (uint32_t)random_below(&model->random, below);
@@ -158,7 +158,7 @@ static void change(struct model *model) {
     change_key(model);
 }
 
-/* ---- Visits ------------------------------------------------------------------------------------------------------ */
+/* ---- Visits ---------------------------------------------------------------------------------- */
 
 static uint32_t number_of(struct model *model, struct bytes key) {
     if (key.size == 0) return 0;
@@ -200,7 +200,7 @@ static void begin(struct model *model) {
     assert_int_equal(snapshot_begin(&model->snapshot, &model->shards, model->now_ms), STATUS_OK);
 }
 
-/* ---- Tests ------------------------------------------------------------------------------------------------------- */
+/* ---- Tests ----------------------------------------------------------------------------------- */
 
 static int make_model(void **state) {
     struct model *model = calloc(1, sizeof *model);

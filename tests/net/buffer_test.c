@@ -38,7 +38,7 @@ static size_t copy_gathered(const struct buffer *buffer, char *out, size_t max) 
     return size;
 }
 
-/* ---- The model: all bytes ever appended, in one string ---- */
+/* ---- The model: all bytes ever appended, in one string --------------------------------------- */
 
 struct reference {
     char *bytes;
@@ -191,7 +191,7 @@ static void buffer_sends_what_was_appended_in_order_and_releases_once(void **sta
     }
 }
 
-/* ---- Single cases ---- */
+/* ---- Single cases ---------------------------------------------------------------------------- */
 
 struct fixture {
     struct buffer_pool pool;

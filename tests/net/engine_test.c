@@ -36,7 +36,7 @@ static uint64_t statistic(_Atomic uint64_t *value) {
     return atomic_load_explicit(value, memory_order_relaxed);
 }
 
-/* ---- Bytes there and back --------------------------------------------------------------------------------------------- */
+/* ---- Bytes there and back -------------------------------------------------------------------- */
 
 static void an_echo_over_a_unix_socket_comes_back_whole(struct world *world) {
     world_open_usual(world);
@@ -125,7 +125,7 @@ static void more_sends_than_submission_entries_all_go(struct world *world) {
     world_close(world);
 }
 
-/* ---- Sending -------------------------------------------------------------------------------------------------------- */
+/* ---- Sending --------------------------------------------------------------------------------- */
 
 static void append_pattern(struct pair *pair, size_t size) {
     char *data = malloc(size);
@@ -194,7 +194,7 @@ static void output_appended_while_a_send_waits_goes_behind_it(struct world *worl
     world_close(world);
 }
 
-/* ---- Back-pressure ---------------------------------------------------------------------------------------------------- */
+/* ---- Back-pressure --------------------------------------------------------------------------- */
 
 static void a_pause_stops_reading_and_a_resume_goes_on(struct world *world) {
     world_open_usual(world);
@@ -272,7 +272,7 @@ static int64_t now_ns(void) {
     return now.tv_sec * 1000000000LL + now.tv_nsec;
 }
 
-/* ---- Ends ----------------------------------------------------------------------------------------------------------- */
+/* ---- Ends ------------------------------------------------------------------------------------ */
 
 static void a_peer_that_stops_writing_still_gets_its_answer(struct world *world) {
     world_open_usual(world);
@@ -359,7 +359,7 @@ static void a_broken_connection_that_is_paused_costs_no_turns(struct world *worl
     world_close(world);
 }
 
-/* ---- Closing -------------------------------------------------------------------------------------------------------- */
+/* ---- Closing --------------------------------------------------------------------------------- */
 
 static void a_close_with_operations_in_flight_releases_once(struct world *world) {
     world_open_usual(world);
@@ -434,7 +434,7 @@ static void many_that_end_and_close_at_once_are_all_released(struct world *world
     world_close(world);
 }
 
-/* ---- Turns and wakes -------------------------------------------------------------------------------------------------- */
+/* ---- Turns and wakes ------------------------------------------------------------------------- */
 
 static void a_turn_without_events_lasts_its_timeout(struct world *world) {
     world_open_usual(world);
@@ -495,7 +495,7 @@ static void no_wake_from_another_thread_is_lost(struct world *world) {
     world_close(world);
 }
 
-/* ---- Accepting ------------------------------------------------------------------------------------------------------ */
+/* ---- Accepting ------------------------------------------------------------------------------- */
 
 static bool hundred_are_accepted(const struct world *world) {
     return world->accepted_count == 100;
@@ -609,7 +609,7 @@ static void a_destroyed_engine_holds_no_listener(struct world *world) {
     close(again);
 }
 
-/* ---- What the kernel refuses ------------------------------------------------------------------------------------------ */
+/* ---- What the kernel refuses ----------------------------------------------------------------- */
 
 /* As the profiles of container runtimes do. */
 static void refuse_rings(void) {
@@ -653,7 +653,7 @@ static void where_rings_are_refused_auto_takes_epoll_and_says_why(void **state) 
     assert_int_equal(WEXITSTATUS(result), 0);
 }
 
-/* ---- Every test on every engine --------------------------------------------------------------------------------------- */
+/* ---- Every test on every engine -------------------------------------------------------------- */
 
 static const struct engine_row rows[] = {
     ENGINE_ROW(an_echo_over_a_unix_socket_comes_back_whole),

@@ -70,7 +70,7 @@ static struct reply *in(struct fixture *fixture, uint8_t protocol) {
     return &fixture->reply;
 }
 
-/* ---- Lines ------------------------------------------------------------------------------------------------------- */
+/* ---- Lines ----------------------------------------------------------------------------------- */
 
 static void a_simple_string_is_a_line(void **state) {
     struct fixture *fixture = *state;
@@ -171,7 +171,7 @@ static void doubles_are_the_shortest_that_read_back(void **state) {
     }
 }
 
-/* ---- Bulk strings ------------------------------------------------------------------------------------------------ */
+/* ---- Bulk strings ---------------------------------------------------------------------------- */
 
 static void bulk_strings_of_every_size_are_whole(void **state) {
     struct fixture *fixture = *state;

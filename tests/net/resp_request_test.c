@@ -17,7 +17,7 @@ static const struct resp_limits trusted = {.bulk_bytes_max = 512 * 1024 * 1024, 
 static const struct resp_limits untrusted = {.bulk_bytes_max = 512 * 1024 * 1024,
                                              .is_trusted = false};
 
-/* ---- A guarded input, and what a parser made of it --------------------------------------------------------------- */
+/* ---- A guarded input, and what a parser made of it ------------------------------------------- */
 
 enum { PAGES_BYTES = 16 * 1024 * 1024 };
 
@@ -122,7 +122,7 @@ static void assert_cuts_do_not_matter(const char *text, size_t size,
     free(copy);
 }
 
-/* ---- Requests ---------------------------------------------------------------------------------------------------- */
+/* ---- Requests -------------------------------------------------------------------------------- */
 
 struct example {
     const char *text;
@@ -234,7 +234,7 @@ static void a_pipeline_is_parsed_request_by_request(void **state) {
     attempt_release(&attempt);
 }
 
-/* ---- Errors ------------------------------------------------------------------------------------------------------ */
+/* ---- Errors ---------------------------------------------------------------------------------- */
 
 struct mistake {
     const char *text;
@@ -353,7 +353,7 @@ static void the_longest_inline_command_is_accepted(void **state) {
     free(line);
 }
 
-/* ---- Work -------------------------------------------------------------------------------------------------------- */
+/* ---- Work ------------------------------------------------------------------------------------ */
 
 /* "*count" and as many arguments of one byte. */
 static char *many_arguments(uint32_t count, size_t *size) {

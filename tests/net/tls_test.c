@@ -27,8 +27,7 @@ enum {
     CIPHERTEXT_MAX = 4 * 1024 * 1024,
 };
 
-/* ---- The client
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- The client ------------------------------------------------------------------------------ */
 
 /* What it writes and reads is the world's pattern. */
 struct peer {
@@ -132,8 +131,7 @@ static void peer_step(struct peer *peer) {
     peer_note(peer, result);
 }
 
-/* ---- The world
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- The world ------------------------------------------------------------------------------- */
 
 static struct tls_context *server_context(void) {
     char certificate[CERTIFICATE_PATH_MAX], key[CERTIFICATE_PATH_MAX], error[TLS_ERROR_MAX];
@@ -194,8 +192,7 @@ static uint64_t count_of(_Atomic uint64_t *statistic) {
         assert_true(condition);                                                                    \
     } while (0)
 
-/* ---- There and back
- * --------------------------------------------------------------------------------------------------- */
+/* ---- There and back -------------------------------------------------------------------------- */
 
 static void echo(struct world *world, int version, size_t send_max, uint64_t size) {
     struct peer peer;
@@ -271,8 +268,7 @@ static void many_connections_in_one_turn_do_not_mix(struct world *world) {
     close_world(world);
 }
 
-/* ---- Sending
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- Sending --------------------------------------------------------------------------------- */
 
 static void count_release(void *owner) {
     ++*(int *)owner;
@@ -365,8 +361,7 @@ static void a_client_that_does_not_read_has_little_encrypted_for_it(struct world
     close_world(world);
 }
 
-/* ---- Ends
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- Ends ------------------------------------------------------------------------------------ */
 
 static void close_notify_is_the_end_and_is_answered(struct world *world) {
     struct peer peer;
@@ -520,8 +515,7 @@ static void paused_and_closed_connections_let_go_of_everything(struct world *wor
     close_world(world);
 }
 
-/* ---- Contexts
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- Contexts -------------------------------------------------------------------------------- */
 
 static void a_context_says_what_is_wrong(void **state) {
     (void)state;
@@ -589,8 +583,7 @@ static void a_context_says_what_is_wrong(void **state) {
     assert_int_equal(memory_used(), 0);
 }
 
-/* ---- Running
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- Running --------------------------------------------------------------------------------- */
 
 static const struct engine_row rows[] = {
     ENGINE_ROW(an_echo_over_tls_1_3_comes_back_whole),

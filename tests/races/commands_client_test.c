@@ -24,7 +24,7 @@ enum {
     ROUNDS = 1500,
 };
 
-/* ---- Everything at once ----------------------------------------------------------------------------------------- */
+/* ---- Everything at once ---------------------------------------------------------------------- */
 
 /* %d are keys out of a few, so that they meet. Replies and errors are anything; that there is one is the point. */
 static const char *const anything[] = {
@@ -133,7 +133,7 @@ static void any_commands_may_meet(void **state) {
     redisFree(context);
 }
 
-/* ---- What takes the whole store is one step, too ---------------------------------------------------------------- */
+/* ---- What takes the whole store is one step, too --------------------------------------------- */
 
 struct contest {
     struct test_server *server;
@@ -202,7 +202,7 @@ static void swapdb_is_seen_whole_or_not_at_all(void **state) {
     expect_one_moment_despite(state, "SWAPDB 0 1");
 }
 
-/* ---- Only one wins ---------------------------------------------------------------------------------------------- */
+/* ---- Only one wins --------------------------------------------------------------------------- */
 
 struct race {
     struct test_server *server;
@@ -252,7 +252,7 @@ static void each_getdel_has_one_taker(void **state) {
     assert_int_equal(atomic_load(&race.wins), ROUNDS);
 }
 
-/* ---- Large values, which are sent from where they lie ---------------------------------------------------------------- */
+/* ---- Large values, which are sent from where they lie ---------------------------------------- */
 
 enum { LARGE_BYTES = 100000, LARGE_ROUNDS = 400 };
 

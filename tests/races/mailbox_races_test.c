@@ -113,7 +113,7 @@ static void no_letter_is_lost_or_left_without_a_wake(void **state) {
     sem_destroy(&office.fake.wakes);
 }
 
-/* ---- Short bursts of one sender, who waits for the last: no later letter repairs a lost wake-up ---- */
+/* ---- Short bursts of one sender, who waits for the last: no later letter mends a lost wake-up - */
 
 struct burst {
     struct post_office office;

@@ -66,7 +66,7 @@ static void some_commands_are_marked(void **state) {
     assert_null(command_mark_of(commands_row(*state, "get")));
 }
 
-/* ---- Over all rows ------------------------------------------------------------------------------------------------- */
+/* ---- Over all rows --------------------------------------------------------------------------- */
 
 static bool takes(const struct syntax *syntax, struct bytes name) {
     for (uint32_t i = 1; i < syntax->count; i++) {

@@ -151,7 +151,7 @@ static void what_is_no_name_is_not_found(void **state) {
     assert_null(command_table_find_sub(table, client, BYTES("")).row);
 }
 
-/* ---- What COMMAND tells -------------------------------------------------------------------------------------------- */
+/* ---- What COMMAND tells ---------------------------------------------------------------------- */
 
 static void every_row_is_described(void **state) {
     const struct command_table *table = *state;
@@ -254,7 +254,7 @@ static void the_syntax_has_its_keys_where_the_row_says(void **state) {
     }
 }
 
-/* ---- Other names --------------------------------------------------------------------------------------------------- */
+/* ---- Other names ----------------------------------------------------------------------------- */
 
 static void a_renamed_command_is_found_by_its_new_name_only(void **state) {
     struct command_table *table = *state;

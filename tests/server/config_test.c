@@ -47,7 +47,7 @@ static int tear_down(void **state) {
     return removed;
 }
 
-/* ---- Helpers ----------------------------------------------------------------------------------------------------- */
+/* ---- Helpers --------------------------------------------------------------------------------- */
 
 static void assert_option(struct config *config, const char *name, const char *expected) {
     const struct config_option *option = config_option_find(bytes_of_text(name));
@@ -110,7 +110,7 @@ static void assert_file(const char *path, const char *expected) {
     assert_string_equal(text, expected);
 }
 
-/* ---- The rows ---------------------------------------------------------------------------------------------------- */
+/* ---- The rows -------------------------------------------------------------------------------- */
 
 static void every_row_is_whole_and_its_default_valid(void **state) {
     struct fixture *fixture = *state;
@@ -149,7 +149,7 @@ static void defaults_are_those_of_redis_or_ours(void **state) {
     assert_int_equal(config_number(&fixture->config->lock_mode), LOCK_MODE_SHARDED);
 }
 
-/* ---- Files ------------------------------------------------------------------------------------------------------- */
+/* ---- Files ----------------------------------------------------------------------------------- */
 
 static void a_file_sets_options_in_every_notation(void **state) {
     struct fixture *fixture = *state;
@@ -349,7 +349,7 @@ static void a_value_has_a_longest_length(void **state) {
     assert_string_equal(fixture->config->requirepass, line + 12);
 }
 
-/* ---- Flags ------------------------------------------------------------------------------------------------------- */
+/* ---- Flags ----------------------------------------------------------------------------------- */
 
 static void flags_take_one_value_or_several(void **state) {
     struct fixture *fixture = *state;
@@ -389,7 +389,7 @@ static void what_is_wrong_with_a_flag_is_told_with_its_name(void **state) {
     assert_string_equal(fixture->error, "port: not an option: options begin with --");
 }
 
-/* ---- CONFIG GET -------------------------------------------------------------------------------------------------- */
+/* ---- CONFIG GET ------------------------------------------------------------------------------ */
 
 struct got {
     char text[512];
@@ -414,7 +414,7 @@ static void get_gives_each_match_once(void **state) {
                      config_option_count);
 }
 
-/* ---- CONFIG SET -------------------------------------------------------------------------------------------------- */
+/* ---- CONFIG SET ------------------------------------------------------------------------------ */
 
 static void set_is_all_or_nothing(void **state) {
     struct fixture *fixture = *state;
@@ -548,7 +548,7 @@ static void set_survives_refused_memory(void **state) {
     }
 }
 
-/* ---- CONFIG REWRITE ---------------------------------------------------------------------------------------------- */
+/* ---- CONFIG REWRITE -------------------------------------------------------------------------- */
 
 static void load_and_rewrite(struct fixture *fixture, const char *text, const char *const *pairs) {
     write_file(fixture->path, text);

@@ -86,7 +86,7 @@ static uint32_t fill(struct gate *gate) {
     return taken;
 }
 
-/* ---- Growing and shrinking ----------------------------------------------------------------------------------------- */
+/* ---- Growing and shrinking ------------------------------------------------------------------- */
 
 static void an_idle_pool_has_its_minimum_of_threads(void **state) {
     struct gate *gate = *state;
@@ -158,7 +158,7 @@ static void the_last_thread_ends_too_and_the_next_job_starts_one(void **state) {
     jobs_destroy(gate->jobs);
 }
 
-/* ---- Full ---------------------------------------------------------------------------------------------------------- */
+/* ---- Full ------------------------------------------------------------------------------------ */
 
 static void a_full_queue_refuses_and_counts_it(void **state) {
     struct gate *gate = *state;
@@ -194,7 +194,7 @@ static void submitting_to_a_full_queue_waits_for_room(void **state) {
     jobs_destroy(gate->jobs);
 }
 
-/* ---- Ends ---------------------------------------------------------------------------------------------------------- */
+/* ---- Ends ------------------------------------------------------------------------------------ */
 
 static void draining_waits_for_what_runs_and_what_waits(void **state) {
     struct gate *gate = *state;

@@ -25,7 +25,7 @@ static void assert_section_has(const struct metrics *metrics, enum metric_sectio
     text_release(&text);
 }
 
-/* ---- Rows -------------------------------------------------------------------------------------------------------- */
+/* ---- Rows ------------------------------------------------------------------------------------ */
 
 static void rows_of_a_section_stand_together(void **state) {
     (void)state;
@@ -75,7 +75,7 @@ static void bytes_for_people_have_two_digits_and_a_unit(void **state) {
     }
 }
 
-/* ---- Sums -------------------------------------------------------------------------------------------------------- */
+/* ---- Sums ------------------------------------------------------------------------------------ */
 
 static void counters_are_summed_over_workers_and_shards(void **state) {
     struct server *server = *state;

@@ -34,7 +34,7 @@ static const char *skip_space(const char *text) {
     return text;
 }
 
-/* ---- The rules ------------------------------------------------------------------------------------------------------ */
+/* ---- The rules ------------------------------------------------------------------------------- */
 
 /* The files under `folder` may include what lies under one of `allowed`. The first row that fits a file counts. */
 static const struct layer {
@@ -144,7 +144,7 @@ static const char *complaint(const char *file, const char *line) {
     return NULL;
 }
 
-/* ---- Reading a file ------------------------------------------------------------------------------------------------- */
+/* ---- Reading a file -------------------------------------------------------------------------- */
 
 /* Blank out comments, so that prose may say "time (" or show an include; the text keeps its length. `in_comment` lasts from
  * line to line. Strings are left: an include's name is one. A quote guards a comment's opening that stands inside it. */
@@ -222,7 +222,7 @@ static int count_breaches_of_file(const char *full_path) {
     return breaches;
 }
 
-/* ---- The tests ------------------------------------------------------------------------------------------------------ */
+/* ---- The tests ------------------------------------------------------------------------------- */
 
 static void every_source_file_keeps_to_its_layer(void **state) {
     (void)state;

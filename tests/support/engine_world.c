@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* ---- The pattern ---------------------------------------------------------------------------------------------------- */
+/* ---- The pattern ----------------------------------------------------------------------------- */
 
 static char pattern_at(uint64_t offset) {
     return (char)(offset * 131 + (offset >> 8) * 7 + (offset >> 16));
@@ -31,7 +31,7 @@ static bool pattern_holds(const char *data, size_t size, uint64_t offset) {
     return true;
 }
 
-/* ---- Events --------------------------------------------------------------------------------------------------------- */
+/* ---- Events ---------------------------------------------------------------------------------- */
 
 static void on_accepted(void *context, int listener_fd, int fd) {
     struct world *world = context;
@@ -107,7 +107,7 @@ const struct engine_events world_events = {
     .woken = on_woken,
 };
 
-/* ---- The world ------------------------------------------------------------------------------------------------------ */
+/* ---- The world ------------------------------------------------------------------------------- */
 
 void world_open(struct world *world, struct engine_options options) {
     options.events = &world_events;

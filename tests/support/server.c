@@ -30,6 +30,7 @@ enum {
     START_MS_MAX = 20000, /* sanitizers start slowly */
     END_MS_MAX = 30000,
     POLL_MS = 2,
+    SAID_MS_MAX = 20000,
     START_ATTEMPTS = 5, /* each with another port: somebody may take ours before the server does */
 };
 
@@ -43,7 +44,7 @@ static bool is_sherd(const char *program) {
     return strcmp(slash == NULL ? program : slash + 1, "sherd") == 0;
 }
 
-/* ---- Command line ----------------------------------------------------------------------------------------------- */
+/* ---- Command line ---------------------------------------------------------------------------- */
 
 struct arguments {
     const char *items[ARGUMENTS_MAX + 1];
@@ -83,7 +84,7 @@ static bool options_name(const char *const *options, const char *name) {
     return false;
 }
 
-/* ---- Skipping --------------------------------------------------------------------------------------------------- */
+/* ---- Skipping -------------------------------------------------------------------------------- */
 
 static bool kernel_has_io_uring(void) {
     struct io_uring_params parameters = {0};
@@ -117,7 +118,7 @@ void test_server_require(void) {
     }
 }
 
-/* ---- Starting --------------------------------------------------------------------------------------------------- */
+/* ---- Starting -------------------------------------------------------------------------------- */
 
 int test_server_free_port(void) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -276,7 +277,7 @@ struct test_server *test_server_start(const char *const *options) {
     return NULL;
 }
 
-/* ---- Ending ----------------------------------------------------------------------------------------------------- */
+/* ---- Ending ---------------------------------------------------------------------------------- */
 
 char *test_server_read_output(const struct test_server *server) {
     FILE *file = fopen(server->output, "r");
@@ -290,6 +291,30 @@ char *test_server_read_output(const struct test_server *server) {
     fclose(file);
     assert_non_null(text);
     return text;
+}
+
+int test_server_times_said(const struct test_server *server, const char *words) {
+    char *output = test_server_read_output(server);
+    int times = 0;
+    for (const char *at = output; (at = strstr(at, words)) != NULL; at++) {
+        times++;
+    }
+    free(output);
+    return times;
+}
+
+void test_server_expect_said(const struct test_server *server, const char *words) {
+    if (test_server_times_said(server, words) > 0) return;
+    char *output = test_server_read_output(server);
+    fail_msg("\"%s\" is not in the server's output:\n%s", words, output);
+}
+
+void test_server_await_said(const struct test_server *server, const char *words) {
+    for (int waited_ms = 0; waited_ms < SAID_MS_MAX; waited_ms++) {
+        if (test_server_times_said(server, words) > 0) return;
+        poll(NULL, 0, 1);
+    }
+    test_server_expect_said(server, words);
 }
 
 static bool output_has_report(const struct test_server *server) {
@@ -331,7 +356,7 @@ void test_server_kill(struct test_server *server) {
     server_free(server);
 }
 
-/* ---- Successors ------------------------------------------------------------------------------------------------- */
+/* ---- Successors ------------------------------------------------------------------------------ */
 
 pid_t test_server_start_successor(const struct test_server *server, const char *const *options) {
     char port[16];

@@ -51,6 +51,10 @@ void test_server_follow(struct test_server *server);
 
 /* What it has printed so far; the caller frees it. */
 char *test_server_read_output(const struct test_server *server);
+/* How often these words are in it; that they are; wait until they are. */
+int test_server_times_said(const struct test_server *server, const char *words);
+void test_server_expect_said(const struct test_server *server, const char *words);
+void test_server_await_said(const struct test_server *server, const char *words);
 /* Its resident set, from /proc. */
 long test_server_resident_bytes(const struct test_server *server);
 /* Exits as skipped when the program to be tested isn't installed; call it first in `main`. */

@@ -77,7 +77,7 @@ static void complain(const struct transcript *transcript, const char *what) {
     fail_msg("%s:%d: %s: %s", transcript->path, transcript->line_number, what, transcript->line);
 }
 
-/* ---- Lines ------------------------------------------------------------------------------------------------------ */
+/* ---- Lines ----------------------------------------------------------------------------------- */
 
 static void next_line(struct transcript *transcript) {
     transcript->has_line =
@@ -112,7 +112,7 @@ static bool is_directive(const char *line) {
            after_word(line, "only");
 }
 
-/* ---- Variables: "let name" keeps a reply, "$name" uses it ------------------------------------------------------- */
+/* ---- Variables: "let name" keeps a reply, "$name" uses it ------------------------------------ */
 
 static const struct variable *variable_find(const struct transcript *transcript, const char *name,
                                             size_t name_bytes) {
@@ -153,7 +153,7 @@ static void replace_variables(const struct transcript *transcript, char *text, s
     free(source);
 }
 
-/* ---- Comparing -------------------------------------------------------------------------------------------------- */
+/* ---- Comparing ------------------------------------------------------------------------------- */
 
 /* The quote that ends the string whose opening quote is at `text`. */
 static char *closing_quote(char *text) {
@@ -260,7 +260,7 @@ static bool is_expected(const char *expected, const char *reply) {
     return strcmp(expected, reply) == 0;
 }
 
-/* ---- Steps ------------------------------------------------------------------------------------------------------ */
+/* ---- Steps ----------------------------------------------------------------------------------- */
 
 static struct wire *connection_wire(struct transcript *transcript, const char *name) {
     for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
@@ -344,7 +344,7 @@ static void run_step(struct transcript *transcript, const struct step *step) {
     free(reply);
 }
 
-/* ---- Directives ------------------------------------------------------------------------------------------------- */
+/* ---- Directives ------------------------------------------------------------------------------ */
 
 /* "protocol 3", or "protocol 3 b" for another connection than the unnamed one. */
 static void speak_protocol(struct transcript *transcript, const char *arguments) {
@@ -372,7 +372,7 @@ static void run_directive(struct transcript *transcript) {
     next_line(transcript);
 }
 
-/* ---- Conversations ---------------------------------------------------------------------------------------------- */
+/* ---- Conversations --------------------------------------------------------------------------- */
 
 static void skip_comments(struct transcript *transcript) {
     while (transcript->has_line && is_blank_or_comment(transcript->line)) {

@@ -38,7 +38,7 @@ struct wire {
     char buffer[BUFFER_BYTES];
 };
 
-/* ---- Connecting ------------------------------------------------------------------------------------------------- */
+/* ---- Connecting ------------------------------------------------------------------------------ */
 
 static struct wire *wire_create(int fd) {
     struct timeval limit = {.tv_sec = WIRE_WAIT_MS / 1000};
@@ -115,7 +115,7 @@ int wire_fd(const struct wire *wire) {
     return wire->fd;
 }
 
-/* ---- Sending ---------------------------------------------------------------------------------------------------- */
+/* ---- Sending --------------------------------------------------------------------------------- */
 
 /* Both: below zero, with errno, when it fails; receiving 0 is the end. */
 static ssize_t send_some(struct wire *wire, const char *data, size_t size) {
@@ -190,7 +190,7 @@ void wire_send_command(struct wire *wire, const char *line) {
     free(copy);
 }
 
-/* ---- Receiving -------------------------------------------------------------------------------------------------- */
+/* ---- Receiving ------------------------------------------------------------------------------- */
 
 /* False when the connection is closed. */
 static bool wire_fill(struct wire *wire) {
@@ -262,7 +262,7 @@ void wire_expect_closed(struct wire *wire) {
              wire->buffer + wire->start);
 }
 
-/* ---- Replies as text -------------------------------------------------------------------------------------------- */
+/* ---- Replies as text ------------------------------------------------------------------------- */
 
 static void show_bytes(FILE *out, const char *data, size_t size) {
     for (size_t i = 0; i < size; i++) {
@@ -378,7 +378,7 @@ char *wire_read_reply(struct wire *wire) {
     return NULL;
 }
 
-/* ---- Asking ----------------------------------------------------------------------------------------------------- */
+/* ---- Asking ---------------------------------------------------------------------------------- */
 
 static void expect_reply_to(struct wire *wire, const char *line, const char *expected) {
     char *reply = wire_read_reply(wire);

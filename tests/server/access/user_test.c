@@ -56,7 +56,7 @@ static void assert_written(const struct user *user, const char *expected) {
     text_release(&text);
 }
 
-/* ---- Text ---------------------------------------------------------------------------------------------------------- */
+/* ---- Text ------------------------------------------------------------------------------------ */
 
 /* What is written without a password and a flag begins with this. */
 #define OFF "off sanitize-payload "
@@ -153,7 +153,7 @@ static void a_copy_is_equal_and_of_its_own(void **state) {
     }
 }
 
-/* ---- Mistakes ------------------------------------------------------------------------------------------------------ */
+/* ---- Mistakes -------------------------------------------------------------------------------- */
 
 static const struct {
     const char *rules, *rule, *reason;
@@ -254,7 +254,7 @@ static void acl_pubsub_default_is_where_a_user_and_its_selectors_begin(void **st
     user_release(user);
 }
 
-/* ---- Who may all --------------------------------------------------------------------------------------------------- */
+/* ---- Who may all ----------------------------------------------------------------------------- */
 
 static void to_have_every_command_and_key_is_to_be_asked_nothing(void **state) {
     static const struct {
@@ -278,7 +278,7 @@ static void to_have_every_command_and_key_is_to_be_asked_nothing(void **state) {
     }
 }
 
-/* ---- Refused memory ------------------------------------------------------------------------------------------------ */
+/* ---- Refused memory -------------------------------------------------------------------------- */
 
 /* Whichever allocation is refused, a user is whole or says that it is not; and nothing is lost. */
 static void a_user_that_lacks_a_part_says_so(void **state) {

@@ -103,7 +103,7 @@ static void blocks_of_any_size_give_the_same(void **state) {
     }
 }
 
-/* ---- Torn and damaged -------------------------------------------------------------------------------------------- */
+/* ---- Torn and damaged ------------------------------------------------------------------------ */
 
 /* What was logged since it was last asked; valid until then. */
 static const char *take_log(const struct fixture *fixture) {

@@ -87,7 +87,7 @@ static void two_do_not_write_into_one_file(void **state) {
     assert_int_equal(folder_count(*state), 1);
 }
 
-/* ---- Writing ------------------------------------------------------------------------------- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 enum { SIZE = 40 * 1000 * 1000 /* more than a burst */, LIMIT = 300 * 1000 };
 

@@ -54,7 +54,7 @@ static const struct pair pairs[] = {
 };
 enum { PAIRS = sizeof pairs / sizeof *pairs };
 
-/* ---- Servers and folders ----------------------------------------------------------------------------------------- */
+/* ---- Servers and folders --------------------------------------------------------------------- */
 
 /* A reference with this folder, which it reads the file of. */
 static struct test_server *start_reference(const char *folder) {
@@ -85,7 +85,7 @@ static void path_of(const char *folder, char path[64]) {
     snprintf(path, 64, "%s/dump.rdb", folder);
 }
 
-/* ---- Ours, judged ------------------------------------------------------------------------------------------------ */
+/* ---- Ours, judged ---------------------------------------------------------------------------- */
 
 static void write_ours(const char *folder) {
     char path[64];
@@ -133,7 +133,7 @@ static void redis_loads_what_we_wrote(void **state) {
     test_server_stop(server);
 }
 
-/* ---- Redis's, read ----------------------------------------------------------------------------------------------- */
+/* ---- Redis's, read --------------------------------------------------------------------------- */
 
 static const struct pair *find_pair(const struct rdb_item *item, uint64_t database) {
     for (size_t i = 0; i < PAIRS; i++) {

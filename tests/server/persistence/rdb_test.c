@@ -20,7 +20,7 @@
 
 enum { FILE_MAX = 1024 * 1024, PAGE = 4096 };
 
-/* ---- A file in memory, that ends at a guarded page --------------------------------------------------------------- */
+/* ---- A file in memory, that ends at a guarded page ------------------------------------------- */
 
 struct file {
     char *pages; /* FILE_MAX bytes, then one that may not be touched */
@@ -54,7 +54,7 @@ static struct bytes guarded(struct file *file, const char *data, size_t size) {
     return bytes_of(start, size);
 }
 
-/* ---- Keys of every kind ------------------------------------------------------------------------------------------ */
+/* ---- Keys of every kind ---------------------------------------------------------------------- */
 
 #define RAW(text)                                                                                  \
     { text, sizeof(text) - 1 }
@@ -115,7 +115,7 @@ static void write_samples(struct file *file, bool compresses, bool checksums) {
     rdb_writer_release(&writer);
 }
 
-/* ---- Reading a whole file ---------------------------------------------------------------------------------------- */
+/* ---- Reading a whole file -------------------------------------------------------------------- */
 
 static void expect_text(const struct rdb_string *string, struct bytes text) {
     assert_int_equal(string->size, text.size);
@@ -208,7 +208,7 @@ static void refused_memory_is_told_or_does_without(void **state) {
     rdb_writer_release(&writer);
 }
 
-/* ---- Torn and damaged -------------------------------------------------------------------------------------------- */
+/* ---- Torn and damaged ------------------------------------------------------------------------ */
 
 /* Walk all items there are, decoding every string; returns how that ended. */
 static enum rdb_outcome walk(struct bytes rest, size_t *items) {
@@ -305,7 +305,7 @@ static void what_is_no_rdb_file_is_told(void **state) {
     assert_int_equal(rdb_read_head(guarded(*state, "X", 1), &version), RDB_INVALID);
 }
 
-/* ---- What only others write -------------------------------------------------------------------------------------- */
+/* ---- What only others write ------------------------------------------------------------------ */
 
 static void a_type_that_we_lack_is_named_and_passed_over(void **state) {
     struct rdb_item item;

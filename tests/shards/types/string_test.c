@@ -97,7 +97,7 @@ static void set_range(struct fixture *fixture, size_t offset, struct bytes bytes
     assert_int_equal(size, fixture->twin_size);
 }
 
-/* ---- Appending ---------------------------------------------------------------------------------------------------- */
+/* ---- Appending ------------------------------------------------------------------------------- */
 
 static void a_string_grows_from_nothing_past_its_entry(void **state) {
     struct fixture *fixture = *state;
@@ -163,7 +163,7 @@ static void what_append_makes_is_raw_and_keeps_its_deadline(void **state) {
     assert_int_equal(entry_deadline_ms(fixture->place.entry), NOW_MS + 5000);
 }
 
-/* ---- In the entry, and out of it ------------------------------------------------------------------------------- */
+/* ---- In the entry, and out of it ------------------------------------------------------------- */
 
 static void a_blob_becomes_short_again_when_it_is_replaced(void **state) {
     struct fixture *fixture = *state;
@@ -240,7 +240,7 @@ static void an_empty_range_changes_nothing(void **state) {
     assert_string_equal(string_encoding_name(fixture->place.entry), "int");
 }
 
-/* ---- Numbers ------------------------------------------------------------------------------------------------------- */
+/* ---- Numbers --------------------------------------------------------------------------------- */
 
 static void adding_stops_at_both_ends(void **state) {
     struct fixture *fixture = *state;
@@ -293,7 +293,7 @@ static void fractions_are_added_and_stay_finite(void **state) {
     assert_twin(fixture);
 }
 
-/* ---- Refused memory ------------------------------------------------------------------------------------------------ */
+/* ---- Refused memory -------------------------------------------------------------------------- */
 
 enum { CHANGES = 2 };
 
@@ -322,7 +322,7 @@ static void refused_memory_leaves_the_value(void **state) {
     }
 }
 
-/* ---- Slices -------------------------------------------------------------------------------------------------------- */
+/* ---- Slices ---------------------------------------------------------------------------------- */
 
 static void a_slice_is_cut_to_what_is_there(void **state) {
     (void)state;
