@@ -167,7 +167,7 @@ static void flush(struct poll_engine *poll, struct connection *connection) {
     bool is_short = size < total_bytes(slices, count) && !is_passing;
     set_sending(poll, connection, is_short);
     buffer_consume(connection->wire, size);
-    if (!is_short && !connection_is_drained(connection)) {
+    if (count > 0 && !is_short && !connection_is_drained(connection)) {
         connection_list_push(&poll->changed, connection);
     }
     if (size == 0) return;
@@ -314,20 +314,29 @@ static void on_woken(struct poll_engine *poll) {
 
 /* ---- The turn -------------------------------------------------------------------------------- */
 
-/* A connection that changed since the last turn. */
-static void settle(struct poll_engine *poll, struct connection *connection) {
-    if (connection->is_closing) {
-        /* The other list still holds it: it comes back here from there. */
-        if (!connection->is_linked[LINK_STARVED]) release(poll, connection);
-    } else if (!connection->is_sending) {
-        flush(poll, connection);
+/* Before anything is sent: what is told of sending may run commands, which close others, whose requests or replies
+ * the caller still has in hand. Who is in the other list, too, comes back from there. */
+static void release_closed(struct poll_engine *poll) {
+    for (size_t left = poll->changed.count; left > 0; left--) {
+        struct connection *connection = connection_list_pop(&poll->changed);
+        if (!connection->is_closing) {
+            connection_list_push(&poll->changed, connection);
+        } else if (!connection->is_linked[LINK_STARVED]) {
+            release(poll, connection);
+        }
     }
 }
 
+/* What changed since the last turn. What changes meanwhile comes next turn, so that a turn ends. */
 static void settle_changed(struct poll_engine *poll) {
-    /* Those that change meanwhile come next turn, so that a turn ends. */
+    release_closed(poll);
     for (size_t left = poll->changed.count; left > 0; left--) {
-        settle(poll, connection_list_pop(&poll->changed));
+        struct connection *connection = connection_list_pop(&poll->changed);
+        if (connection->is_closing) {
+            connection_list_push(&poll->changed, connection);
+        } else if (!connection->is_sending) {
+            flush(poll, connection);
+        }
     }
 }
 

@@ -136,8 +136,12 @@ void admission_check(struct config *config) {
     tell(config, "port", error);
 }
 
+static int open_spare(void) {
+    return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 enum status admission_listen(struct server *server, struct engine *engine, char *text) {
-    server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    server->spare_fd = open_spare();
     for (uint32_t i = 0; i < server->listener_count; i++) {
         enum status status = engine_listen(engine, server->listeners[i].fd);
         if (status == STATUS_OK) continue;
@@ -287,10 +291,12 @@ void admission_refuse_for_want(struct server *server, int listener_fd, int error
         atomic_fetch_add_explicit(&server->connections_received, 1, memory_order_relaxed);
         refuse(server, listener_fd, fd, too_many);
     }
-    server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    server->spare_fd = open_spare();
 }
 
 void admission_retry(struct server *server) {
+    /* While some rest: another may have been quicker to take the place that the spare had left. */
+    if (server->resting_listeners != 0 && server->spare_fd < 0) server->spare_fd = open_spare();
     for (uint32_t i = 0; server->resting_listeners != 0 && i < server->listener_count; i++) {
         uint32_t bit = 1U << i;
         if (!(server->resting_listeners & bit)) continue;

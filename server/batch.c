@@ -279,16 +279,14 @@ static void add_request(struct worker *worker, struct client *client,
     if (client->protocol_error == NULL) dispatch_prepare(worker, request);
 }
 
-/* An inline command is decoded in place, so it can't be parsed twice: it is only parsed when it can run. */
-static bool inline_must_wait(struct worker *worker, struct client *client) {
-    if (client->view[client->parsed] == '*') return false;
+/* An inline command's quotes are decoded in place. So that it can be parsed again when it has to wait, that is a copy,
+ * of which a worker has one: what came before is run first. NULL: no memory. */
+static char *copy_line(struct worker *worker, const struct client *client, size_t *size) {
     execute(worker);
-    const struct server *server = worker->server;
-    if (gate_holds_writers(server) ||
-        atomic_load_explicit(&server->pause_until_ms, memory_order_relaxed) > worker->now_ms) {
-        suspend_paused(worker, client);
-    }
-    return !may_run(client);
+    if (worker->line == NULL) worker->line = memory_allocate(WORKER_LINE_BYTES);
+    if (worker->line == NULL) return NULL;
+    if (*size > WORKER_LINE_BYTES) *size = WORKER_LINE_BYTES;
+    return memcpy(worker->line, client->view + client->parsed, *size);
 }
 
 /* Who hasn't logged in may not have much kept. */
@@ -314,11 +312,17 @@ static void parse(struct worker *worker, struct client *client) {
             limits.is_trusted = client->is_trusted;
             check_stranger(worker, client);
         }
-        if (!may_run(client) || inline_must_wait(worker, client)) return;
+        if (!may_run(client)) return;
+        char *input = client->view + client->parsed;
+        size_t size = client->view_size - client->parsed;
+        bool is_inline = *input != '*';
+        if (is_inline) input = copy_line(worker, client, &size);
+        if (!may_run(client)) return;
         struct resp_request request;
-        enum resp_outcome outcome =
-            resp_parse(&client->parser, client->view + client->parsed,
-                       client->view_size - client->parsed, &limits, &worker->arguments, &request);
+        enum resp_outcome outcome = RESP_NO_MEMORY;
+        if (input != NULL)
+            outcome =
+                resp_parse(&client->parser, input, size, &limits, &worker->arguments, &request);
         if (outcome == RESP_INCOMPLETE) return;
         if (outcome == RESP_NO_MEMORY) {
             log_warning_limited("Closing client %llu: no memory for its request's arguments",

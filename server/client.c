@@ -109,5 +109,7 @@ size_t client_describe(const struct client *client, int64_t now_ms, char *out) {
                                                  memory_order_relaxed),
         (unsigned long long)atomic_load_explicit(&client->command_count, memory_order_relaxed),
         client->worker->index);
-    return size < CLIENT_LINE_MAX ? (size_t)size : CLIENT_LINE_MAX - 1;
+    if (size < CLIENT_LINE_MAX) return (size_t)size;
+    out[CLIENT_LINE_MAX - 2] = '\n'; /* cut, it is still one line */
+    return CLIENT_LINE_MAX - 1;
 }

@@ -151,6 +151,7 @@ void worker_let_go(struct worker *worker, struct client *client) {
 static void finish_client(struct worker *worker, struct client *client) {
     client->is_finishing = true;
     blocking_cancel(client);
+    monitor_leave(client);
     if (client->is_touched) return; /* settling decides */
     if (connection_is_drained(&client->connection)) worker_let_go(worker, client);
 }
@@ -317,8 +318,15 @@ static void carry_histogram(struct worker *worker) {
         (worker->carried_id + 1) % command_table_count_all(worker->server->commands);
 }
 
+/* Also when the clock was set back. */
+static bool is_tick_due(const struct worker *worker) {
+    return worker->now_ms >= worker->next_tick_ms ||
+           worker->next_tick_ms - worker->now_ms > TICK_MS;
+}
+
 static void tick(struct worker *worker) {
-    if (worker->now_ms - worker->next_tick_ms > AWAY_MS) worker->back_ms = worker->now_ms;
+    int64_t late_ms = worker->now_ms - worker->next_tick_ms;
+    if (late_ms > AWAY_MS || late_ms < -TICK_MS) worker->back_ms = worker->now_ms;
     worker->next_tick_ms = worker->now_ms + TICK_MS;
     take_rates(worker);
     carry_histogram(worker);
@@ -391,7 +399,7 @@ static void turn(struct worker *worker, int timeout_ms) {
         worker_resume_paused(worker);
         batch_run(worker); /* now, not after the next wait */
     }
-    if (worker->now_ms >= worker->next_tick_ms) tick(worker);
+    if (is_tick_due(worker)) tick(worker);
     if (worker->settled != NULL) settle(worker);
     profile_end(worker);
 }
@@ -554,6 +562,7 @@ void worker_release(struct worker *worker) {
     resp_arguments_release(&worker->arguments);
     memory_free(worker->lock_indexes);
     memory_free(worker->scratch);
+    memory_free(worker->line);
     memory_free(worker->commands);
     memory_free(worker->totals);
     sampler_release(&worker->sampler);

@@ -76,6 +76,7 @@ enum {
     /* Requests prefetched together: 64 to 256 cost 2 to 15 % more, their lines pushed each other out. */
     BATCH_MAX = 32,
     WORKER_MAILBOX = 4096,
+    WORKER_LINE_BYTES = RESP_INLINE_MAX + 2, /* the longest inline command, and its line end */
     WORKER_STOP_MS = 5000, /* a stopping worker gives its clients so long to take their replies */
     /* Unsent replies that stop the reading and running of a client's requests, and that let it go on. */
     OUTPUT_THROTTLE_BYTES = 1024 * 1024,
@@ -107,6 +108,7 @@ struct worker {
     uint32_t batch_count;
     struct client *touched; /* clients to settle after the batch: a list */
     struct buffer discard;  /* where replies of CLIENT REPLY OFF go */
+    char *line;             /* WORKER_LINE_BYTES for an inline command; NULL before the first */
     uint32_t *lock_indexes; /* shards of a command of several keys */
     uint32_t lock_capacity;
     void *scratch; /* call_scratch; grows, kept when small */

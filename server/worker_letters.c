@@ -106,9 +106,12 @@ static void open_settle(void *context, struct letter *letter) {
     }
 }
 
+/* Who gave up waiting for the answer to an open_settle that was opened just now is told all the same. */
 static void open_listen_again(void *context, struct letter *letter) {
     struct worker *worker = context;
     take_number(letter);
+    if (worker->settled != NULL) sem_post(worker->settled);
+    worker->settled = NULL;
     admission_listen_again(worker->server);
 }
 

@@ -158,9 +158,10 @@ void curve_recount(struct curve *curve, int64_t now_ms) {
     pthread_mutex_unlock(&curve->lock);
 }
 
-/* When memory is refused it is off. */
+/* When memory is refused it is off, and when there is no limit any more. */
 static void restart_locked(struct curve *curve, int64_t now_ms) {
     free_locked(curve);
+    if (load(&curve->shards->eviction.limit_bytes) == 0) return;
     enum status status = start_locked(curve, now_ms);
     (void)status;
 }

@@ -21,6 +21,7 @@ enum {
     EVICTION_SENIORITY_BEGIN =
         3 << EVICTION_LOG2_BITS, /* an entry used just now has as much, one a second ago 11 */
     EVICTION_WORTH_SHIFT = 48,
+    EVICTION_FUTURE_S = 24 * 60 * 60,
 };
 
 struct eviction_view {
@@ -41,9 +42,20 @@ static inline uint32_t eviction_stamp(int64_t now_ms) {
     return (uint32_t)((uint64_t)now_ms * 256 / 1000);
 }
 
+/* How long ago its last use was, in the same parts, of a stamp that wraps around in 194 days. The workers' clocks differ
+ * by the length of a turn, and the system's may be set back: who was used in the future, by up to a day, was used now. */
+static inline uint32_t eviction_idle(int64_t now_ms, uint32_t stamp) {
+    uint32_t idle = eviction_stamp(now_ms) - stamp;
+    return idle > UINT32_MAX - EVICTION_FUTURE_S * 256 ? 0 : idle;
+}
+/* The same in seconds. */
+static inline uint32_t eviction_idle_s(int64_t now_ms, uint32_t stamp) {
+    return eviction_idle(now_ms - now_ms % 1000, stamp & ~UINT32_C(0xff)) / 256;
+}
+
 static inline uint64_t eviction_score_recent(const struct eviction_view *view,
                                              const struct eviction_subject *subject) {
-    return eviction_stamp(view->now_ms) - subject->access;
+    return eviction_idle(view->now_ms, subject->access);
 }
 
 /* A count is lost at each decay time's worth of minutes that began since the last use. */
@@ -53,7 +65,7 @@ static inline uint32_t eviction_decayed_count(const struct eviction_rules *rules
     uint32_t decay_minutes = atomic_load_explicit(&rules->lfu_decay_minutes, memory_order_relaxed);
     if (decay_minutes == 0) return count;
     uint64_t now_s = (uint64_t)now_ms / 1000;
-    uint64_t idle_s = (now_s - (access >> 8)) & 0xffffff;
+    uint64_t idle_s = eviction_idle_s(now_ms, access);
     uint64_t minutes = now_s / 60 - (now_s - idle_s) / 60;
     uint64_t lost = minutes / decay_minutes;
     return lost < count ? count - (uint32_t)lost : 0;
@@ -63,7 +75,7 @@ static inline uint64_t eviction_score_logarithmic(const struct eviction_view *vi
                                                   const struct eviction_subject *subject) {
     uint64_t missing =
         EVICTION_LFU_MAX - eviction_decayed_count(view->rules, subject->access, view->now_ms);
-    return missing << 32 | (eviction_stamp(view->now_ms) - (subject->access & ~UINT32_C(0xff)));
+    return missing << 32 | eviction_idle(view->now_ms, subject->access & ~UINT32_C(0xff));
 }
 
 /* In 65536ths, and up to a twelfth too small: straight lines between the powers of two. */
@@ -84,8 +96,7 @@ static inline uint64_t eviction_score_worth(const struct eviction_subject *subje
 
 static inline uint64_t eviction_score_adaptive(const struct eviction_view *view,
                                                const struct eviction_subject *subject) {
-    uint32_t idle =
-        eviction_stamp(view->now_ms) - (subject->access & ~(uint32_t)EVICTION_USES_MASK);
+    uint32_t idle = eviction_idle(view->now_ms, subject->access & ~(uint32_t)EVICTION_USES_MASK);
     return view->prefers_recent ? idle : eviction_score_worth(subject, idle);
 }
 

@@ -167,7 +167,8 @@ void expiry_follow(struct expiry *expiry, uint32_t reference) {
 }
 
 void expiry_set(struct expiry *expiry, uint32_t reference, int64_t deadline_ms) {
-    *entry_deadline(slabs_at(expiry->slabs, reference)) = deadline_ms;
+    *entry_deadline(slabs_at(expiry->slabs, reference)) =
+        deadline_ms < NEVER_MS ? deadline_ms : NEVER_MS - 1;
     expiry_follow(expiry, reference);
 }
 

@@ -163,7 +163,8 @@ static bool has_room(const struct leases *leases, const struct key *key,
 
 /* Forget all that ran out: some ten microseconds, so not for each that asks. */
 static void weed(struct leases *leases, int64_t now_ms) {
-    if (now_ms < leases->weeded_ms + WEED_MS) return;
+    bool is_early = now_ms >= leases->weeded_ms && now_ms < leases->weeded_ms + WEED_MS;
+    if (is_early) return; /* not so when the clock was set back */
     leases->weeded_ms = now_ms;
     for (uint32_t i = 0; i < CHAINS; i++) {
         forget_run_out(leases, i, now_ms);

@@ -12,7 +12,10 @@
 #include "database.h"
 #include "waiters.h"
 
-enum { LEASES_MAX = 16384 /* a table: more fills than that at a time are refused */ };
+enum {
+    LEASES_MAX = 16384, /* a table: more fills than that at a time are refused */
+    LEASES_APART_MS = 1000,
+};
 
 struct lease {
     struct lease *next; /* in its chain */
@@ -43,8 +46,10 @@ void leases_destroy(struct leases *leases);
 
 /* The key's lease, held or run out; NULL when there is none. NULL `leases` have none. */
 struct lease *leases_find(const struct leases *leases, const struct key *key);
+/* One that was given in the future wasn't: the clock was set back, and would hold it for longer than was asked for. But
+ * workers read their clocks a turn apart. */
 static inline bool lease_is_held(const struct lease *lease, int64_t now_ms) {
-    return lease != NULL && lease->until_ms > now_ms;
+    return lease != NULL && lease->until_ms > now_ms && lease->given_ms <= now_ms + LEASES_APART_MS;
 }
 /* Give out the key's lease, which nobody holds; `*token` is the new holder's own. STATUS_FULL, STATUS_NO_MEMORY. */
 must_use enum status leases_grant(struct leases *leases, const struct key *key,

@@ -96,7 +96,9 @@ static void reply_deadline(struct call *call, int64_t base_ms, int64_t unit_ms) 
         reply_integer(call->reply, entry == NULL ? NO_KEY : NO_DEADLINE);
         return;
     }
-    reply_integer(call->reply, (entry_deadline_ms(entry) - base_ms + unit_ms / 2) / unit_ms);
+    int64_t left_ms = entry_deadline_ms(entry) - base_ms;
+    reply_integer(call->reply,
+                  left_ms / unit_ms + (unit_ms > 1 && left_ms % unit_ms >= unit_ms / 2));
 }
 static void time_to_live_s(struct call *call) {
     reply_deadline(call, call->now_ms, 1000);

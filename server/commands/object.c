@@ -1,6 +1,7 @@
 /* OBJECT: a value seen from outside. */
 #include "server/call.h"
 #include "server/server.h"
+#include "shards/eviction_score.h"
 #include "shards/types/string.h"
 
 static struct entry *object_of(struct call *call) {
@@ -42,9 +43,8 @@ static void object_idle_time(struct call *call) {
                                  "and LFU data will take some time to adjust.");
         return;
     }
-    uint32_t accessed_s = atomic_load_explicit(&entry->access, memory_order_relaxed) >> 8;
-    uint32_t now_s = (uint32_t)(call->now_ms / 1000) & 0xffffff;
-    reply_integer(call->reply, (int64_t)((now_s - accessed_s) & 0xffffff));
+    uint32_t access = atomic_load_explicit(&entry->access, memory_order_relaxed);
+    reply_integer(call->reply, eviction_idle_s(call->now_ms, access));
 }
 
 static void object_references(struct call *call) {

@@ -188,8 +188,9 @@ static uint64_t waiting_writers(uint64_t word) {
 static bool may_stay(const struct rwlock *lock, uint64_t word) {
     if (word & RWLOCK_WRITER) return false;
     if ((word & RWLOCK_WRITERS_WAIT) == 0) return true;
+    if (word & RWLOCK_TURN)
+        return true; /* not to line up behind those whose turn it is: they end it */
     if (word & RWLOCK_HURRY) return false;
-    if (word & RWLOCK_TURN) return true;
     bool is_alone = (word & RWLOCK_READERS) == RWLOCK_READER;
     return is_alone && waiting_writers(word) ==
                            atomic_load_explicit(&lock->writers_asleep, memory_order_relaxed);
@@ -385,7 +386,7 @@ bool rwlock_is_held_for_writing(const struct rwlock *lock) {
 
 #else
 
-enum { HELD_MAX = 4096 }; /* a command over the whole store holds every shard */
+enum { HELD_MAX = 65536 }; /* a command over the whole store holds every shard */
 
 struct held {
     const struct rwlock *lock;

@@ -345,6 +345,21 @@ static void client_pause_holds_writes_back_and_lets_reads_pass(void **state) {
     wire_close(writer);
 }
 
+/* Inline, too: a load balancer's PING is answered, and a quoted argument that had to wait is read as it was sent. */
+static void client_pause_tells_inline_commands_apart(void **state) {
+    struct wire *admin = wire_connect(*state), *writer = wire_connect(*state);
+    wire_expect(admin, "CLIENT PAUSE 60000 WRITE", "+OK");
+    wire_send_text(writer, "PING\r\nSET key \"a \\x62\"\r\nGET key\r\n");
+    wire_expect_reply(writer, "+PONG");
+    await_blocked(admin, 1);
+    wire_send_text(admin, "CLIENT UNPAUSE\r\n");
+    wire_expect_reply(admin, "+OK");
+    wire_expect_reply(writer, "+OK");
+    wire_expect_reply(writer, "\"a b\"");
+    wire_close(admin);
+    wire_close(writer);
+}
+
 /* Nothing else happens meanwhile: the pause's end alone must move what waits for it. Never early; and as a
  * machine may be busy, the least of several is what tells how late. */
 static void client_pause_ends_by_itself_and_on_time(void **state) {
@@ -480,6 +495,7 @@ int main(void) {
         TEST_WITH_SERVER(who_comes_and_goes_is_told_at_debug, more_talkative),
         TEST_WITH_SERVER(a_client_beyond_its_output_limit_is_named, small_output),
         TEST_WITH_SERVER(client_pause_holds_writes_back_and_lets_reads_pass, NULL),
+        TEST_WITH_SERVER(client_pause_tells_inline_commands_apart, NULL),
         TEST_WITH_SERVER(client_pause_ends_by_itself_and_on_time, NULL),
         TEST_WITH_SERVER(a_paused_client_is_not_idle, one_second),
         TEST_WITH_SERVER(a_paused_client_may_leave, NULL),

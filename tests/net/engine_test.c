@@ -398,6 +398,22 @@ static void a_close_inside_an_event_is_the_last_event(struct world *world) {
     world_close(world);
 }
 
+/* Whoever closes it may still have something of it in hand. */
+static void who_is_closed_while_others_are_sent_is_released_in_a_later_turn(struct world *world) {
+    world_open_usual(world);
+    struct pair *pair = world_add_local_pair(world, 0), *other = world_add_local_pair(world, 0);
+    pair->closes_when_sent = other;
+    append_pattern(pair, 1000);
+    append_pattern(other, 1000);
+    engine_send(world->engine, &pair->connection);
+    engine_send(world->engine, &other->connection);
+    while (other->released_count == 0) {
+        world_step(world);
+    }
+    assert_true(other->closed_turn != 0);
+    world_close(world);
+}
+
 static void a_close_before_the_first_turn_releases_in_the_next(struct world *world) {
     world_open_usual(world);
     struct pair *pair = world_add_local_pair(world, 10);
@@ -678,6 +694,7 @@ static const struct engine_row rows[] = {
     ENGINE_ROW(a_broken_connection_that_is_paused_costs_no_turns),
     ENGINE_ROW(a_close_with_operations_in_flight_releases_once),
     ENGINE_ROW(a_close_inside_an_event_is_the_last_event),
+    ENGINE_ROW(who_is_closed_while_others_are_sent_is_released_in_a_later_turn),
     ENGINE_ROW(a_close_before_the_first_turn_releases_in_the_next),
     ENGINE_ROW(a_close_after_a_pause_and_a_resume_releases_once),
     ENGINE_ROW(many_that_end_and_close_at_once_are_all_released),

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "shards/base/memory.h"
+#include "shards/eviction_score.h"
 #include "shards/place.h"
 #include "shards/room.h"
 #include "shards/shards.h"
@@ -574,6 +575,36 @@ static void lfu_counts_grow_by_logarithm_and_are_lost_by_the_minute(void **state
     assert_int_equal(eviction_frequency(rules, entry, fixture->now_ms + 1000 * 60000), 0);
 }
 
+/* Workers read their clocks a turn apart, and the system's may be set back. */
+static void who_was_used_in_the_future_was_used_now(void **state) {
+    struct fixture *fixture = *state;
+    struct eviction_rules *rules = &fixture->shards.eviction;
+    struct random random;
+    random_init(&random, 3);
+    static const int ahead_ms[] = {4, 70, 1500, 3600 * 1000};
+    for (size_t i = 0; i < sizeof(ahead_ms) / sizeof(ahead_ms[0]); i++) {
+        int64_t now_ms = fixture->now_ms, then_ms = now_ms + ahead_ms[i];
+        struct eviction_view view = {rules, now_ms, true};
+        uint32_t stamp = eviction_stamp(then_ms);
+        assert_int_equal(eviction_idle_s(now_ms, stamp), 0);
+        struct eviction_subject ahead = {.access = stamp},
+                                present = {.access = eviction_stamp(now_ms)};
+        struct eviction_subject before = {.access = eviction_stamp(now_ms - 2000)};
+        assert_true(eviction_score_recent(&view, &ahead) <= eviction_score_recent(&view, &present));
+        assert_true(eviction_score_adaptive(&view, &ahead) <
+                    eviction_score_adaptive(&view, &before));
+        fill(fixture, EVICTION_ALLKEYS_LFU, 1);
+        struct entry *entry = find(fixture, 0, 0);
+        for (int j = 0; j < 1000; j++) {
+            eviction_touch(rules, entry, then_ms, &random);
+        }
+        uint32_t count = eviction_frequency(rules, entry, then_ms);
+        assert_int_equal(eviction_frequency(rules, entry, now_ms), count);
+        eviction_touch(rules, entry, now_ms, &random);
+        assert_true(eviction_frequency(rules, entry, now_ms) >= count);
+    }
+}
+
 static void every_policy_keeps_the_second_of_the_last_use(void **state) {
     struct fixture *fixture = *state;
     for (int policy = EVICTION_NONE; policy < EVICTION_POLICIES; policy++) {
@@ -611,6 +642,7 @@ int main(void) {
         TEST(a_key_that_comes_back_goes_on_counting),
         TEST(keys_of_every_database_may_go),
         TEST(lfu_counts_grow_by_logarithm_and_are_lost_by_the_minute),
+        TEST(who_was_used_in_the_future_was_used_now),
         TEST(every_policy_keeps_the_second_of_the_last_use),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

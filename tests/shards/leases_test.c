@@ -67,6 +67,28 @@ static void what_leases_take_is_bounded_and_those_that_ran_out_go_first(void **s
     assert_int_equal(memory_used(), 0);
 }
 
+static void a_clock_that_is_set_back_holds_no_lease(void **state) {
+    (void)state;
+    enum { BACK_MS = 600000 };
+    struct leases *leases = leases_create();
+    char text[32];
+    for (int i = 0; i < LEASES_MAX; i++) {
+        assert_int_equal(grant(leases, numbered(text, i), NOW_MS), STATUS_OK);
+    }
+    assert_int_equal(grant(leases, numbered(text, LEASES_MAX), NOW_MS + LEASE_MS), STATUS_OK);
+    struct key key = numbered(text, LEASES_MAX);
+    const struct lease *lease = leases_find(leases, &key);
+    assert_true(lease_is_held(lease, NOW_MS + LEASE_MS - 20)); /* another worker's turn */
+    assert_false(lease_is_held(lease, NOW_MS - BACK_MS));
+    for (int i = 0; i < 2 * LEASES_MAX; i++) {
+        int64_t now_ms = NOW_MS - BACK_MS + i / LEASES_MAX * (LEASE_MS + 1);
+        assert_int_equal(grant(leases, numbered(text, i), now_ms), STATUS_OK);
+    }
+    leases_validate(leases);
+    leases_destroy(leases);
+    assert_int_equal(memory_used(), 0);
+}
+
 static void the_last_fills_are_remembered(void **state) {
     (void)state;
     struct leases *leases = leases_create();
@@ -173,6 +195,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_full_table_refuses_until_leases_run_out),
         cmocka_unit_test(what_leases_take_is_bounded_and_those_that_ran_out_go_first),
+        cmocka_unit_test(a_clock_that_is_set_back_holds_no_lease),
         cmocka_unit_test(the_last_fills_are_remembered),
         cmocka_unit_test(a_look_by_a_writer_ends_the_lease_of_that_key_only),
         cmocka_unit_test(who_fills_a_key_leaves_its_lease_as_it_is),

@@ -77,16 +77,24 @@ static void on_ended(void *context, struct connection *connection, int error) {
     if (pair->closes_when_ended) engine_close(world->engine, connection);
 }
 
+static uint64_t turns_of(const struct world *world) {
+    return atomic_load(&world->engine->statistics.turns);
+}
+
 static void on_sent(void *context, struct connection *connection) {
-    (void)context;
+    struct world *world = context;
+    struct pair *pair = (struct pair *)connection, *other = pair->closes_when_sent;
     assert_false(connection->is_closing);
-    ((struct pair *)connection)->sent_count++;
+    pair->sent_count++;
+    if (other == NULL || !other->is_open || other->connection.is_closing) return;
+    other->closed_turn = turns_of(world);
+    engine_close(world->engine, &other->connection);
 }
 
 static void on_released(void *context, struct connection *connection) {
-    (void)context;
     struct pair *pair = (struct pair *)connection;
     assert_true(connection->is_closing);
+    assert_true(pair->closed_turn == 0 || pair->closed_turn < turns_of(context));
     pair->released_count++;
     pair->is_open = false;
     memset(connection, 0xA5,

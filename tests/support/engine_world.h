@@ -32,6 +32,8 @@ struct pair {
     bool is_open;
     /* What the connection does in its events. */
     bool is_echoing, pauses_when_received, closes_when_received, closes_when_ended;
+    struct pair *closes_when_sent; /* another, or NULL */
+    uint64_t closed_turn;          /* which turn that happened to it in; 0: it didn't */
     uint64_t received;
     unsigned receive_count, ended_count, released_count, sent_count;
     int end_error;
