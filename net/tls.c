@@ -82,8 +82,8 @@ static struct tls_area *area_create(const struct engine *engine) {
     struct tls_area *area = memory_allocate(sizeof(*area));
     if (area == NULL) return NULL;
     area->used = 0;
-    area->size =
-        engine->receive_bytes_max + (size_t)engine->receives_max * (RECORD_BYTES + CACHE_LINE);
+    area->size = engine->receive_bytes_max + RECORD_BYTES +
+                 (size_t)engine->receives_max * (RECORD_BYTES + CACHE_LINE);
     area->bytes = mmap(NULL, area->size, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (area->bytes != MAP_FAILED) return area;

@@ -26,7 +26,11 @@
 #include "server.h"
 #include "shards/base/memory.h"
 
-enum { HELD_MIN = 1024 /* bytes of the first allocation for what is not whole */ };
+enum {
+    HELD_MIN = 1024, /* bytes of the first allocation for what is not whole */
+    /* The longest request of who has not logged in, with its headers: ten arguments of 16 KiB. */
+    HELD_UNTRUSTED_MAX = RESP_ARGUMENTS_UNTRUSTED_MAX * (RESP_BULK_UNTRUSTED_MAX + 16) + 1024,
+};
 
 /* ---- Holding what is not whole --------------------------------------------------------------- */
 
@@ -236,10 +240,12 @@ static void settle(struct worker *worker, struct client *client) {
     if (client->connection.is_closing) return;
 
     uint64_t held_max = (uint64_t)config_number(&worker->server->config->client_query_buffer_limit);
+    if (!client->is_trusted && held_max > HELD_UNTRUSTED_MAX) held_max = HELD_UNTRUSTED_MAX;
     if (client->held_size > held_max) {
-        log_warning_limited("Closing client %llu: its unfinished request of %zu bytes passes "
-                            "client-query-buffer-limit",
-                            (unsigned long long)client->id, client->held_size);
+        log_warning_limited("Closing client %llu: its unfinished request of %zu bytes passes %s",
+                            (unsigned long long)client->id, client->held_size,
+                            client->is_trusted ? "client-query-buffer-limit"
+                                               : "what may wait of who has not logged in");
         counters_add(&worker->closed_query_limit, 1);
         worker_close_client(worker, client);
         return;

@@ -307,7 +307,9 @@ static enum status read_save_points(const struct config_option *option, struct b
     int count = 0;
     for (; take_word(&rest, &word); count++) {
         int64_t number;
-        if (count == NUMBERS_MAX || !number_read(word, &number) || number < (count % 2 == 0))
+        bool is_seconds = count % 2 == 0;
+        if (count == NUMBERS_MAX || !number_read(word, &number) || number < is_seconds ||
+            (is_seconds && number > INT32_MAX))
             return refuse_save_points(error);
     }
     if (count % 2 != 0) return refuse_save_points(error);

@@ -442,7 +442,9 @@ run_request(struct worker *worker, const struct request *request, bool is_gated)
     struct client *client = request->client;
     struct server *server = worker->server;
     const struct command *row = request->row;
-    if (is_gated && gate_holds(server, row, worker->now_ms)) return false;
+    /* A stranger is told at once that he is one: nothing that he sends is kept until a gate opens. */
+    bool is_heard = client->is_trusted || (row != NULL && (row->flags & COMMAND_NO_AUTH));
+    if (is_gated && is_heard && gate_holds(server, row, worker->now_ms)) return false;
 
     struct call call = {
         .server = server,

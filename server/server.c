@@ -365,6 +365,7 @@ static struct server *create_server(struct config *config, const struct launch *
     server->config = config;
     server->launch = launch;
     server->spare_fd = -1;
+    pthread_mutex_init(&server->ending, NULL);
     predecessor_init(&server->predecessor, server);
     server->started_ms = clock_unix_ms();
     server->worker_count = choose_workers(config);
@@ -484,6 +485,7 @@ no_commands:
     slowlog_release(&server->slowlog);
     certificates_release(&server->certificates);
     acl_log_release(&server->acl_log);
+    pthread_mutex_destroy(&server->ending);
     memory_free(server);
     return exit_status;
 }
@@ -530,6 +532,7 @@ no_jobs:
 no_shards:
     release_commands(server);
 no_commands:
+    if (server != NULL) pthread_mutex_destroy(&server->ending);
     memory_free(server);
 }
 
@@ -538,13 +541,9 @@ void server_stop(struct server *server) {
         kill(getpid(), SIGUSR1);
 }
 
-enum status server_prepare_end(struct server *server, enum server_save save) {
-    bool saves =
-        save == SERVER_SAVE_YES || (save == SERVER_SAVE_AS_SET && saver_has_points(&server->saver));
-    if (gate_is_closed(server, GATE_LOADING))
-        saves = false; /* what is loaded by now is less than the file has */
-    atomic_store_explicit(&server->saves_at_end, saves, memory_order_relaxed);
-    if (!saves) return STATUS_OK;
+/* Only who closes the gate opens it again. */
+static enum status save_last(struct server *server) {
+    atomic_store_explicit(&server->saves_at_end, true, memory_order_relaxed);
     log_notice("Saving the final RDB snapshot before exiting.");
     gate_close(server, GATE_STOPPING);
     predecessor_interrupt(&server->predecessor);
@@ -555,6 +554,23 @@ enum status server_prepare_end(struct server *server, enum server_save save) {
     atomic_store_explicit(&server->saves_at_end, false, memory_order_relaxed);
     gate_open(server, GATE_STOPPING);
     return STATUS_FAILED;
+}
+
+enum status server_prepare_end(struct server *server, enum server_save save) {
+    bool saves =
+        save == SERVER_SAVE_YES || (save == SERVER_SAVE_AS_SET && saver_has_points(&server->saver));
+    if (gate_is_closed(server, GATE_LOADING))
+        saves = false; /* what is loaded by now is less than the file has */
+    if (!saves) {
+        atomic_store_explicit(&server->saves_at_end, false, memory_order_relaxed);
+        return STATUS_OK;
+    }
+    /* Another may ask for the same meanwhile (SHUTDOWN, then SIGTERM): it waits, and needs no file of its own. */
+    pthread_mutex_lock(&server->ending);
+    enum status status = server->has_saved_last ? STATUS_OK : save_last(server);
+    server->has_saved_last = status == STATUS_OK;
+    pthread_mutex_unlock(&server->ending);
+    return status;
 }
 
 void server_unpause(struct server *server) {

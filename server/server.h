@@ -81,6 +81,8 @@ struct server {
     _Atomic uint64_t tls_unsaid;         /* and how many it wasn't told of since (worker.c) */
     _Atomic int64_t attack_said_ms;      /* when the log was last told of one (dispatch.c) */
     _Atomic bool saves_at_end;           /* decided by who asked to stop */
+    pthread_mutex_t ending;              /* the last save: one at a time; over the next */
+    bool has_saved_last;                 /* it is done, and nobody has written since */
     _Atomic uint32_t gates;              /* enum gate */
     _Atomic bool expiry_is_active;       /* DEBUG SET-ACTIVE-EXPIRE */
     _Atomic int64_t statistics_since_ms; /* CONFIG RESETSTAT */

@@ -1,7 +1,7 @@
 /* The watchdog: systemd kills and restarts us when it isn't told WATCHDOG=1 for so long. A main thread that only
  * waits would say so for ever, so it says it only when every worker has turned since it said it last: each does so at
- * least every half second, idle or not (worker.c), and counts its turns. We look four times in the time there is; a
- * worker that stands still for all of it has us restarted. So less than a second is too short to ask for. */
+ * least every half second, idle or not (worker.c), and counts its turns, unless it saves. We look four times in the time
+ * there is; a worker that stands still for all of it has us restarted. So less than a second is too short to ask for. */
 #include "server/signals.h"
 
 #include <errno.h>
@@ -41,6 +41,7 @@ bool signals_want_end(void) {
 struct watch {
     int64_t period_ms; /* between two looks; 0: nobody asks */
     uint64_t *turns;   /* of each worker, when systemd was told last */
+    uint64_t saved;    /* keys that were in the file, at the last look */
 };
 
 static void watch_begin(struct watch *watch, const struct server *server, bool is_supervised) {
@@ -56,9 +57,20 @@ static uint64_t turns_of(const struct server *server, uint32_t i) {
     return atomic_load_explicit(&server->workers[i].engine->statistics.turns, memory_order_relaxed);
 }
 
+/* SAVE and SHUTDOWN keep their worker, and others who ask for the same, as long as keys get into the file. */
+static bool is_saving(struct watch *watch, const struct server *server) {
+    const struct saver *saver = &server->saver;
+    uint64_t saved = atomic_load_explicit(&saver->keys_done, memory_order_relaxed);
+    bool goes_on = saved != watch->saved;
+    watch->saved = saved;
+    return goes_on && atomic_load_explicit(&saver->is_saving, memory_order_relaxed) &&
+           !atomic_load_explicit(&saver->is_background, memory_order_relaxed);
+}
+
 static void look(struct watch *watch, const struct server *server) {
+    bool may_stand = is_saving(watch, server);
     for (uint32_t i = 0; i < server->worker_count; i++) {
-        if (turns_of(server, i) == watch->turns[i]) return;
+        if (turns_of(server, i) == watch->turns[i] && !may_stand) return;
     }
     for (uint32_t i = 0; i < server->worker_count; i++) {
         watch->turns[i] = turns_of(server, i);

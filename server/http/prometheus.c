@@ -397,7 +397,7 @@ static const struct family families[] = {
      .lines = write_changes},
     {"sherd_snapshot_kept_bytes", gauge, "Copies kept for the snapshot that is being written.",
      .lines = write_kept},
-    {"sherd_snapshots_total", counter, "Snapshots written.", .lines = write_saves},
+    {"sherd_snapshots_total", counter, "Snapshots begun.", .lines = write_saves},
 };
 /* clang-format on */
 

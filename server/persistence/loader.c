@@ -597,7 +597,8 @@ static void tell_end(const struct loading *loading, const char *what) {
 }
 
 void loader_prepare(struct server *server) {
-    if (access(server->config->dbfilename, F_OK) != 0) return;
+    /* What can't be looked at is no reason to begin without: loading tells why. */
+    if (access(server->config->dbfilename, F_OK) != 0 && errno == ENOENT) return;
     atomic_store_explicit(&server->loader.started_ms, clock_unix_ms(), memory_order_relaxed);
     gate_close(server, GATE_LOADING);
 }

@@ -82,7 +82,7 @@ enum status rdb_file_create(struct rdb_file *file, const char *name, bool beside
         errno = ENOMEM;
         return failed(file, "can't write");
     }
-    file->fd = open(file->temporary, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    file->fd = open(file->temporary, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
     enum status status = file->fd < 0 ? failed(file, "can't create") : lock_empty(file);
     if (status != STATUS_OK) let_go(file);
     return status;
@@ -120,16 +120,27 @@ uint32_t rdb_file_remove_stale(const char *kept) {
 
 /* ---- Writing --------------------------------------------------------------------------------- */
 
-/* Beginning to write, and forgetting what is written, are hints. What doesn't get to the disk is told only once. */
+/* Beginning to write, and forgetting what is written, are hints. They are given a piece at a time: the kernel goes through
+ * its pages one by one, and lets nobody in between. */
+static void begin_writing(const struct rdb_file *file) {
+    for (uint64_t at = file->pushed; at < file->written; at += PIECE_BYTES) {
+        sync_file_range(file->fd, (off_t)at, PIECE_BYTES, SYNC_FILE_RANGE_WRITE);
+    }
+}
+
+static void forget(const struct rdb_file *file) {
+    for (uint64_t at = file->pushed; at < file->written; at += PIECE_BYTES) {
+        posix_fadvise(file->fd, (off_t)at, PIECE_BYTES, POSIX_FADV_DONTNEED);
+    }
+}
+
+/* What doesn't get to the disk is told only once. */
 static enum status push(struct rdb_file *file) {
-    off_t from = (off_t)file->pushed, size = (off_t)(file->written - file->pushed);
-    if (file->beside_others && size < BURST_BYTES) return STATUS_OK;
-    if (!file->beside_others) {
-        sync_file_range(file->fd, from, size, SYNC_FILE_RANGE_WRITE);
-    } else if (fdatasync(file->fd) != 0) {
-        return failed(file, "can't sync");
-    } else {
-        posix_fadvise(file->fd, from, size, POSIX_FADV_DONTNEED);
+    if (file->beside_others && file->written - file->pushed < BURST_BYTES) return STATUS_OK;
+    begin_writing(file);
+    if (file->beside_others) {
+        if (fdatasync(file->fd) != 0) return failed(file, "can't sync");
+        forget(file);
     }
     file->pushed = file->written;
     return STATUS_OK;
@@ -181,6 +192,7 @@ static enum status sync_folder(struct rdb_file *file) {
 
 static enum status finish(struct rdb_file *file) {
     if (write_piece(file) != STATUS_OK) return STATUS_FAILED;
+    begin_writing(file);
     if (fsync(file->fd) != 0) return failed(file, "can't sync");
     if (rename(file->temporary, file->name) == 0) return STATUS_OK;
     snprintf(file->error, sizeof(file->error), "can't rename %s to %s: %s", file->temporary,

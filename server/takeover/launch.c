@@ -126,7 +126,7 @@ static int spawn_heard(const struct launch *launch, char **arguments, char **env
         return error;
     }
     launched_release(launched); /* one that was started before is listened to no more */
-    *launched = (struct launched){.pid = pid, .reason_fd = ends[0]};
+    *launched = (struct launched){.pid = pid, .reason_fd = ends[0], .has_any = true};
     return 0;
 }
 
@@ -174,6 +174,7 @@ void launch_reap(struct launched *launched) {
     int status;
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        if (!launched->has_any) continue; /* an orphan's: we are process 1, or had a child before */
         if (WIFSIGNALED(status)) {
             log_warning("The successor, process %d, was ended by signal %d", (int)pid,
                         WTERMSIG(status));

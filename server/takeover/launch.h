@@ -22,6 +22,7 @@ struct launch {
 struct launched {
     pid_t pid;     /* 0: there is none, or it was reaped */
     int reason_fd; /* a pipe, where it says why it has no log to say it in; while `pid` isn't 0 */
+    bool has_any;  /* was any ever launched? */
 };
 
 void launch_note(struct launch *launch, int argument_count, char *const *arguments);
