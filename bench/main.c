@@ -112,8 +112,7 @@ static const struct bench benches[] = {
      "the shards in process at a memory limit: what each eviction policy keeps, against exact LRU",
      "  --limit-bytes N        memory limit (8388608)\n"
      "  --value-bytes N        size of the values; a key is 16 bytes (64)\n"
-     "  --shards N             a power of two; below 16, allkeys-adaptive always decides by "
-     "frequency (32)\n"
+     "  --shards N             a power of two (32)\n"
      "  --turns N              requests, in keys that fit (60)\n"
      "  --json                 one JSON object a row\n",
      hits_run},

@@ -155,7 +155,7 @@ const struct config_option config_options[] = {
     {.name = "shards", .kind = CONFIG_INTEGER, .field = FIELD(shards), .initial = "0",
      .max = 64 * KIB, .flags = CONFIG_IMMUTABLE, .group = threads,
      .help = "Parts of the data, each with its lock, rounded up to a power of two; 0: 16 a worker, "
-             "but fewer, 4 at least, where each would have less than 2 MiB of maxmemory"},
+             "but fewer, 4 a worker at least, where each would have less than 2 MiB of maxmemory"},
     {.name = "lock-mode", .kind = CONFIG_ENUM, .field = FIELD(lock_mode), .initial = "sharded",
      .choices = lock_modes, .flags = CONFIG_IMMUTABLE, .group = threads,
      .help = "A lock a shard, or a single map under one lock, to compare"},

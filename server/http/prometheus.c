@@ -339,7 +339,7 @@ static const struct family families[] = {
     {"sherd_database_misses_total", counter, "Misses in a database, by reason.",
      .lines = write_database_misses},
 
-    {"sherd_leases_open", gauge, "Leases that are neither filled nor over.", NUMBER(leases_open)},
+    {"sherd_leases_open", gauge, "Leases that may still be filled, those that have run out included.", NUMBER(leases_open)},
     {"sherd_leases_granted_total", counter, "Leases given to fill a key: it was missing, or it was early to refresh it.",
      .lines = write_granted},
     {"sherd_leases_filled_total", counter, "Values stored for their lease.", NUMBER(leases_filled)},
