@@ -25,7 +25,8 @@ void admission_close(struct server *server);
 struct worker *admission_accept(struct server *server, int listener_fd, int fd);
 /* Do those who come by this listener speak TLS? */
 bool admission_is_tls(const struct server *server, int listener_fd);
-/* Descriptors ran out while accepting: answer one waiting client with the spare, and rest until admission_retry. */
+/* Descriptors ran out while accepting: answer those who wait, up to 128, with the spare, and rest until
+ * admission_retry. */
 void admission_refuse_for_want(struct server *server, int listener_fd, int error);
 /* Accept again from listeners that rest. Called on the tick. */
 void admission_retry(struct server *server);

@@ -78,7 +78,7 @@ struct client {
     _Atomic bool is_paused;         /* a gate (gate.h) holds its next command */
     _Atomic bool is_monitor;
     _Atomic uint8_t protocol;  /* as reply.protocol */
-    _Atomic int64_t active_ms; /* of the last request */
+    _Atomic int64_t active_ms; /* of the last request, or of replies that it took */
     _Atomic uint64_t command_count;
     _Atomic(const struct command *) last_command;
     _Atomic uint64_t held_bytes, output_bytes; /* when last settled */

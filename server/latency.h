@@ -14,8 +14,9 @@ enum latency_event {
     LATENCY_COMMAND,        /* one that isn't marked fast */
     LATENCY_FAST_COMMAND,   /* one that is */
     LATENCY_LOCK_WAIT,      /* a command waited for a shard's lock */
-    LATENCY_EVICTION_CYCLE, /* room was made at the memory limit */
-    LATENCY_EXPIRE_CYCLE,   /* a worker's round of upkeep: expired keys, flushed memory */
+    LATENCY_EVICTION_CYCLE, /* room was made at the memory limit: before a write, in a step of upkeep
+                             * in one shard, or by a worker that pays at once for what is past it */
+    LATENCY_EXPIRE_CYCLE,   /* a step of upkeep in one shard: expired keys, flushed memory */
     LATENCY_SNAPSHOT,       /* all shards were locked, for a snapshot to begin */
     LATENCY_EVENTS,
 };

@@ -429,7 +429,7 @@ static bool all_have_replies(const struct worker *worker) {
     return true;
 }
 
-/* A successor answers what comes from here on: nothing more is run. See `let_go`. */
+/* A successor answers what comes from here on: nothing more is run. See `worker_let_go`. */
 static void part_from_all(struct worker *worker) {
     int64_t parted_ms = worker->now_ms + PART_MS;
     worker->is_parting = true;

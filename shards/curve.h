@@ -4,8 +4,8 @@
  * one key in 128, of a cache of a hundred thousand keys one in 256. The share is halved whenever there are too many,
  * so the memory is bounded: CURVE_BYTES_MAX (half of it in a small cache), some 1536 to 3072 keys at today's size of a large cache.
  *
- * Nothing is followed, and no memory taken, until it is started. Any thread; a leaf lock over what is behind
- * `followed_below`. */
+ * Nothing is followed, and no memory taken, until it is started. Any thread; a lock over what is behind
+ * `followed_below`, a leaf but for shards' locks, which are taken under it for reading. */
 #pragma once
 
 #include <pthread.h>

@@ -3,8 +3,8 @@
  * Two caches of this one's size are played in small beside it (simulation.h), of which one always decides by recency
  * and one by frequency (eviction.h). All shards decide as the one that hits more: `rules->prefers_recent`.
  *
- * It is on while that policy and a limit are in force. Any thread; a leaf lock over what is behind
- * `followed_below`. */
+ * It is on while that policy and a limit are in force. Any thread; a lock over what is behind `followed_below`, a leaf
+ * but for shards' locks, which are taken under it for reading. */
 #pragma once
 
 #include <pthread.h>

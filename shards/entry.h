@@ -44,7 +44,8 @@ enum {
 };
 
 struct entry {
-    /* Atomic, relaxed: the upper 24 bits seconds of the last access, the lower 8 a use counter. */
+    /* Atomic, relaxed: the last use, in 256ths of a second; under *-lfu in 24 bits of seconds, with a count of uses in
+     * the lower 8, under allkeys-adaptive in 28 bits of 16ths, with one in the lower 4 (eviction.h). */
     _Atomic uint32_t access;
     uint8_t kind;        /* type 0-2, encoding 3-4, has expiry 5 */
     uint8_t key_size;    /* ENTRY_KEY_INLINE_MAX: the key is outside */

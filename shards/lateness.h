@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-enum { LATENESS_STEPS = 8, LATENESS_BUCKETS = 20 * LATENESS_STEPS /* up to twelve days */ };
+enum { LATENESS_STEPS = 8, LATENESS_BUCKETS = 20 * LATENESS_STEPS /* the last: from 65 minutes on */ };
 
 struct lateness {
     _Atomic uint64_t counts[LATENESS_BUCKETS]; /* atomic, relaxed */

@@ -71,7 +71,7 @@ struct member *population_add(struct population *population, uint64_t hash);
 /* It must have left all miniatures. */
 void population_remove(struct population *population, struct member *member);
 
-/* Unix time, to a 64th of a second; ENTRY_NO_EXPIRY for none. The farthest are some eight years away. */
+/* Unix time, to 16 ms (a 62.5th of a second); ENTRY_NO_EXPIRY for none. The farthest are 2.2 years away. */
 static inline int64_t population_deadline_ms(const struct population *population,
                                              const struct member *member) {
     if (member->deadline == 0) return ENTRY_NO_EXPIRY;

@@ -70,7 +70,7 @@ void slabs_release(struct slabs *slabs);
 must_use uint32_t slabs_allocate(struct slabs *slabs, size_t size);
 /* The same for an object of SLABS_FIXED_BYTES that its owner can't move: it never lies in a slab that is drained. */
 must_use uint32_t slabs_allocate_fixed(struct slabs *slabs);
-/* Give back what either gave. O(1). */
+/* Give back what either gave. O(1); of a run O(runs in its slab). */
 void slabs_free(struct slabs *slabs, uint32_t reference);
 /* The bytes a slot for `size` has at least: what may be used without moving. */
 static inline size_t slabs_slot_bytes(size_t size) {
