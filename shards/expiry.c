@@ -160,15 +160,20 @@ enum status expiry_open(struct expiry *expiry) {
 
 /* ---- Deadlines ------------------------------------------------------------------------------- */
 
+/* What its slab is to know of it: the last moment there is isn't never. */
+static int64_t due_of(const struct entry *entry) {
+    int64_t deadline_ms = *entry_deadline(entry);
+    return deadline_ms < NEVER_MS ? deadline_ms : NEVER_MS - 1;
+}
+
 void expiry_follow(struct expiry *expiry, uint32_t reference) {
     const struct entry *entry = slabs_at(expiry->slabs, reference);
     check_debug(entry_has_expiry(entry));
-    lower(expiry, slabs_number(reference), *entry_deadline(entry));
+    lower(expiry, slabs_number(reference), due_of(entry));
 }
 
 void expiry_set(struct expiry *expiry, uint32_t reference, int64_t deadline_ms) {
-    *entry_deadline(slabs_at(expiry->slabs, reference)) =
-        deadline_ms < NEVER_MS ? deadline_ms : NEVER_MS - 1;
+    *entry_deadline(slabs_at(expiry->slabs, reference)) = deadline_ms;
     expiry_follow(expiry, reference);
 }
 
@@ -206,12 +211,12 @@ static uint32_t sweep_on(struct expiry *expiry, int64_t now_ms, uint32_t *looks)
     while ((reference = slabs_walk_next(expiry->slabs, &expiry->walk, looks)) != 0) {
         const struct entry *entry = slabs_at(expiry->slabs, reference);
         if (!entry_has_expiry(entry)) continue;
-        int64_t deadline_ms = *entry_deadline(entry);
-        if (deadline_ms <= now_ms) {
-            if (deadline_ms > expiry->handed_ms) expiry->handed_ms = deadline_ms;
+        int64_t due_ms = due_of(entry);
+        if (due_ms <= now_ms) {
+            if (due_ms > expiry->handed_ms) expiry->handed_ms = due_ms;
             return reference;
         }
-        if (deadline_ms < expiry->walk_due_ms) expiry->walk_due_ms = deadline_ms;
+        if (due_ms < expiry->walk_due_ms) expiry->walk_due_ms = due_ms;
     }
     return 0;
 }
@@ -238,8 +243,7 @@ static bool reckon_first(struct expiry *expiry) {
     uint32_t looks = UINT32_MAX, reference;
     while ((reference = slabs_walk_next(expiry->slabs, &walk, &looks)) != 0) {
         const struct entry *entry = slabs_at(expiry->slabs, reference);
-        if (entry_has_expiry(entry) && *entry_deadline(entry) < due_ms)
-            due_ms = *entry_deadline(entry);
+        if (entry_has_expiry(entry) && due_of(entry) < due_ms) due_ms = due_of(entry);
     }
     if (due_ms == NEVER_MS) {
         heap_pop(expiry);

@@ -571,6 +571,18 @@ static void a_stranger_may_not_have_much_kept(void **state) {
     test_server_expect_said(*state, "and it has not logged in");
 }
 
+/* Nothing of his waits for a gate to open. */
+static void a_stranger_is_told_so_during_a_pause(void **state) {
+    struct wire *admin = wire_connect(*state), *stranger = wire_connect(*state);
+    wire_expect(admin, "AUTH secret", "+OK");
+    wire_expect(admin, "CLIENT PAUSE 60000 ALL", "+OK");
+    wire_expect(stranger, "SET a b", "-NOAUTH Authentication required.");
+    wire_expect(stranger, "GET a", "-NOAUTH Authentication required.");
+    wire_expect(admin, "CLIENT UNPAUSE", "+OK");
+    wire_close(admin);
+    wire_close(stranger);
+}
+
 /* An address of this host that isn't the loopback's: who comes by it counts as another host. False: there is none. */
 static bool find_outer_address(char text[INET_ADDRSTRLEN]) {
     struct ifaddrs *all;
@@ -663,6 +675,7 @@ int main(void) {
         TEST_IN_FOLDER(checking_a_configuration_checks_its_users),
         TEST_IN_FOLDER(passwords_are_not_logged),
         TEST_WITH_SERVER(a_stranger_may_not_have_much_kept, with_password),
+        TEST_WITH_SERVER(a_stranger_is_told_so_during_a_pause, with_password),
         TEST_WITH_SERVER(protected_mode_lets_in_where_a_password_is_asked_for, on_all_addresses),
         TEST_WITH_SERVER(a_browser_is_cut_off, NULL),
     };

@@ -316,7 +316,8 @@ static void save_points_add_up_until_an_empty_one(void **state) {
     assert_option(fixture->config, "save", "900 1 300 10 60 10000");
     assert_int_equal(load(fixture, "save \"\"\nsave 30 2\n"), STATUS_OK);
     assert_option(fixture->config, "save", "30 2");
-    static const char *const wrong[] = {"save 900\n", "save 0 1\n", "save 1 -1\n", "save a b\n"};
+    static const char *const wrong[] = {"save 900\n", "save 0 1\n", "save 1 -1\n", "save a b\n",
+                                        "save 9223372036854775807 1\n"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         assert_int_equal(load(fixture, wrong[i]), STATUS_REFUSED);
         assert_non_null(strstr(fixture->error, "Invalid save parameters: pairs of seconds and "));
@@ -607,6 +608,27 @@ static void rewriting_keeps_a_line_that_overrules_an_included_file(void **state)
     unlink(included);
 }
 
+/* Save points add up over lines, whosever they are. */
+static void rewriting_takes_back_save_points_of_an_included_file(void **state) {
+    struct fixture *fixture = *state;
+    static const char *const pairs[] = {"save", "60 5", NULL};
+    char included[sizeof fixture->path + sizeof ".more"], text[256], expected[256];
+    snprintf(included, sizeof included, "%s.more", fixture->path);
+    write_file(included, "save 3600 1\n");
+    snprintf(text, sizeof text, "include %s\nsave 300 10\n", included);
+    snprintf(expected, sizeof expected, "include %s\nsave \"\"\nsave 60 5\n", included);
+    load_and_rewrite(fixture, text, pairs);
+    assert_file(fixture->path, expected);
+    struct config *again = config_create();
+    assert_non_null(again);
+    assert_int_equal(config_load_file(again, fixture->path, fixture->error), STATUS_OK);
+    assert_option(again, "save", "60 5");
+    config_destroy(again);
+    assert_int_equal(config_rewrite(fixture->config, fixture->error), STATUS_OK);
+    assert_file(fixture->path, expected);
+    unlink(included);
+}
+
 static void a_rewritten_file_says_what_holds(void **state) {
     struct fixture *fixture = *state;
     static const char *const pairs[] = {"client-output-buffer-limit",
@@ -697,6 +719,7 @@ int main(void) {
         TEST(rewriting_replaces_and_appends),
         TEST(rewriting_leaves_one_line_of_an_option),
         TEST(rewriting_keeps_a_line_that_overrules_an_included_file),
+        TEST(rewriting_takes_back_save_points_of_an_included_file),
         TEST(a_rewritten_file_says_what_holds),
         TEST(rewriting_keeps_the_permissions),
         TEST(rewriting_fails_without_harm),
