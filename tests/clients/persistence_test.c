@@ -6,7 +6,9 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -211,6 +213,65 @@ static void shutdown_saves_when_it_is_told_to(void **state) {
     end_by(*state, "", "SHUTDOWN SAVE");
     assert_true(has_file(*state, "dump.rdb"));
     expect_no_litter(*state);
+}
+
+/* Many enough that a save of them takes a while. */
+static void set_many(struct wire *wire) {
+    enum { COMMANDS = 400, PAIRS = 1000, PAIR_BYTES = 32 };
+    char *line = malloc(8 + PAIRS * PAIR_BYTES);
+    assert_non_null(line);
+    for (int i = 0; i < COMMANDS; i++) {
+        size_t size = (size_t)sprintf(line, "MSET");
+        for (int j = 0; j < PAIRS; j++) {
+            size += (size_t)sprintf(line + size, " key:%d value", i * PAIRS + j);
+        }
+        memcpy(line + size, "\r\n", 3);
+        wire_send_text(wire, line);
+        wire_expect_reply(wire, "+OK");
+    }
+    free(line);
+}
+
+static long long increment_of(char *reply) {
+    assert_int_equal(reply[0], ':');
+    long long number = strtoll(reply + 1, NULL, 10);
+    free(reply);
+    return number;
+}
+
+/* As by a container's preStop hook, and then its end. The second comes while the first's last save holds writers. */
+static void two_orders_to_stop_lose_no_write(void **state) {
+    enum { HELD_MS = 20 };
+    static const char increment[] = "INCR n\r\n";
+    struct test_server *server = start_in(*state, "--save", "3600 1");
+    struct wire *writer = wire_connect(server), *stopper = wire_connect(server);
+    set_many(stopper);
+    long long count = 0;
+    char *reply;
+    wire_send_command(stopper, "SHUTDOWN");
+    for (bool is_held = false;
+         !is_held && wire_try_send(writer, increment, sizeof increment - 1);) {
+        struct pollfd answer = {.fd = wire_fd(writer), .events = POLLIN};
+        if (poll(&answer, 1, HELD_MS) == 0) break;
+        if ((reply = wire_read_reply(writer)) == NULL) break; /* it was quicker than we */
+        count = increment_of(reply);
+    }
+    kill(server->pid, SIGTERM);
+    while ((reply = wire_read_reply(writer)) != NULL) {
+        count = increment_of(reply);
+        wire_try_send(writer, increment, sizeof increment - 1);
+    }
+    wire_close(writer);
+    wire_close(stopper);
+    test_server_await_end(server);
+    server = start_in(*state, "--save", "");
+    writer = wire_connect(server);
+    await_loaded(writer);
+    long long kept = strtoll(strpbrk((reply = wire_ask(writer, "GET n")), "0123456789"), NULL, 10);
+    free(reply);
+    assert_in_range(kept, count, count + 1); /* one may have been run whose reply was cut off */
+    wire_close(writer);
+    test_server_stop(server);
 }
 
 static void a_save_point_saves_by_itself(void **state) {
@@ -649,6 +710,7 @@ int main(void) {
         TEST(bgsave_answers_at_once_and_tells_its_end),
         TEST(the_end_saves_as_save_points_say),
         TEST(shutdown_saves_when_it_is_told_to),
+        TEST(two_orders_to_stop_lose_no_write),
         TEST(a_save_point_saves_by_itself),
         TEST(a_snapshot_under_writers_is_of_one_instant),
         TEST(a_client_is_told_while_the_file_is_read),

@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -411,6 +412,68 @@ static void who_speaks_no_tls_is_dropped_and_told_of_now_and_then(void **state) 
     test_server_stop(server);
 }
 
+/* A request of 32 KiB in records of 16384, 8000 and the other bytes, as they travel; the caller frees them. */
+static char *seal_large_set(struct wire *wire, size_t *size) {
+    enum { RECORD_MAX = 16 * 1024, HEAD = 28, VALUE = 2 * RECORD_MAX - HEAD - 2 };
+    static char request[2 * RECORD_MAX];
+    int head =
+        snprintf(request, sizeof request, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n", (int)VALUE);
+    assert_int_equal(head, HEAD);
+    memset(request + HEAD, 'v', VALUE);
+    memcpy(request + HEAD + VALUE, "\r\n", 2);
+    BIO *memory = BIO_new(BIO_s_mem());
+    SSL_set0_wbio(wire_tls(wire), memory);
+    static const int records[] = {RECORD_MAX, 8000, RECORD_MAX - 8000};
+    for (int i = 0, at = 0; i < 3; at += records[i++]) {
+        assert_int_equal(SSL_write(wire_tls(wire), request + at, records[i]), records[i]);
+    }
+    char *data;
+    *size = (size_t)BIO_get_mem_data(memory, &data);
+    char *sealed = malloc(*size);
+    assert_non_null(sealed);
+    return memcpy(sealed, data, *size);
+}
+
+/* As many as a turn receives from, each with all of a record but its last byte; then, in one turn, each with that byte, a
+ * second record and the beginning of a third: the area for what is decrypted has to have room for it all. */
+static void records_that_are_cut_fit_into_the_smallest_area(void **state) {
+    (void)state;
+    enum { CLIENTS = 8, MORE = 8192 };
+    static const char *const options[] = {"--receive-buffer-count", "8", "--workers", "1", NULL};
+    struct test_server *server = tls_start(options);
+    struct wire *plain = wire_connect(server), *wires[CLIENTS];
+    char *sealed[CLIENTS];
+    size_t sizes[CLIENTS], firsts[CLIENTS], due = 0;
+    for (int i = 0; i < CLIENTS; i++) {
+        wires[i] = tls_connect_as("client", 0);
+        wire_expect(wires[i], "PING", "+PONG");
+    }
+    long long before = wire_ask_field(plain, "INFO stats", "total_net_input_bytes");
+    for (int i = 0; i < CLIENTS; i++) {
+        sealed[i] = seal_large_set(wires[i], &sizes[i]);
+        const unsigned char *header = (const unsigned char *)sealed[i];
+        firsts[i] = 5 + (size_t)(header[3] << 8 | header[4]) - 1;
+        assert_true(send(wire_fd(wires[i]), sealed[i], firsts[i], 0) == (ssize_t)firsts[i]);
+        due += firsts[i];
+    }
+    while (wire_ask_field(plain, "INFO stats", "total_net_input_bytes") < before + (long long)due) {
+    }
+    assert_int_equal(kill(server->pid, SIGSTOP), 0);
+    for (int i = 0; i < CLIENTS; i++) {
+        assert_int_equal(send(wire_fd(wires[i]), sealed[i] + firsts[i], MORE, 0), MORE);
+    }
+    assert_int_equal(kill(server->pid, SIGCONT), 0);
+    for (int i = 0; i < CLIENTS; i++) {
+        size_t sent = firsts[i] + MORE, rest = sizes[i] - sent;
+        assert_true(send(wire_fd(wires[i]), sealed[i] + sent, rest, 0) == (ssize_t)rest);
+        wire_expect_reply(wires[i], "+OK");
+        free(sealed[i]);
+        wire_close(wires[i]);
+    }
+    wire_close(plain);
+    test_server_stop(server);
+}
+
 static void refused_clients_are_closed_before_the_handshake(void **state) {
     (void)state;
     const char *const options[] = {"--maxclients", "1", NULL};
@@ -502,6 +565,7 @@ int main(void) {
         cmocka_unit_test(a_server_that_slept_closes_no_handshake_for_it),
         cmocka_unit_test(a_stalled_handshake_is_closed),
         cmocka_unit_test(who_speaks_no_tls_is_dropped_and_told_of_now_and_then),
+        cmocka_unit_test(records_that_are_cut_fit_into_the_smallest_area),
         cmocka_unit_test(refused_clients_are_closed_before_the_handshake),
         cmocka_unit_test(sessions_are_resumed_unless_the_option_says_no),
     };
