@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "server/config_file.h"
 #include "server/config_value.h"
@@ -284,7 +285,11 @@ static enum status load_include(struct config *config, const struct config_setti
         return refuse(origin, "include: more than %d deep", CONFIG_INCLUDE_DEPTH_MAX);
     enum status status = keep_line(&config->include_lines, config_setting_value(setting), origin);
     if (status != STATUS_OK) return status;
-    return load_file(config, setting->value, depth + 1, origin);
+    if (config->folder[0] == '\0' || setting->value[0] == '/')
+        return load_file(config, setting->value, depth + 1, origin);
+    char path[2 * CONFIG_TEXT_MAX];
+    snprintf(path, sizeof(path), "%s/%s", config->folder, setting->value);
+    return load_file(config, path, depth + 1, origin);
 }
 
 static enum status load_line(struct config *config, char *line, size_t size, int depth,
@@ -346,12 +351,14 @@ enum status config_load_text(struct config *config, const char *place, char *tex
     return load_text(config, place, text, size, 0, error);
 }
 
-/* The file's own path, however we got there: the working directory may change before it is rewritten. */
+/* The file's own path, however we got there, and where we were: the working directory may change before it is
+ * rewritten. */
 static void remember_file(struct config *config, const char *path) {
     char *absolute = realpath(path, NULL);
     if (absolute != NULL && strlen(absolute) < CONFIG_TEXT_MAX)
         memcpy(config->file, absolute, strlen(absolute) + 1);
     free(absolute);
+    if (getcwd(config->folder, sizeof(config->folder)) == NULL) config->folder[0] = '\0';
 }
 
 enum status config_load_file(struct config *config, const char *path, char *error) {

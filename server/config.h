@@ -123,6 +123,7 @@ struct config {
     bool has_save_points;          /* some were loaded: further ones add up. At start */
     char file
         [CONFIG_TEXT_MAX]; /* the file that was loaded, absolute; "": none. Immutable after start */
+    char folder[CONFIG_TEXT_MAX]; /* where it includes relative paths from; "": here. The same */
     FILE *
         errors; /* loading tells each error here and goes on; NULL: it stops at the first. At start */
     size_t error_count; /* told there */

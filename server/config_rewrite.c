@@ -226,6 +226,7 @@ static enum status rewrite_init(struct rewrite *rewrite, const struct config *co
     }
     rewrite->now->print_users = config->print_users;
     rewrite->now->hook_context = config->hook_context;
+    memcpy(rewrite->said->folder, config->folder, sizeof(config->folder));
     return STATUS_OK;
 }
 
