@@ -14,11 +14,20 @@
  *
  * Size. It follows the largest number of keys that were there while as many went as it has places: so where all
  * keys expire at once, or are deleted one by one, it isn't given up with the keys but when other things have
- * happened. It grows at once. Which set: hash bits from 8 up (below them lie those that number buckets in small
+ * happened. Which set: hash bits from 8 up (below them lie those that number buckets in small
  * tables, above them the table's tag), masked by the count of sets. So when the count doubles, what is in a set
  * belongs into one of two, and nobody can say which, for the other bits are gone: it is copied into both, and
  * half of the copies wait in vain to be pushed out. When the count is halved, one of each two is dropped. What
  * lost: a second table for reasons alone (twice the memory, and evictions written to both).
+ *
+ * Growing. Up to a chunk (64 KiB) at once. Beyond, by STEP_SETS a departure, or else one that goes would hold its shard's
+ * lock for the copying of megabytes:
+ *
+ *      sets   ├──────── set_count ────────┼── copied ──┤                     a hash's number is masked by twice the
+ *             └── these have copies there ┘            └─ not yet: what       count; past the copies its set is the
+ *                                                         they would be       one it would be copied from
+ *
+ * Linear hashing (Litwin 1980), whose split pointer this is. Chunks that a smaller one doesn't need go one a departure.
  *
  * Source of the idea: the ghost queues of ARC (Megiddo, Modha 2003) and S3-FIFO (Yang et al. 2023); that a ghost keeps
  * its count comes from TinyLFU (Einziger, Friedman, Manes 2017), whose sketch remembers more keys, less well. */
@@ -33,6 +42,7 @@
 
 enum {
     SETS_MIN = 32,
+    STEP_SETS = 4, /* twice as many places as are filled meanwhile, and more */
     FATE_BITS = 4,
     FATE_MASK = 0xf,
     FATES = FATE_MASK + 1,
@@ -69,8 +79,15 @@ static uint16_t fingerprint_of(uint64_t hash) {
     return fingerprint != 0 ? fingerprint : 1;
 }
 
+static uint16_t *set_at(const struct ghost *ghost, uint32_t number) {
+    if (number < GHOST_CHUNK_SETS) return ghost->sets[number];
+    return ghost->more[number / GHOST_CHUNK_SETS - 1][number % GHOST_CHUNK_SETS];
+}
+
 static uint16_t *set_of(const struct ghost *ghost, uint64_t hash) {
-    return ghost->sets[(uint32_t)(hash >> SET_SHIFT) & (ghost->set_count - 1)];
+    uint32_t number = (uint32_t)(hash >> SET_SHIFT) & (2 * ghost->set_count - 1);
+    if (number >= ghost->set_count + ghost->copied) number -= ghost->set_count;
+    return set_at(ghost, number);
 }
 
 /* The last one of this reason with no more uses. Most go with none or few: look from its first. */
@@ -104,7 +121,17 @@ void ghost_init(struct ghost *ghost) {
     *ghost = (struct ghost){0};
 }
 
+static void drop_chunk(struct ghost *ghost) {
+    memory_free(ghost->more[--ghost->more_count]);
+    if (ghost->more_count != 0) return;
+    memory_free(ghost->more);
+    ghost->more = NULL;
+}
+
 void ghost_release(struct ghost *ghost) {
+    while (ghost->more_count != 0) {
+        drop_chunk(ghost);
+    }
     memory_free(ghost->sets);
     ghost_init(ghost);
 }
@@ -119,8 +146,9 @@ static uint32_t sets_for(uint64_t keys) {
     return UINT32_C(1) << (31 - __builtin_clz((uint32_t)sets));
 }
 
-static void resize(struct ghost *ghost, uint32_t count) {
-    uint16_t(*sets)[GHOST_WAYS] = memory_allocate_zeroed(count * sizeof(*sets));
+/* Sets of the first chunk: all there are, before or after. */
+static void resize_first(struct ghost *ghost, uint32_t count) {
+    ghost_set *sets = memory_allocate_zeroed(count * sizeof(*sets));
     if (sets == NULL) return;
     for (uint32_t i = 0; ghost->set_count != 0 && i < count; i++) {
         memcpy(sets[i], ghost->sets[i & (ghost->set_count - 1)], sizeof(sets[i]));
@@ -130,13 +158,70 @@ static void resize(struct ghost *ghost, uint32_t count) {
     ghost->set_count = count;
 }
 
-/* Grow at once, shrink when as many keys went as there are places. */
+/* The array of chunks doubles when its count is a power of two. */
+static bool add_chunk(struct ghost *ghost) {
+    uint32_t count = ghost->more_count;
+    if ((count & (count - 1)) == 0) {
+        ghost_set **more =
+            memory_resize(ghost->more, (count == 0 ? 1 : 2 * (size_t)count) * sizeof(*more));
+        if (more == NULL) return false;
+        ghost->more = more;
+    }
+    ghost_set *chunk = memory_allocate(GHOST_CHUNK_SETS * sizeof(*chunk));
+    if (chunk != NULL) {
+        ghost->more[ghost->more_count++] = chunk;
+    } else if (count == 0) {
+        memory_free(ghost->more);
+        ghost->more = NULL;
+    }
+    return chunk != NULL;
+}
+
+static void grow(struct ghost *ghost) {
+    if (ghost->set_count < GHOST_CHUNK_SETS) {
+        resize_first(ghost, ghost->target < GHOST_CHUNK_SETS ? ghost->target : GHOST_CHUNK_SETS);
+        return;
+    }
+    for (int step = 0; step < STEP_SETS && ghost->set_count < ghost->target; step++) {
+        uint32_t number = ghost->set_count + ghost->copied;
+        if (number / GHOST_CHUNK_SETS > ghost->more_count && !add_chunk(ghost)) return;
+        memcpy(set_at(ghost, number), set_at(ghost, ghost->copied), sizeof(ghost_set));
+        if (++ghost->copied < ghost->set_count) continue;
+        ghost->set_count *= 2;
+        ghost->copied = 0;
+    }
+}
+
+static void shrink(struct ghost *ghost) {
+    ghost->copied = 0;
+    if (ghost->target < GHOST_CHUNK_SETS) {
+        resize_first(ghost, ghost->target);
+    } else {
+        ghost->set_count = ghost->target;
+    }
+}
+
+/* Chunks behind those that are in use. */
+static bool has_spare(const struct ghost *ghost) {
+    uint32_t used = ghost->set_count + ghost->copied;
+    return ghost->more_count > (used - (used != 0)) / GHOST_CHUNK_SETS;
+}
+
+/* Grow, and shrink when as many keys went as there are places. */
 static void fit(struct ghost *ghost, uint64_t keys) {
     bool is_over = ghost->remembered++ >= ghost_places(ghost);
-    if (keys <= ghost->keys_peak && !is_over && ghost->set_count != 0) return;
     if (keys > ghost->keys_peak) ghost->keys_peak = keys;
-    uint32_t count = sets_for(ghost->keys_peak);
-    if (count > ghost->set_count || (is_over && count < ghost->set_count)) resize(ghost, count);
+    if (is_over || ghost->keys_peak == keys) {
+        uint32_t count = sets_for(ghost->keys_peak);
+        if (is_over || count > ghost->target) ghost->target = count;
+    }
+    if (ghost->set_count < ghost->target) {
+        grow(ghost);
+    } else if (ghost->set_count > ghost->target) {
+        shrink(ghost);
+    } else if (has_spare(ghost)) {
+        drop_chunk(ghost);
+    }
     if (!is_over) return;
     ghost->remembered = 0;
     ghost->keys_peak = keys;
@@ -144,6 +229,11 @@ static void fit(struct ghost *ghost, uint64_t keys) {
 
 uint64_t ghost_places(const struct ghost *ghost) {
     return (uint64_t)ghost->set_count * GHOST_WAYS;
+}
+
+size_t ghost_bytes(const struct ghost *ghost) {
+    size_t chunk = ghost->more_count != 0 ? memory_usable(ghost->more[0]) : 0;
+    return memory_usable(ghost->sets) + memory_usable(ghost->more) + ghost->more_count * chunk;
 }
 
 /* ---- Remembering ----------------------------------------------------------------------------- */

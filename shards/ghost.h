@@ -8,9 +8,10 @@
  * ghost_reason for reading. */
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
-enum { GHOST_WAYS = 8, GHOST_USES_MAX = 13, GHOST_ABSENT = -1 };
+enum { GHOST_WAYS = 8, GHOST_USES_MAX = 13, GHOST_ABSENT = -1, GHOST_CHUNK_SETS = 4096 };
 
 /* Why a key that is asked for isn't there. */
 enum miss_reason {
@@ -21,11 +22,17 @@ enum miss_reason {
     MISS_REASONS,
 };
 
+typedef uint16_t ghost_set[GHOST_WAYS]; /* newest first; 0: empty */
+
 struct ghost {
-    uint16_t (*sets)[GHOST_WAYS]; /* newest first; 0: empty. NULL until something is remembered */
-    uint32_t set_count;           /* a power of two, or 0 */
-    uint32_t remembered;          /* since its size was last looked at */
-    uint64_t keys_peak;           /* the most keys since then */
+    ghost_set *sets;  /* the first, GHOST_CHUNK_SETS at most. NULL until something is remembered */
+    ghost_set **more; /* chunks of so many each; NULL: none */
+    uint32_t more_count; /* chunks; in an array of the next power of two */
+    uint32_t set_count;  /* a power of two, or 0 */
+    uint32_t target;     /* as many are wanted */
+    uint32_t copied;     /* on its way there: so many of the next set_count are there already */
+    uint32_t remembered; /* since its size was last looked at */
+    uint64_t keys_peak;  /* the most keys since then */
 };
 
 /* One that goes. */
@@ -39,7 +46,8 @@ struct departure {
 /* A ghost without memory: nothing is remembered. */
 void ghost_init(struct ghost *ghost);
 void ghost_release(struct ghost *ghost);
-/* A key goes. O(1), and O(keys) once in a doubling; when memory is refused it is forgotten, or pushes out another. */
+/* A key goes. O(1), for growing and shrinking go by steps; when memory is refused it is forgotten, or pushes out
+ * another. */
 void ghost_remember(struct ghost *ghost, const struct departure *departure);
 /* Why is a key gone? Changes nothing. */
 enum miss_reason ghost_reason(const struct ghost *ghost, uint64_t hash);
@@ -48,3 +56,5 @@ enum miss_reason ghost_reason(const struct ghost *ghost, uint64_t hash);
 int ghost_recall(struct ghost *ghost, uint64_t hash);
 /* How many keys it can remember. */
 uint64_t ghost_places(const struct ghost *ghost);
+/* What it takes. */
+size_t ghost_bytes(const struct ghost *ghost);

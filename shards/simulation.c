@@ -57,7 +57,7 @@ uint64_t simulation_footprint(const struct simulation *simulation) {
                      memory_usable(simulation->population.chains) +
                      memory_usable(simulation->miniatures);
     for (uint32_t i = 0; i < simulation->count; i++) {
-        bytes += memory_usable(simulation->miniatures[i].ghost.sets);
+        bytes += ghost_bytes(&simulation->miniatures[i].ghost);
     }
     return bytes;
 }

@@ -11,7 +11,7 @@
 #include "shards/base/random.h"
 #include "shards/ghost.h"
 
-enum { KEYS = 8000 };
+enum { KEYS = 8000, CHUNK_BYTES = GHOST_CHUNK_SETS * sizeof(ghost_set) };
 
 static void remember(struct ghost *ghost, uint64_t hash, enum miss_reason reason, unsigned uses) {
     struct departure departure = {.hash = hash, .keys = KEYS, .reason = reason, .uses = uses};
@@ -99,7 +99,10 @@ static void it_takes_two_bytes_a_key_at_most(void **state) {
     for (uint64_t keys = 256; keys < 100000; keys = keys * 3 / 2) {
         struct ghost ghost;
         ghost_init(&ghost);
-        ghost_remember(&ghost, &(struct departure){.keys = keys, .reason = MISS_DELETED});
+        do {
+            ghost_remember(&ghost, &(struct departure){.keys = keys, .reason = MISS_DELETED});
+            assert_true(ghost_bytes(&ghost) <= keys * 2 + CHUNK_BYTES);
+        } while (ghost.set_count < ghost.target);
         assert_true(ghost.set_count * sizeof(*ghost.sets) <= keys * 2);
         assert_true(ghost_places(&ghost) > keys / 2);
         ghost_release(&ghost);
@@ -153,6 +156,58 @@ static void what_is_known_stays_known_when_it_grows(void **state) {
     ghost_release(&ghost);
 }
 
+/* A lock is held meanwhile. */
+static void a_large_one_grows_and_shrinks_by_steps(void **state) {
+    (void)state;
+    enum { MANY = KEYS * 250, LATE = 2000 };
+    struct ghost ghost;
+    ghost_init(&ghost);
+    remember_some(&ghost, 1, KEYS, GHOST_CHUNK_SETS * GHOST_WAYS, false);
+    assert_int_equal(ghost.set_count, GHOST_CHUNK_SETS);
+    unsigned departures = 0;
+    do {
+        size_t before = ghost_bytes(&ghost);
+        remember_some(&ghost, 2 + departures, 1, MANY, false);
+        assert_true(ghost_bytes(&ghost) <= before + CHUNK_BYTES + 4096);
+        if (departures == LATE)
+            assert_in_range(count_known(&ghost, 1, KEYS), KEYS * 95 / 100, KEYS);
+        departures++;
+    } while (ghost.set_count < ghost.target);
+    assert_true(departures > LATE && ghost_places(&ghost) > MANY / 2);
+    unsigned known = 0;
+    for (unsigned i = departures - LATE; i < departures; i++) {
+        known += count_known(&ghost, 2 + i, 1);
+    }
+    assert_in_range(known, LATE * 99 / 100, LATE);
+    while (ghost.set_count > KEYS) {
+        size_t before = ghost_bytes(&ghost);
+        remember_some(&ghost, 1, 1, KEYS, false);
+        assert_true(ghost_bytes(&ghost) + CHUNK_BYTES + 4096 >= before);
+    }
+    remember_some(&ghost, 1, 500, KEYS, false);
+    assert_true(ghost_bytes(&ghost) <= CHUNK_BYTES + 4096);
+    ghost_release(&ghost);
+    assert_int_equal(memory_used(), 0);
+}
+
+/* Whatever is refused on the way, it goes on with what it has. */
+static void refused_memory_only_delays_growth(void **state) {
+    (void)state;
+    enum { MANY = GHOST_CHUNK_SETS * GHOST_WAYS * 4 };
+    struct ghost ghost;
+    ghost_init(&ghost);
+    remember_some(&ghost, 1, 1, MANY, false);
+    for (int allowed = 0; ghost.set_count < ghost.target; allowed = (allowed + 1) % 3) {
+        memory_refuse_after(allowed);
+        remember_some(&ghost, 2, 5, MANY, false);
+        memory_refuse_after(-1);
+        remember_some(&ghost, 3, 1, MANY, false);
+        assert_int_equal(count_known(&ghost, 3, 1), 1);
+    }
+    ghost_release(&ghost);
+    assert_int_equal(memory_used(), 0);
+}
+
 static void it_stays_large_while_all_keys_go(void **state) {
     (void)state;
     struct ghost ghost;
@@ -182,6 +237,8 @@ int main(void) {
         cmocka_unit_test(it_takes_two_bytes_a_key_at_most),
         cmocka_unit_test(most_of_the_last_keys_are_known_and_few_strangers),
         cmocka_unit_test(what_is_known_stays_known_when_it_grows),
+        cmocka_unit_test(a_large_one_grows_and_shrinks_by_steps),
+        cmocka_unit_test(refused_memory_only_delays_growth),
         cmocka_unit_test(it_stays_large_while_all_keys_go),
         cmocka_unit_test(it_gives_its_memory_back_when_there_are_few_keys_for_long),
     };
