@@ -14,7 +14,9 @@ static_assert(sizeof(struct message) == MESSAGE_BYTES, "the layout is the same f
 
 enum { PASSED_MAX = 4 /* descriptors that a stranger may send along; all are closed */ };
 
-static const char magic[sizeof(((struct message *)0)->magic)] = "sherd-to";
+static const char magic[] = "sherd-to";
+static_assert(sizeof(magic) - 1 == sizeof(((struct message *)0)->magic),
+              "all of it, without its end");
 
 struct message message_of(enum message_kind kind) {
     struct message message = {.format = MESSAGE_FORMAT, .kind = kind};
@@ -102,7 +104,7 @@ enum message_outcome message_receive(int fd, int64_t wait_ms, struct message *me
     if (outcome == MESSAGE_CAME) {
         message->version[sizeof message->version - 1] = '\0';
         message->text[sizeof message->text - 1] = '\0';
-        bool is_ours = memcmp(message->magic, magic, sizeof magic) == 0;
+        bool is_ours = memcmp(message->magic, magic, sizeof message->magic) == 0;
         /* A refusal is understood whoever says it. */
         if (is_ours && (message->format == MESSAGE_FORMAT || message->kind == MESSAGE_REFUSED))
             return MESSAGE_CAME;
