@@ -9,8 +9,8 @@
  * share and which is filled from its front anew each turn (as poll.c's receive buffers are, and for the same
  * reason: small requests of many clients lie in a few pages, which stay in the cache). It can't be too small: what
  * one event decrypts is less than what it received and one record, of which all but the end may have come before;
- * the engine says how many events a turn has, and how many bytes. In place, over the received bytes, would spare
- * the area, but that one record breaks it.
+ * the engine says how many events a turn has, and how many bytes; and SSL_read is always given room for one more. In
+ * place, over the received bytes, would spare the area, but that one record breaks it.
  *
  * Sending: a record (16 KiB at most) is encrypted from where it lies if it lies in one piece, which large values
  * do: they are never copied in plain. Small pieces are put together first; a record a piece would cost a header, a

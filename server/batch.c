@@ -321,9 +321,10 @@ static void parse(struct worker *worker, struct client *client) {
         if (!may_run(client)) return;
         char *input = client->view + client->parsed;
         size_t size = client->view_size - client->parsed;
-        bool is_inline = *input != '*';
-        if (is_inline) input = copy_line(worker, client, &size);
-        if (!may_run(client)) return;
+        if (*input != '*') {
+            input = copy_line(worker, client, &size);
+            if (!may_run(client)) return;
+        }
         struct resp_request request;
         enum resp_outcome outcome = RESP_NO_MEMORY;
         if (input != NULL)

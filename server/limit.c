@@ -53,9 +53,8 @@ static void set_samples(struct eviction_rules *rules, const config_field *field)
 static void glide(struct server *server, int64_t now_ms) {
     struct eviction_rules *rules = &server->shards.eviction;
     int64_t glided_ms = atomic_load_explicit(&server->limit.glided_ms, memory_order_relaxed);
-    bool is_held = gate_holds_writers(
-        server); /* then nobody evicts: that says nothing of whether any may go */
-    if (is_held || room_glide(rules)) {
+    /* While writers are held nobody evicts, which says nothing of whether any may go. */
+    if (gate_holds_writers(server) || room_glide(rules)) {
         atomic_store_explicit(&server->limit.glided_ms, now_ms, memory_order_relaxed);
     } else if (now_ms - glided_ms > GLIDE_PATIENCE_MS) {
         atomic_store_explicit(&rules->grace_bytes, 0, memory_order_relaxed);

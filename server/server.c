@@ -580,7 +580,7 @@ void server_unpause(struct server *server) {
 
 void server_wake_paused(struct server *server) {
     for (uint32_t i = 0; i < server->worker_count; i++) {
-        /* A full mailbox only delays it: the worker's tick resumes paused clients too. */
+        /* A full mailbox only delays it: the worker's next turn resumes paused clients, too. */
         bool is_posted = worker_unpause(&server->workers[i]);
         (void)is_posted;
     }

@@ -1,7 +1,7 @@
 /* The worker's thread: its loop and the engine's events. What other threads send it is in worker_letters.c.
  *
  * A client's states, and who makes each transition:
- *      taken in (worker_take_in) ─▶ serving ─▶ suspended (batch.c: paused, throttled) ─▶ serving (on_sent, tick)
+ *      taken in (worker_take_in) ─▶ serving ─▶ suspended (batch.c: paused, throttled) ─▶ serving (on_sent, turn)
  *      serving ─▶ suspended (blocking.c: its command waits) ─▶ serving (batch_answered)
  *      serving ─▶ finishing (QUIT, a protocol error, the peer's end, shutdown): runs nothing more, closes when its replies are sent
  *      finishing ─▶ told that nothing more comes (worker_let_go: dismissed, or a successor serves), until it hangs up

@@ -42,7 +42,7 @@
 
 enum {
     SETS_MIN = 32,
-    STEP_SETS = 4, /* twice as many places as are filled meanwhile, and more */
+    STEP_SETS = 4, /* 32 places for the one that is filled meanwhile */
     FATE_BITS = 4,
     FATE_MASK = 0xf,
     FATES = FATE_MASK + 1,

@@ -32,8 +32,8 @@ place_put(struct place *place, const struct entry_content *content, int64_t dead
     enum status status = database_put(place->database, &place->key, &place->entry, content,
                                       deadline_ms, place->reclaimer);
     if (status != STATUS_OK) return status;
-    const struct blob *blob = entry_blob(place->entry);
-    if (blob != NULL && blob_is_unshared(blob)) database_charge(place->database, place->entry);
+    if (entry_encoding(place->entry) == ENTRY_BLOB && blob_is_unshared(entry_blob(place->entry)))
+        database_charge(place->database, place->entry);
     if (is_new) database_greet(place->database, place->entry, place->key.hash, place->now_ms);
     return status;
 }

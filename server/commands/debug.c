@@ -10,6 +10,7 @@
 #include "server/config.h"
 #include "server/server.h"
 #include "shards/base/number.h"
+#include "shards/eviction_score.h"
 #include "shards/types/string.h"
 
 static bool is_local(const struct client *client) {
@@ -62,13 +63,12 @@ static void debug_object(struct call *call) {
         reply_error(call->reply, "ERR no such key");
         return;
     }
-    uint32_t accessed_s = atomic_load_explicit(&entry->access, memory_order_relaxed) >> 8;
-    uint32_t now_s = (uint32_t)(call->now_ms / 1000) & 0xffffff;
+    uint32_t access = atomic_load_explicit(&entry->access, memory_order_relaxed);
     char line[256];
     snprintf(line, sizeof(line),
              "Value at:%p refcount:1 encoding:%s serializedlength:%zu lru:%u lru_seconds_idle:%u",
-             (const void *)entry, string_encoding_name(entry), entry_value(entry).size, accessed_s,
-             (now_s - accessed_s) & 0xffffff);
+             (const void *)entry, string_encoding_name(entry), entry_value(entry).size, access >> 8,
+             eviction_idle_s(call->now_ms, access));
     reply_simple(call->reply, line);
 }
 

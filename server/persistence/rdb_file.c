@@ -120,9 +120,10 @@ uint32_t rdb_file_remove_stale(const char *kept) {
 
 /* ---- Writing --------------------------------------------------------------------------------- */
 
-/* Beginning to write, and forgetting what is written, are hints. They are given a piece at a time, for the kernel lets nobody
- * in between: to begin a piece takes it 44 us, one in a hundred 111 (778 of them, traced). Begun by fdatasync, all 128 at
- * once, a burst kept a worker waiting on the saver's processor for 2.7 to 5.3 ms, twice a save or so. */
+/* Beginning to write, and forgetting what is written, are hints. They are given a piece at a time, so that others get in
+ * between: to begin a piece takes the kernel 44 us, one in a hundred 111 (778 of them, traced). When fdatasync began all
+ * 128 of a burst, a worker waited for the saver's processor for 2.7 to 5.3 ms, seven times in three saves; that this was
+ * why is inferred. Four rounds of `sherd-bench steady --only save` each don't tell the two apart (bench/README.md). */
 static void begin_writing(const struct rdb_file *file) {
     for (uint64_t at = file->pushed; at < file->written; at += PIECE_BYTES) {
         sync_file_range(file->fd, (off_t)at, PIECE_BYTES, SYNC_FILE_RANGE_WRITE);

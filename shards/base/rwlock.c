@@ -188,8 +188,7 @@ static uint64_t waiting_writers(uint64_t word) {
 static bool may_stay(const struct rwlock *lock, uint64_t word) {
     if (word & RWLOCK_WRITER) return false;
     if ((word & RWLOCK_WRITERS_WAIT) == 0) return true;
-    if (word & RWLOCK_TURN)
-        return true; /* not to line up behind those whose turn it is: they end it */
+    if (word & RWLOCK_TURN) return true; /* who lined up in it would keep it from ending */
     if (word & RWLOCK_HURRY) return false;
     bool is_alone = (word & RWLOCK_READERS) == RWLOCK_READER;
     return is_alone && waiting_writers(word) ==
