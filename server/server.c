@@ -4,7 +4,7 @@
  *
  * A successor (takeover/) gets its listeners and its keys from a process that runs, and listens when it has them.
  *
- * The main thread does nothing but wait (signals.h). */
+ * The main thread does nothing but wait for signals (signals.h); what a last save takes of it, watchdog.h bears. */
 #include "server.h"
 
 #include <errno.h>
@@ -34,6 +34,7 @@
 #include "signals.h"
 #include "supervisor.h"
 #include "takeover/successor.h"
+#include "watchdog.h"
 
 enum {
     SHARDS_PER_WORKER = 16,
@@ -255,21 +256,19 @@ static void announce(const struct server *server, bool is_supervised) {
     if (is_supervised) supervisor_notify("READY=1");
 }
 
-/* A signal to stop is not followed when the last save fails: nothing would be left of what was written. systemd is
- * told first, for its watchdog would not wait for a long save. */
+/* A signal to stop is not followed when the last save fails: nothing would be left of what was written. systemd is told
+ * when nothing can keep us any more, since it can't be told otherwise: it kills us TimeoutStopSec later. */
 static void wait_for_end(struct server *server, const sigset_t *signals, bool is_supervised) {
     for (;;) {
         int number = signals_await(server, signals, is_supervised);
-        if (predecessor_has_handed_over(&server->predecessor))
-            break; /* who serves now tells systemd */
-        if (is_supervised) supervisor_notify("STOPPING=1");
-        if (number == SIGUSR1) break;
+        if (number == SIGUSR1 || predecessor_has_handed_over(&server->predecessor)) break;
         log_notice("Received %s: stopping", strsignal(number));
         if (server_prepare_end(server, SERVER_SAVE_AS_SET) == STATUS_OK) break;
         log_warning("Error trying to save the DB, can't exit (SHUTDOWN NOSAVE does)");
-        if (is_supervised) supervisor_notify("READY=1");
     }
     atomic_store_explicit(&server->is_stopping, true, memory_order_relaxed);
+    bool is_end = !predecessor_has_handed_over(&server->predecessor); /* or the successor tells */
+    if (is_supervised && is_end) supervisor_notify("STOPPING=1");
 }
 
 /* No worker runs any more. A write that was on its way when the last save began is in no file yet. */
@@ -451,10 +450,13 @@ int server_run(struct config *config, const struct launch *launch) {
     bool is_supervised = supervisor_is_wanted(config);
     if (!gate_is_closed(server, GATE_LOADING)) /* else a signal to stop came first */
         announce(server, is_supervised);
+    struct watchdog watchdog = {0};
+    if (is_supervised) watchdog_start(&watchdog, server);
     wait_for_end(server, &signals, is_supervised);
     predecessor_stop(&server->predecessor);
     stop_workers_from(server, 0);
     if (save_the_rest(server) == STATUS_OK) exit_status = EXIT_SUCCESS;
+    watchdog_stop(&watchdog);
     say_goodbye(server);
 
 no_service:

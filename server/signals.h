@@ -1,4 +1,4 @@
-/* What the main thread does while the server runs: it waits for signals, and keeps systemd's watchdog quiet.
+/* What the main thread does while the server runs: it waits for signals.
  *
  *      TERM, INT   the end               HUP     the log file is opened anew
  *      USR1        the end, our own: who sent it has prepared it

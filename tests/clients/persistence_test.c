@@ -215,23 +215,6 @@ static void shutdown_saves_when_it_is_told_to(void **state) {
     expect_no_litter(*state);
 }
 
-/* Many enough that a save of them takes a while. */
-static void set_many(struct wire *wire) {
-    enum { COMMANDS = 400, PAIRS = 1000, PAIR_BYTES = 32 };
-    char *line = malloc(8 + PAIRS * PAIR_BYTES);
-    assert_non_null(line);
-    for (int i = 0; i < COMMANDS; i++) {
-        size_t size = (size_t)sprintf(line, "MSET");
-        for (int j = 0; j < PAIRS; j++) {
-            size += (size_t)sprintf(line + size, " key:%d value", i * PAIRS + j);
-        }
-        memcpy(line + size, "\r\n", 3);
-        wire_send_text(wire, line);
-        wire_expect_reply(wire, "+OK");
-    }
-    free(line);
-}
-
 static long long increment_of(char *reply) {
     assert_int_equal(reply[0], ':');
     long long number = strtoll(reply + 1, NULL, 10);
@@ -245,7 +228,7 @@ static void two_orders_to_stop_lose_no_write(void **state) {
     static const char increment[] = "INCR n\r\n";
     struct test_server *server = start_in(*state, "--save", "3600 1");
     struct wire *writer = wire_connect(server), *stopper = wire_connect(server);
-    set_many(stopper);
+    wire_set_many(stopper, 400); /* a save of them takes a while */
     long long count = 0;
     char *reply;
     wire_send_command(stopper, "SHUTDOWN");

@@ -1,18 +1,15 @@
-/* Signals to a server that runs, and what systemd is told meanwhile: we stand in its place. */
+/* Signals to a server that runs. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "tests/support/server.h"
@@ -108,89 +105,12 @@ static void who_did_not_take_its_replies_is_told_of_at_the_end(void **state) {
     assert_int_equal(rmdir(folder), 0);
 }
 
-/* ---- systemd --------------------------------------------------------------------------------- */
-
-static int listen_as_systemd(void) {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    char name[sizeof address.sun_path];
-    int size = snprintf(name, sizeof name, "@sherd-signals-test-%d", (int)getpid());
-    memcpy(address.sun_path + 1, name + 1, (size_t)size - 1);
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    assert_true(fd >= 0);
-    socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)size);
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, length), 0);
-    assert_int_equal(setenv("NOTIFY_SOCKET", name, 1), 0);
-    return fd;
-}
-
-/* Read what systemd is told until it begins so; `passing` may come before. */
-static void expect_state(int fd, const char *expected, const char *passing) {
-    for (;;) {
-        char told[128];
-        struct pollfd waiting = {.fd = fd, .events = POLLIN};
-        if (poll(&waiting, 1, AWAIT_MS) != 1) fail_msg("systemd is not told %s", expected);
-        ssize_t size = recv(fd, told, sizeof told - 1, 0);
-        assert_true(size > 0);
-        told[size] = '\0';
-        if (strncmp(told, expected, strlen(expected)) == 0) return;
-        if (strcmp(told, passing) != 0) fail_msg("systemd is told %s, not %s", told, expected);
-    }
-}
-
-static void systemd_is_told_of_start_life_reload_and_end(void **state) {
-    (void)state;
-    static const char *const options[] = {"--supervised", "systemd", NULL};
-    int fd = listen_as_systemd();
-    setenv("WATCHDOG_USEC", "4000000", 1);
-    struct test_server *server = test_server_start(options);
-    unsetenv("NOTIFY_SOCKET");
-    unsetenv("WATCHDOG_USEC");
-    expect_state(fd, "READY=1", "");
-    expect_state(fd, "WATCHDOG=1", "");
-    expect_state(fd, "WATCHDOG=1", "");
-    kill(server->pid, SIGHUP);
-    expect_state(fd, "RELOADING=1\nMONOTONIC_USEC=", "WATCHDOG=1");
-    expect_state(fd, "READY=1", "");
-    kill(server->pid, SIGTERM);
-    expect_state(fd, "STOPPING=1", "WATCHDOG=1");
-    test_server_await_end(server);
-    close(fd);
-}
-
-/* A worker sleeps for two seconds, in which a main thread that never looks would say eight times that we live; once
- * may be from before, and once more if the worker turned between two looks at it. */
-static void the_watchdog_is_not_told_that_we_live_while_a_worker_does_not(void **state) {
-    (void)state;
-    static const char *const options[] = {"--supervised", "systemd", NULL};
-    int fd = listen_as_systemd();
-    setenv("WATCHDOG_USEC", "1000000", 1);
-    struct test_server *server = test_server_start(options);
-    unsetenv("NOTIFY_SOCKET");
-    unsetenv("WATCHDOG_USEC");
-    struct wire *wire = wire_connect(server);
-    expect_state(fd, "READY=1", "");
-    expect_state(fd, "WATCHDOG=1", "");
-    wire_expect(wire, "DEBUG SLEEP 2", "+OK");
-    char told[128];
-    int count = 0;
-    while (recv(fd, told, sizeof told, MSG_DONTWAIT) > 0) {
-        count++;
-    }
-    assert_in_range(count, 0, 2);
-    expect_state(fd, "WATCHDOG=1", "");
-    wire_close(wire);
-    test_server_stop(server);
-    close(fd);
-}
-
 int main(void) {
     test_server_require();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_hangup_opens_the_log_anew),
         cmocka_unit_test(a_hangup_without_a_log_file_changes_nothing),
         cmocka_unit_test(who_did_not_take_its_replies_is_told_of_at_the_end),
-        cmocka_unit_test(systemd_is_told_of_start_life_reload_and_end),
-        cmocka_unit_test(the_watchdog_is_not_told_that_we_live_while_a_worker_does_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,7 +18,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "tests/support/certificate.h"
@@ -26,6 +25,7 @@
 #include "tests/support/crowd.h"
 #include "tests/support/folder.h"
 #include "tests/support/server.h"
+#include "tests/support/systemd.h"
 #include "tests/support/wire.h"
 
 enum {
@@ -435,24 +435,15 @@ static void systemd_is_told_who_serves(void **state) {
     (void)state;
     static const char *const supervised[] = {"--takeover-socket", "takeover", "--supervised",
                                              "systemd", NULL};
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    socklen_t size = sizeof(sa_family_t); /* the kernel chooses an abstract name */
-    char name[sizeof address.sun_path + 1] = "@", told[128], expected[64];
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
-    size = sizeof address;
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
-    memcpy(name + 1, address.sun_path + 1, size - offsetof(struct sockaddr_un, sun_path) - 1);
-    setenv("NOTIFY_SOCKET", name, 1);
+    char told[SYSTEMD_STATE_MAX], expected[64];
+    int fd = systemd_listen();
     struct test_server *server = test_server_start(supervised);
     assert_true(test_server_take_over(server, supervised));
     unsetenv("NOTIFY_SOCKET");
     snprintf(expected, sizeof expected, "MAINPID=%d", (int)server->pid);
     bool is_told = false;
     for (int count = 0; count < 3; count++) { /* READY=1 of both besides */
-        ssize_t length = recv(fd, told, sizeof told - 1, 0);
-        assert_true(length > 0);
-        told[length] = '\0';
+        systemd_read(fd, told);
         is_told = is_told || strcmp(told, expected) == 0;
         if (strcmp(told, expected) != 0) assert_string_equal(told, "READY=1");
     }

@@ -7,35 +7,18 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "server/supervisor.h"
-
-/* A bound datagram socket with an abstract name, which NOTIFY_SOCKET then bears. */
-static int listen_as_systemd(void) {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int size = snprintf(address.sun_path + 1, sizeof(address.sun_path) - 1,
-                        "sherd-supervisor-test-%d", (int)getpid());
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    assert_true(fd >= 0);
-    socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)size);
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, length), 0);
-    char name[sizeof(address.sun_path) + 1];
-    snprintf(name, sizeof(name), "@%s", address.sun_path + 1);
-    assert_int_equal(setenv("NOTIFY_SOCKET", name, 1), 0);
-    return fd;
-}
+#include "tests/support/systemd.h"
 
 static void supervisor_sends_the_state_to_the_socket(void **state) {
     (void)state;
-    int fd = listen_as_systemd();
+    int fd = systemd_listen();
     supervisor_notify("READY=1");
-    char got[32] = "";
-    assert_int_equal(recv(fd, got, sizeof(got) - 1, 0), 7);
-    assert_string_equal(got, "READY=1");
+    char told[SYSTEMD_STATE_MAX];
+    systemd_read(fd, told);
+    assert_string_equal(told, "READY=1");
     close(fd);
 }
 

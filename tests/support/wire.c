@@ -414,6 +414,22 @@ void wire_await(struct wire *wire, const char *line, const char *expected) {
     wire_expect(wire, line, expected);
 }
 
+void wire_set_many(struct wire *wire, int thousands) {
+    enum { PAIRS = 1000, PAIR_BYTES = 32 };
+    char *line = malloc(8 + PAIRS * PAIR_BYTES);
+    assert_non_null(line);
+    for (int i = 0; i < thousands; i++) {
+        size_t size = (size_t)sprintf(line, "MSET");
+        for (int j = 0; j < PAIRS; j++) {
+            size += (size_t)sprintf(line + size, " key:%d value", i * PAIRS + j);
+        }
+        memcpy(line + size, "\r\n", 3);
+        wire_send_text(wire, line);
+        wire_expect_reply(wire, "+OK");
+    }
+    free(line);
+}
+
 long long wire_ask_integer(struct wire *wire, const char *line) {
     char *reply = wire_ask(wire, line), *end;
     long long number = strtoll(reply + 1, &end, 10);

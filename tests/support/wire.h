@@ -56,6 +56,8 @@ char *wire_ask(struct wire *wire, const char *line);
 void wire_expect(struct wire *wire, const char *line, const char *expected);
 /* Ask until the reply is `expected`. */
 void wire_await(struct wire *wire, const char *line, const char *expected);
+/* Set so many thousand keys of their own. */
+void wire_set_many(struct wire *wire, int thousands);
 /* The reply's number, or that in the line "name:123" of a reply like INFO's. */
 long long wire_ask_integer(struct wire *wire, const char *line);
 long long wire_ask_field(struct wire *wire, const char *line, const char *name);
