@@ -101,16 +101,26 @@ static void unlock_one(struct shard *shard, bool for_writing) {
     }
 }
 
+/* The first of these ascending ones that isn't less. */
+static uint32_t first_from(const uint32_t *indexes, uint32_t count, uint32_t index) {
+    uint32_t low = 0, high = count;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (indexes[middle] < index) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
 /* By insertion: a command's keys are few, and however many they are, what is kept are at most all shards. */
 uint32_t shards_sort(uint32_t *indexes, uint32_t count) {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t index = indexes[i];
-        uint32_t at = kept;
-        while (at > 0 && indexes[at - 1] > index) {
-            at--;
-        }
-        if (at > 0 && indexes[at - 1] == index) continue;
+        uint32_t index = indexes[i], at = first_from(indexes, kept, index);
+        if (at < kept && indexes[at] == index) continue;
         memmove(&indexes[at + 1], &indexes[at], (kept - at) * sizeof(*indexes));
         indexes[at] = index;
         kept++;

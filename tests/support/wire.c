@@ -195,10 +195,7 @@ void wire_send_command(struct wire *wire, const char *line) {
 /* False when the connection is closed. */
 static bool wire_fill(struct wire *wire) {
     if (wire->start < wire->end) return true;
-    ssize_t received;
-    do {
-        received = receive_some(wire, wire->buffer, sizeof wire->buffer);
-    } while (received < 0 && errno == EINTR); /* the end of a probed io_uring interrupts, once */
+    ssize_t received = receive_some(wire, wire->buffer, sizeof wire->buffer);
     if (received < 0 && errno == ECONNRESET) received = 0;
     if (received < 0) {
         fail_msg("nothing came back (within %d ms): %s", WIRE_WAIT_MS, strerror(errno));
