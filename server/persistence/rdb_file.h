@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "server/priority.h"
 #include "shards/base/bytes.h"
 #include "shards/base/status.h"
 
@@ -15,6 +16,7 @@ enum { RDB_FILE_NAME_MAX = 256, RDB_FILE_ERROR_MAX = 768 };
 struct rdb_file {
     int fd;
     bool beside_others;
+    struct priority_turn turn;
     char *piece; /* heap: bytes that the file hasn't got yet */
     size_t used;
     uint64_t written, pushed; /* bytes; those whose way to the disk was begun */

@@ -154,6 +154,21 @@ static void without_room_the_old_file_stays(void **state) {
     }
 }
 
+/* A backup is a copy that somebody is making, or a link: the old file may be forgotten by the cache, and that's all. */
+static void a_link_to_the_old_file_keeps_it(void **state) {
+    struct rdb_file file;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(rdb_file_create(&file, "dump.rdb", true), STATUS_OK);
+        assert_int_equal(write_all(&file, i == 0 ? SIZE : 5000), STATUS_OK);
+        assert_int_equal(rdb_file_commit(&file), STATUS_OK);
+        if (i == 0) assert_int_equal(link("dump.rdb", "backup.rdb"), 0);
+    }
+    assert_written(5000);
+    assert_int_equal(rename("backup.rdb", "dump.rdb"), 0);
+    assert_written(SIZE);
+    assert_int_equal(folder_count(*state), 1);
+}
+
 static void a_folder_in_its_place_is_named(void **state) {
     struct rdb_file file;
     assert_int_equal(mkdir("dump.rdb", 0700), 0);
@@ -172,6 +187,7 @@ int main(void) {
         TEST(two_do_not_write_into_one_file),
         TEST(what_is_written_is_there_whichever_way),
         TEST(without_room_the_old_file_stays),
+        TEST(a_link_to_the_old_file_keeps_it),
         TEST(a_folder_in_its_place_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
