@@ -1,17 +1,10 @@
-/* The worker's thread: its loop and the engine's events. What other threads send it is in worker_letters.c.
- *
- * A client's states, and who makes each transition:
- *      taken in (worker_take_in) ─▶ serving ─▶ suspended (batch.c: paused, throttled) ─▶ serving (on_sent, turn)
- *      serving ─▶ suspended (blocking.c: its command waits) ─▶ serving (batch_answered)
- *      serving ─▶ finishing (QUIT, a protocol error, the peer's end, shutdown): runs nothing more, closes when its replies are sent
- *      finishing ─▶ told that nothing more comes (worker_let_go: dismissed, or a successor serves), until it hangs up
- *      any ─▶ closing (worker_close_client) ─▶ freed (on_released), when the engine has nothing in flight for it.
+/* The worker's thread: its loop and the engine's events. Its clients are in worker_clients.c, what other threads send it in
+ * worker_letters.c.
  *
  * The clock is read once a turn, at its first event: everything in a turn happens at one instant. */
 #include "worker.h"
 
 #include <stdio.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "access/access.h"
@@ -26,7 +19,6 @@
 #include "metrics.h"
 #include "net/tls.h"
 #include "server.h"
-#include "shards/base/check.h"
 #include "shards/base/memory.h"
 #include "timeouts.h"
 #include "upkeep.h"
@@ -35,141 +27,11 @@ enum {
     TICK_MS = 100,      /* between rounds of upkeep while some key has a deadline */
     TICK_IDLE_MS = 500, /* otherwise */
     PART_MS = 500,      /* clients have so long to hang up when a successor serves */
-    DISMISSAL_MS = 1000,
-    BUFFERS_KEPT = 64, /* chunks at rest a worker keeps: 1 MiB */
+    BUFFERS_KEPT = 64,  /* chunks at rest a worker keeps: 1 MiB */
     TLS_SAID_EACH_MS = 1000,
     AWAY_MS =
         2000, /* a tick that comes so late: the machine was asleep or busy, or its clock was set */
 };
-
-/* ---- Clients --------------------------------------------------------------------------------- */
-
-static void registry_add(struct worker *worker, struct client *client) {
-    pthread_mutex_lock(&worker->registry);
-    client->next = worker->clients;
-    if (worker->clients != NULL) worker->clients->previous = client;
-    worker->clients = client;
-    pthread_mutex_unlock(&worker->registry);
-}
-
-static void registry_remove(struct worker *worker, struct client *client) {
-    pthread_mutex_lock(&worker->registry);
-    if (client->previous != NULL) client->previous->next = client->next;
-    if (client->next != NULL) client->next->previous = client->previous;
-    if (worker->clients == client) worker->clients = client->next;
-    pthread_mutex_unlock(&worker->registry);
-}
-
-static void free_client(struct client *client) {
-    resp_parser_release(&client->parser);
-    access_leave(client);
-    client_drop_held(client);
-    memory_account_clients(-(int64_t)memory_usable(client));
-    memory_free(client->name);
-    memory_free(client->library);
-    memory_free(client->library_version);
-    memory_free(client);
-}
-
-/* True at once without TLS. False: there is no memory for it. */
-static bool begin_tls(struct worker *worker, struct client *client, bool is_tls) {
-    if (!is_tls) return true;
-    struct tls_context *context = certificates_take(&worker->server->certificates);
-    enum status status = tls_begin(&client->connection, worker->engine, context);
-    tls_context_drop(context);
-    return status == STATUS_OK;
-}
-
-/* Who comes and goes, at debug: every one of them, for that is what the level is for. */
-static void tell_of_arrival(const struct client *client) {
-    if (!log_has(LOG_DEBUG)) return;
-    char peer[ADDRESS_TEXT_MAX];
-    address_of_peer(client->connection.fd, peer);
-    log_debug("Accepted client %llu (%s)", (unsigned long long)client->id, peer);
-}
-
-void worker_take_in(struct worker *worker, int fd, bool is_tls) {
-    struct server *server = worker->server;
-    struct client *client = memory_allocate_zeroed(sizeof(*client));
-    if (client == NULL) {
-        log_warning_limited("Refusing a connection: no memory for a client");
-        close(fd);
-        admission_leave(server, worker);
-        return;
-    }
-    memory_account_clients((int64_t)memory_usable(client));
-    int64_t limit =
-        config_number(&server->config->client_output_buffer_limit[CLIENTS_NORMAL].hard_bytes);
-    connection_init(&client->connection, fd, &worker->buffers, (size_t)limit);
-    client->worker = worker;
-    client->id = atomic_fetch_add_explicit(&server->next_client_id, 1, memory_order_relaxed);
-    client->created_ms = worker->now_ms;
-    client->reply.buffer = &client->connection.output;
-    client_reset(client);
-    atomic_store_explicit(&client->active_ms, worker->now_ms, memory_order_relaxed);
-    if (!begin_tls(worker, client, is_tls) ||
-        engine_attach(worker->engine, &client->connection) != STATUS_OK) {
-        log_warning_limited("Refusing a connection: the engine has no room for it");
-        tls_release(&client->connection);
-        close(fd);
-        free_client(client);
-        admission_leave(server, worker);
-        return;
-    }
-    registry_add(worker, client);
-    tell_of_arrival(client);
-}
-
-void worker_close_client(struct worker *worker, struct client *client) {
-    if (client->connection.is_closing) return;
-    log_debug("Closing client %llu", (unsigned long long)client->id);
-    blocking_cancel(client);
-    monitor_leave(client);
-    registry_remove(worker, client);
-    engine_close(worker->engine, &client->connection);
-}
-
-/* After a hand-over a client may have sent more, which nobody reads; one that is dismissed, too. To close now would have
- * the kernel say so by a reset, and a reset takes along what the client hasn't read yet. So it is told that nothing
- * more comes, and what it sends is dropped, until it hangs up. */
-void worker_let_go(struct worker *worker, struct client *client) {
-    bool may_send = worker->is_parting || client->gone_by_ms != 0;
-    if (!may_send || client->connection.has_ended) {
-        worker_close_client(worker, client);
-        return;
-    }
-    engine_resume_receive(worker->engine, &client->connection);
-    tls_bid_farewell(&client->connection);
-    if (connection_is_drained(&client->connection)) {
-        shutdown(client->connection.fd, SHUT_WR); /* fails when it is gone: then we are told */
-    } else {
-        engine_send(worker->engine, &client->connection); /* the farewell; then again */
-    }
-}
-
-/* Run nothing more of it; close as soon as its replies are sent. */
-static void finish_client(struct worker *worker, struct client *client) {
-    client->is_finishing = true;
-    blocking_cancel(client);
-    monitor_leave(client);
-    if (client->is_touched) return; /* settling decides */
-    if (connection_is_drained(&client->connection)) worker_let_go(worker, client);
-}
-
-void worker_dismiss_client(struct worker *worker, struct client *client) {
-    client->gone_by_ms = worker->now_ms + DISMISSAL_MS;
-    worker->has_dismissed = true;
-    if (client->view == NULL) client_drop_held(client); /* else settling does */
-    finish_client(worker, client);
-}
-
-struct client *worker_find_client(struct worker *worker, uint64_t id) {
-    /* Only this thread changes the list, so it reads without the lock. */
-    for (struct client *client = worker->clients; client != NULL; client = client->next) {
-        if (client->id == id) return client;
-    }
-    return NULL;
-}
 
 /* ---- The engine's events --------------------------------------------------------------------- */
 
@@ -242,7 +104,7 @@ static void on_ended(void *context, struct connection *connection, int error) {
         return;
     }
     /* What a throttled client sent before its end is still run as its replies drain; settling finishes it then. */
-    if (!client->is_throttled) finish_client(worker, client);
+    if (!client->is_throttled) worker_finish_client(worker, client);
 }
 
 static void on_sent(void *context, struct connection *connection) {
@@ -263,11 +125,7 @@ static void on_sent(void *context, struct connection *connection) {
 }
 
 static void on_released(void *context, struct connection *connection) {
-    struct worker *worker = context;
-    struct client *client = (struct client *)connection;
-    check(!client->is_touched && client->batched == 0);
-    free_client(client);
-    admission_leave(worker->server, worker);
+    worker_forget_client(context, (struct client *)connection);
 }
 
 static void on_woken(void *context) {
@@ -415,7 +273,7 @@ static void finish_all(struct worker *worker) {
     for (struct client *client = worker->clients, *next; client != NULL; client = next) {
         next = client->next;
         engine_pause_receive(worker->engine, &client->connection);
-        finish_client(worker, client);
+        worker_finish_client(worker, client);
     }
     while (worker->clients != NULL && worker->now_ms < worker->stop_deadline_ms) {
         turn(worker, TICK_MS);
@@ -436,7 +294,7 @@ static void part_from_all(struct worker *worker) {
     for (struct client *client = worker->clients, *next; client != NULL; client = next) {
         next = client->next;
         if (client->is_throttled) engine_resume_receive(worker->engine, &client->connection);
-        finish_client(worker, client);
+        worker_finish_client(worker, client);
     }
     while (worker->clients != NULL && worker->now_ms < worker->stop_deadline_ms) {
         if (worker->now_ms >= parted_ms && all_have_replies(worker)) return;

@@ -192,18 +192,25 @@ must_use bool worker_note_descriptors(struct worker *worker);
 /* Accept from all listeners, and post `has_started`: for worker_listen, which waits for that. */
 must_use bool worker_ask_to_listen(struct worker *worker);
 
-/* ---- The worker's own thread ----------------------------------------------------------------- */
+/* ---- The worker's own thread; worker_clients.c ----------------------------------------------- */
 
 /* A new client for a connected socket, which is closed if it can't be had. */
 void worker_take_in(struct worker *worker, int fd, bool is_tls);
-/* Close now; what it wasn't sent yet is dropped. */
-void worker_close_client(struct worker *worker, struct client *client);
+/* Find its client by id; NULL. */
+struct client *worker_find_client(struct worker *worker, uint64_t id);
+/* Run nothing more of it; close as soon as its replies are sent. */
+void worker_finish_client(struct worker *worker, struct client *client);
 /* Break with a client that may still be sending, such that it can read the reply that says why: run
  * nothing more of it, and close when it has hung up, or has had a second for that. */
 void worker_dismiss_client(struct worker *worker, struct client *client);
 /* A finishing client has its replies. Closes, or waits for the client to hang up. */
 void worker_let_go(struct worker *worker, struct client *client);
-/* Find its client by id; NULL. */
-struct client *worker_find_client(struct worker *worker, uint64_t id);
+/* Close now; what it wasn't sent yet is dropped. */
+void worker_close_client(struct worker *worker, struct client *client);
+/* It was closed, and the engine has nothing in flight for it any more: free it. */
+void worker_forget_client(struct worker *worker, struct client *client);
+
+/* ---- The worker's own thread; worker.c ------------------------------------------------------- */
+
 /* CLIENT PAUSE is over: serve those whom it held back. */
 void worker_resume_paused(struct worker *worker);
