@@ -36,8 +36,8 @@
 #include "tests/support/wire.h"
 
 enum {
-    ROUNDS = 120,     /* unless told otherwise, */
-    SECONDS_MAX = 30, /* and no more than this allows: sanitizers are slow */
+    ROUNDS = 1000,    /* unless told otherwise, */
+    SECONDS_MAX = 25, /* and no more than this allows: sanitizers are slow, and some machines */
     WRITERS = 2,
     KEYS = 2000, /* of a writer */
     BATCH = 50,
