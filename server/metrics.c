@@ -345,8 +345,7 @@ static void reset_worker(struct worker *worker, uint32_t command_count) {
 /* Other workers may be counting: of what they count at this moment some is kept and some lost, which is all that a
  * reset can promise without stopping them. What the engines count is theirs, and not reset. */
 void metrics_reset(struct server *server, int64_t now_ms) {
-    saver_keep_changes(&server->saver);
-    counters_reset(&server->shards.counters);
+    saver_reset_counters(&server->saver);
     misses_reset(&server->shards.misses);
     curve_recount(&server->curve, now_ms);
     for (uint32_t i = 0; i < server->worker_count; i++) {

@@ -18,7 +18,7 @@ static enum status failed(const struct replacement *replacement, const char *wha
 enum status replacement_create(struct replacement *replacement, const char *path, char *error) {
     *replacement = (struct replacement){.path = path};
     snprintf(replacement->temporary, sizeof(replacement->temporary), "%s.XXXXXX", path);
-    int file = mkstemp(replacement->temporary);
+    int file = mkostemp(replacement->temporary, O_CLOEXEC);
     if (file < 0) return failed(replacement, "can't create a file beside", error);
     replacement->out = fdopen(file, "w");
     if (replacement->out != NULL) return STATUS_OK;

@@ -256,12 +256,17 @@ static void announce(const struct server *server, bool is_supervised) {
     if (is_supervised) supervisor_notify("READY=1");
 }
 
+static bool is_told_to_stop(const struct server *server) {
+    return atomic_load_explicit(&server->is_stopping, memory_order_relaxed);
+}
+
 /* A signal to stop is not followed when the last save fails: nothing would be left of what was written. systemd is told
  * when nothing can keep us any more, since it can't be told otherwise: it kills us TimeoutStopSec later. */
 static void wait_for_end(struct server *server, const sigset_t *signals, bool is_supervised) {
     for (;;) {
         int number = signals_await(server, signals, is_supervised);
-        if (number == SIGUSR1 || predecessor_has_handed_over(&server->predecessor)) break;
+        if (number == SIGUSR1 && is_told_to_stop(server)) break;
+        if (predecessor_has_handed_over(&server->predecessor)) break;
         log_notice("Received %s: stopping", strsignal(number));
         if (server_prepare_end(server, SERVER_SAVE_AS_SET) == STATUS_OK) break;
         log_warning("Error trying to save the DB, can't exit (SHUTDOWN NOSAVE does)");
@@ -276,7 +281,7 @@ static enum status save_the_rest(struct server *server) {
     if (!atomic_load_explicit(&server->saves_at_end, memory_order_relaxed)) return STATUS_OK;
     if (saver_changes(&server->saver) == 0) return STATUS_OK;
     char error[SAVER_ERROR_MAX]; /* is in the log */
-    return saver_save(&server->saver, error);
+    return saver_save_last(&server->saver, error);
 }
 
 /* No worker runs any more. */
@@ -340,6 +345,13 @@ static bool begin_service(struct server *server) {
     return start_http(server) && listen_now(server) && load(server);
 }
 
+/* Ours is the only copy now: whatever keeps us from serving it, a signal to stop has it saved first. */
+static void listen_at_last(struct server *server) {
+    while (!listen_now(server) && !signals_want_end()) {
+        sleep(1);
+    }
+}
+
 /* Load first, then serve: until we say that all is ours the other serves. From then on nothing must end us that
  * needn't. */
 static bool take_over(struct server *server, struct successor *successor) {
@@ -349,12 +361,14 @@ static bool take_over(struct server *server, struct successor *successor) {
         log_warning("%s", error);
         return false;
     }
+    gate_open(server, GATE_LOADING);
     admission_keep_files(server, false);
     server->predecessor.door.keeps_file = false;
     bool is_written = write_pidfile(server), has_http = start_http(server);
     (void)is_written, (void)has_http; /* logged */
     inheritance_release(&server->inheritance, true);
-    return listen_now(server);
+    listen_at_last(server);
+    return true;
 }
 
 /* As configured, with nothing started; NULL. */
@@ -432,7 +446,7 @@ int server_run(struct config *config, const struct launch *launch) {
         goto no_workers;
     }
     saver_init(&server->saver, server);
-    if (!launch->takes_over) loader_prepare(server);
+    loader_prepare(server, launch->takes_over);
     if (start_workers(server) != STATUS_OK) goto no_file;
     char limit_error[CONFIG_ERROR_MAX];
     if (limit_start(server, limit_error) != STATUS_OK) {
@@ -455,7 +469,8 @@ int server_run(struct config *config, const struct launch *launch) {
     wait_for_end(server, &signals, is_supervised);
     predecessor_stop(&server->predecessor);
     stop_workers_from(server, 0);
-    if (save_the_rest(server) == STATUS_OK) exit_status = EXIT_SUCCESS;
+    bool has_failed = atomic_load_explicit(&server->has_failed, memory_order_relaxed);
+    if (save_the_rest(server) == STATUS_OK && !has_failed) exit_status = EXIT_SUCCESS;
     watchdog_stop(&watchdog);
     say_goodbye(server);
 
@@ -543,15 +558,19 @@ void server_stop(struct server *server) {
         kill(getpid(), SIGUSR1);
 }
 
+void server_fail(struct server *server) {
+    atomic_store_explicit(&server->has_failed, true, memory_order_relaxed);
+    kill(getpid(), SIGTERM);
+}
+
 /* Only who closes the gate opens it again. */
 static enum status save_last(struct server *server) {
     atomic_store_explicit(&server->saves_at_end, true, memory_order_relaxed);
     log_notice("Saving the final RDB snapshot before exiting.");
     gate_close(server, GATE_STOPPING);
     predecessor_interrupt(&server->predecessor);
-    saver_cancel(&server->saver);
     char error[SAVER_ERROR_MAX]; /* is in the log */
-    enum status status = saver_save(&server->saver, error);
+    enum status status = saver_save_last(&server->saver, error);
     if (status == STATUS_OK) return STATUS_OK;
     atomic_store_explicit(&server->saves_at_end, false, memory_order_relaxed);
     gate_open(server, GATE_STOPPING);

@@ -77,14 +77,15 @@ struct server {
     _Atomic int64_t pause_until_ms; /* 0: not paused */
     _Atomic bool pause_writes_only;
     _Atomic bool is_stopping;
-    _Atomic int64_t tls_said_ms;         /* when the log was last told of a failed handshake, */
-    _Atomic uint64_t tls_unsaid;         /* and how many it wasn't told of since (worker.c) */
-    _Atomic int64_t attack_said_ms;      /* when the log was last told of one (dispatch.c) */
-    _Atomic bool saves_at_end;           /* decided by who asked to stop */
-    pthread_mutex_t ending;              /* the last save: one at a time; over the next */
-    bool has_saved_last;                 /* it is done, and nobody has written since */
-    _Atomic uint32_t gates;              /* enum gate */
-    _Atomic bool expiry_is_active;       /* DEBUG SET-ACTIVE-EXPIRE */
+    _Atomic bool has_failed;        /* the end is not what was asked for: the exit status says so */
+    _Atomic int64_t tls_said_ms;    /* when the log was last told of a failed handshake, */
+    _Atomic uint64_t tls_unsaid;    /* and how many it wasn't told of since (worker.c) */
+    _Atomic int64_t attack_said_ms; /* when the log was last told of one (dispatch.c) */
+    _Atomic bool saves_at_end;      /* decided by who asked to stop */
+    pthread_mutex_t ending;         /* the last save: one at a time; over the next */
+    bool has_saved_last;            /* it is done, and nobody has written since */
+    _Atomic uint32_t gates;         /* enum gate */
+    _Atomic bool expiry_is_active;  /* DEBUG SET-ACTIVE-EXPIRE */
     _Atomic int64_t statistics_since_ms; /* CONFIG RESETSTAT */
 };
 
@@ -95,8 +96,10 @@ int server_run(struct config *config, const struct launch *launch);
 /* Tell what keeps workers and shards from being made, and a maxmemory that is too little for them (config_tells). They
  * are made and released: nobody is served. Main thread. */
 void server_check(struct config *config);
-/* Any thread: ask for the orderly end that SIGTERM causes. */
+/* Any thread: ask for the end, for which server_prepare_end has prepared. */
 void server_stop(struct server *server);
+/* Any thread: what can't go on asks for the end that SIGTERM causes, with its last save. */
+void server_fail(struct server *server);
 /* Any thread: save what there is to save before the end, if asked to, or as save points say
  * (SERVER_SAVE_AS_SET); writers wait from then on. On STATUS_FAILED all goes on as before; otherwise the end
  * may come: server_stop. */

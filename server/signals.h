@@ -1,7 +1,7 @@
 /* What the main thread does while the server runs: it waits for signals.
  *
  *      TERM, INT   the end               HUP     the log file is opened anew
- *      USR1        the end, our own: who sent it has prepared it
+ *      USR1        the end, our own: who sent it has prepared it (server_stop); another's is as TERM
  *      USR2        a successor is started, which takes over (takeover/)
  *      CHLD        one has ended
  *

@@ -16,7 +16,8 @@
 #include "shards/base/memory.h"
 
 enum {
-    LOOKS = 4,               /* in the time there is */
+    LOOKS = 4,               /* in the time there is, at least */
+    LOOK_MS_MAX = 1000,      /* a last save asks for time before a short TimeoutStopSec is over */
     UNASKED_LIMIT_MS = 60000 /* no WatchdogSec: how much longer a last save is given at a time */
 };
 
@@ -70,6 +71,7 @@ static void look(struct watchdog *watchdog) {
 static void *run(void *argument) {
     struct watchdog *watchdog = argument;
     int64_t period_ns = watchdog->limit_ms * 1000000 / LOOKS;
+    if (period_ns > LOOK_MS_MAX * INT64_C(1000000)) period_ns = LOOK_MS_MAX * INT64_C(1000000);
     for (int64_t due_ns = clock_monotonic_ns() + period_ns;; due_ns += period_ns) {
         struct timespec due = {.tv_sec = due_ns / 1000000000, .tv_nsec = due_ns % 1000000000};
         int answer;
@@ -89,8 +91,8 @@ void watchdog_start(struct watchdog *watchdog, struct server *server) {
         .limit_ms = limit_ms != 0 ? limit_ms : UNASKED_LIMIT_MS,
         .turns = memory_allocate_zeroed(server->worker_count * sizeof(*watchdog->turns)),
     };
+    sem_init(&watchdog->end, 0, 0);
     if (watchdog->turns != NULL) {
-        sem_init(&watchdog->end, 0, 0);
         watchdog->has_thread = pthread_create(&watchdog->thread, NULL, run, watchdog) == 0;
     }
     if (watchdog->has_thread) return;
@@ -102,8 +104,8 @@ void watchdog_stop(struct watchdog *watchdog) {
     if (watchdog->has_thread) {
         sem_post(&watchdog->end);
         pthread_join(watchdog->thread, NULL);
-        sem_destroy(&watchdog->end);
     }
+    if (watchdog->server != NULL) sem_destroy(&watchdog->end);
     memory_free(watchdog->turns);
     *watchdog = (struct watchdog){0};
 }

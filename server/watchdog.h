@@ -1,6 +1,6 @@
 /* Telling systemd that we live, as long as we do; a thread of its own, for the main thread may be saving.
  *
- * It looks four times in the time that systemd's watchdog gives (WatchdogSec), and says WATCHDOG=1 when all workers have
+ * It looks each second, and four times in the time that systemd's watchdog gives (WatchdogSec), and says WATCHDOG=1 when all workers have
  * turned since it said so last. A last save gets the time it takes (EXTEND_TIMEOUT_USEC), as long as keys get into the
  * file, whatever TimeoutStopSec is. */
 #pragma once

@@ -238,7 +238,7 @@ static void turn(struct worker *worker, int timeout_ms) {
     if (engine_turn(worker->engine, timeout_ms) != STATUS_OK) {
         log_warning("Worker %u: the %s engine failed; stopping", worker->index,
                     engine_name(worker->engine));
-        server_stop(worker->server);
+        server_fail(worker->server);
         worker->is_stopping = true;
     }
     bool was_idle = worker->now_is_stale;

@@ -109,6 +109,7 @@ enum status users_init(struct users *users, const struct command_table *commands
     uint32_t count = command_table_count_all(commands);
     check(count <= SELECTOR_COMMANDS_MAX);
     check(pthread_mutex_init(&users->lock, NULL) == 0);
+    check(pthread_mutex_init(&users->writing, NULL) == 0);
     users->key_access = memory_allocate(count);
     if (users->key_access == NULL || add_default(users) != STATUS_OK) {
         users_release(users);
@@ -127,6 +128,7 @@ void users_release(struct users *users) {
     }
     memory_free(users->all);
     memory_free(users->key_access);
+    pthread_mutex_destroy(&users->writing);
     pthread_mutex_destroy(&users->lock);
 }
 

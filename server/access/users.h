@@ -22,6 +22,8 @@ enum { USERS_MAX = 65536 };
 
 struct users {
     pthread_mutex_t lock;
+    pthread_mutex_t
+        writing; /* the file is written by one at a time, or an older state might win; over `lock` */
     struct user **all;        /* lock; heap; by name */
     uint32_t count;           /* lock */
     uint64_t next_identity;   /* lock */

@@ -105,8 +105,9 @@ static enum status finish(struct reading *reading, enum status status) {
     if (is_kept) {
         status = users_replace(reading->users, reading->all, reading->count);
         is_kept = status == STATUS_OK;
+        const char *reason = status == STATUS_FULL ? "more than there can be" : acl_no_memory;
         if (!is_kept)
-            snprintf(reading->error, CONFIG_ERROR_MAX, "no memory for %u users", reading->count);
+            snprintf(reading->error, CONFIG_ERROR_MAX, "%u users: %s", reading->count, reason);
     }
     for (uint32_t i = 0; !is_kept && i < reading->count; i++) {
         user_release(reading->all[i]);
@@ -222,13 +223,20 @@ static enum status write_all(struct users *users, FILE *out, char *error) {
     return status;
 }
 
-enum status users_save_file(struct users *users, const char *path, char *error) {
+static enum status save_alone(struct users *users, const char *path, char *error) {
     struct replacement file;
     enum status status = replacement_create(&file, path, error);
     if (status != STATUS_OK) return status;
     status = write_all(users, file.out, error);
     if (status == STATUS_OK) return replacement_commit(&file, OWNERS_ONLY, error);
     replacement_abandon(&file);
+    return status;
+}
+
+enum status users_save_file(struct users *users, const char *path, char *error) {
+    pthread_mutex_lock(&users->writing);
+    enum status status = save_alone(users, path, error);
+    pthread_mutex_unlock(&users->writing);
     return status;
 }
 

@@ -4,7 +4,7 @@
  *
  * A file's words are divided by spaces and have no quotes, as in Redis; those of the configuration have its
  * quoting. Every error says where, whose rule and why, and never shows a password. Reading is all or nothing.
- * One thread at a time: at start, or under the caller's lock. */
+ * Any thread. */
 #pragma once
 
 #include <stdio.h>

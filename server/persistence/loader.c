@@ -326,7 +326,8 @@ static bool await_more(struct scanner *scanner) {
     for (int waited_ms = 0; waited_ms < STALL_MS && !signals_want_end(); waited_ms += LOOK_MS) {
         if (poll(&waiting, 1, LOOK_MS) > 0) return true;
     }
-    fail(scanner->loading, "stops at byte %llu", (unsigned long long)scanner->read_bytes);
+    fail(scanner->loading, "stops at byte %llu%s", (unsigned long long)scanner->read_bytes,
+         signals_want_end() ? ": a signal to stop came" : "");
     return false;
 }
 
@@ -563,14 +564,14 @@ static bool load(struct loading *loading, const char *name, int pipe_fd) {
     return is_through;
 }
 
-static void tell_strangers(const struct loading *loading) {
+static void tell_strangers(const struct loading *loading, const char *name) {
     const struct strangers *strangers = &loading->strangers;
     char what[STRANGERS_TEXT_MAX];
     if (strangers->count == 0) return;
     strangers_describe(strangers, what, sizeof(what));
     log_warning("Passed over what sherd has no type for (rdb-skip-unknown-types), %llu in all: %s. "
                 "The next save will not have them: keep a copy of %s",
-                (unsigned long long)strangers->count, what, loading->server->config->dbfilename);
+                (unsigned long long)strangers->count, what, name);
 }
 
 /* Under a policy that evicts nobody all is loaded, whatever the limit; but then nothing more is taken. */
@@ -586,9 +587,9 @@ static void tell_full(const struct server *server) {
                 (long long)(used / 1024), (long long)(limit / 1024));
 }
 
-static void tell_end(const struct loading *loading, const char *what) {
+static void tell_end(const struct loading *loading, const char *name, const char *what) {
     const struct loader *loader = loading->loader;
-    tell_strangers(loading);
+    tell_strangers(loading, name);
     log_notice("%s: %llu keys, %llu expired ones left out, %.3f seconds", what,
                (unsigned long long)atomic_load_explicit(&loader->keys, memory_order_relaxed),
                (unsigned long long)atomic_load_explicit(&loader->expired, memory_order_relaxed),
@@ -596,16 +597,18 @@ static void tell_end(const struct loading *loading, const char *what) {
     tell_full(loading->server);
 }
 
-void loader_prepare(struct server *server) {
+void loader_prepare(struct server *server, bool takes_over) {
     /* What can't be looked at is no reason to begin without: loading tells why. */
-    if (access(server->config->dbfilename, F_OK) != 0 && errno == ENOENT) return;
+    bool has_file = access(server->config->dbfilename, F_OK) == 0 || errno != ENOENT;
+    if (!has_file && !takes_over) return;
     atomic_store_explicit(&server->loader.started_ms, clock_unix_ms(), memory_order_relaxed);
     gate_close(server, GATE_LOADING);
 }
 
 static enum status run(struct server *server, int pipe_fd, size_t block_bytes) {
     struct loader *loader = &server->loader;
-    const char *name = server->config->dbfilename; /* nobody changes it yet */
+    char name[CONFIG_TEXT_MAX]; /* a client may change it meanwhile */
+    config_copy_text(server->config, server->config->dbfilename, name);
     struct loading loading = {
         .server = server,
         .loader = loader,
@@ -626,8 +629,7 @@ static enum status run(struct server *server, int pipe_fd, size_t block_bytes) {
                     server->config->dir, name, loading.error);
         status = STATUS_FAILED;
     } else if (is_through) {
-        tell_end(&loading, pipe_fd >= 0 ? "Taken over" : "DB loaded from disk");
-        gate_open(server, GATE_LOADING);
+        tell_end(&loading, name, pipe_fd >= 0 ? "Taken over" : "DB loaded from disk");
     } else if (pipe_fd < 0) {
         log_notice("Loading was given up, for a signal to stop came; the file %s/%s is untouched",
                    server->config->dir, name);
@@ -638,7 +640,9 @@ static enum status run(struct server *server, int pipe_fd, size_t block_bytes) {
 }
 
 enum status loader_run(struct server *server, size_t block_bytes) {
-    return run(server, -1, block_bytes);
+    enum status status = run(server, -1, block_bytes);
+    if (status == STATUS_OK) gate_open(server, GATE_LOADING);
+    return status;
 }
 
 enum status loader_take(struct server *server, int fd) {

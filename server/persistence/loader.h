@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,12 +21,13 @@ struct loader {
     _Atomic uint64_t keys, expired;
 };
 
-/* Before clients come: if there is a file to load, close the gate. */
-void loader_prepare(struct server *server);
+/* Before clients come, and before anything is saved: if there is something to load, close the gate. */
+void loader_prepare(struct server *server, bool takes_over);
 /* Load it, with as many threads as there are processors, and open the gate. It is read in blocks of
  * `block_bytes`: LOADER_BLOCK_BYTES, or in tests as few as the head of a file has. A failure is in the log, and
  * the store then holds part of the file: it must not be served. STATUS_REFUSED: a signal to stop came first.
  * Main thread. */
 must_use enum status loader_run(struct server *server, size_t block_bytes);
-/* The same of what comes from `fd`, a pipe: its end must be behind the last byte, or what came is not loaded. */
+/* The same of what comes from `fd`, a pipe: its end must be behind the last byte, or what came is not loaded. The caller
+ * opens the gate, when it has said that all is ours. */
 must_use enum status loader_take(struct server *server, int fd);

@@ -14,8 +14,9 @@
  *   disk is busy, requests are slow: a virtual machine's processor is taken away for its host's part of it, for one to
  *   three milliseconds (that is the machine's `away`, in the bench). So the disk is busy in few and short bursts, and
  *   what others have in the cache stays there.
- * - Otherwise: into the page cache; after each piece the kernel is told to begin writing, or else fsync would find
- *   gigabytes to do at the end. At a shutdown this leaves in memory what the next start will read.
+ * - Otherwise: into the page cache; after each piece the kernel is told to begin writing, and two bursts before is waited
+ *   for, or else fsync would find gigabytes to do at the end. At a shutdown this leaves in memory what the next start will
+ *   read.
  *
  * Measured beside a save of a million keys, one processor, ext4 on a virtual disk, three rounds in turn: p99 in us 91 to
  * 105, p99.9 0.3 to 0.7 ms; writing past the cache (O_DIRECT), 256 KiB at a time, by which the disk is busy all along, 162
@@ -61,8 +62,11 @@ static bool has_name(int fd) {
 static enum status lock_empty(struct rdb_file *file) {
     bool is_ours = flock(file->fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
     if (!is_ours) return failed(file, "another process writes");
-    bool is_good = has_name(file->fd) && ftruncate(file->fd, 0) == 0;
-    return is_good ? STATUS_OK : failed(file, "can't create");
+    if (!has_name(file->fd))
+        errno = EBUSY; /* just removed, as a dead server's, or no plain file */
+    else if (ftruncate(file->fd, 0) == 0)
+        return STATUS_OK;
+    return failed(file, "can't create");
 }
 
 static void let_go(struct rdb_file *file) {
@@ -151,7 +155,18 @@ static void forget_replaced(struct rdb_file *file) {
     close(fd);
 }
 
-/* What doesn't get to the disk is told only once. */
+/* Two bursts are on their way to the disk at most: then fsync doesn't stand still for minutes at the end, where a watchdog
+ * looks whether we go on. What doesn't get to the disk is told only once, here or by fsync. */
+static enum status settle(struct rdb_file *file) {
+    if (file->pushed - file->settled < 2 * BURST_BYTES) return STATUS_OK;
+    unsigned waits =
+        SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+    int outcome = sync_file_range(file->fd, (off_t)file->settled, BURST_BYTES, waits);
+    bool is_lost = outcome != 0 && (errno == EIO || errno == ENOSPC || errno == EDQUOT);
+    file->settled += BURST_BYTES;
+    return is_lost ? failed(file, "can't sync") : STATUS_OK;
+}
+
 static enum status push(struct rdb_file *file) {
     if (file->beside_others && file->written - file->pushed < BURST_BYTES) return STATUS_OK;
     begin_writing(file);
@@ -160,7 +175,7 @@ static enum status push(struct rdb_file *file) {
         forget(file, file->fd, file->pushed, file->written);
     }
     file->pushed = file->written;
-    return STATUS_OK;
+    return file->beside_others ? STATUS_OK : settle(file);
 }
 
 static enum status write_piece(struct rdb_file *file) {

@@ -19,7 +19,8 @@ struct rdb_file {
     struct priority_turn turn;
     char *piece; /* heap: bytes that the file hasn't got yet */
     size_t used;
-    uint64_t written, pushed; /* bytes; those whose way to the disk was begun */
+    uint64_t written, pushed,
+        settled; /* bytes; those whose way to the disk was begun; or has ended */
     char name[RDB_FILE_NAME_MAX], temporary[RDB_FILE_NAME_MAX];
     char error[RDB_FILE_ERROR_MAX];
 };
@@ -29,7 +30,8 @@ struct rdb_file {
 must_use enum status rdb_file_create(struct rdb_file *file, const char *name, bool beside_others);
 /* Append; the sink of an rdb_writer. STATUS_FAILED. Bytes may stay in memory until the commit. */
 must_use enum status rdb_file_write(void *file, struct bytes bytes);
-/* To the disk, and into the old one's place. On failure the temporary file is gone, and the old one is as it was. */
+/* To the disk, and into the old one's place. On failure the temporary file is gone, and the old one is as it was; unless
+ * only the folder couldn't be brought to the disk: then the new one is there, and might not be after a power cut. */
 must_use enum status rdb_file_commit(struct rdb_file *file);
 /* Remove temporary files in the working directory that nobody writes any more, since whoever did was killed; but not
  * `kept`, whatever its name is like. Returns how many. */

@@ -55,8 +55,13 @@ void saver_add_changes(struct saver *saver, uint64_t count) {
     atomic_fetch_add_explicit(&saver->changes_other, count, memory_order_relaxed);
 }
 
-void saver_keep_changes(struct saver *saver) {
-    saver_add_changes(saver, counters_sum_all(&saver->server->shards.counters).writes);
+/* Locked, so that no save reads the changes between the two. */
+void saver_reset_counters(struct saver *saver) {
+    struct counters_matrix *counters = &saver->server->shards.counters;
+    pthread_mutex_lock(&saver->lock);
+    saver_add_changes(saver, counters_sum_all(counters).writes);
+    counters_reset(counters);
+    pthread_mutex_unlock(&saver->lock);
 }
 
 /* ---- Waiting writers ------------------------------------------------------------------------- */
@@ -182,11 +187,9 @@ static enum status save(struct saver *saver, char *error) {
     char name[CONFIG_TEXT_MAX];
     config_copy_text(saver->server->config, saver->server->config->dbfilename, name);
     struct rdb_file file;
-    uint64_t changes = changes_ever(saver);
-    int64_t begun_ms = clock_unix_ms();
-    STORE(saver->begun_ms, begun_ms);
-    STORE(saver->keys_done, 0);
-    STORE(saver->keys_total, 0);
+    atomic_fetch_add_explicit(&saver->saves, 1, memory_order_relaxed);
+    uint64_t changes = saver->changes_begun;
+    int64_t begun_ms = LOAD(saver->begun_ms);
     enum status status = rdb_file_create(&file, name, LOAD(saver->is_background));
     if (status == STATUS_OK) status = write_snapshot(saver, &file);
     if (status == STATUS_OK) status = rdb_file_commit(&file);
@@ -212,13 +215,27 @@ static void join_thread_locked(struct saver *saver) {
     saver->has_thread = false;
 }
 
-static bool begin_locked(struct saver *saver, bool is_background) {
-    if (LOAD(saver->is_saving)) return false;
+/* By who has the claim, if it is claimed. */
+static void begin_locked(struct saver *saver, bool is_background) {
     join_thread_locked(saver); /* it has said that it ended */
+    saver->changes_begun = changes_ever(saver);
+    STORE(saver->begun_ms, clock_unix_ms());
+    STORE(saver->keys_done, 0);
+    STORE(saver->keys_total, 0);
     STORE(saver->is_cancelled, false);
     STORE(saver->is_background, is_background);
     STORE(saver->is_saving, true);
-    return true;
+}
+
+/* STATUS_OK: it has begun, unless the saver is retired. */
+static enum status try_to_begin_locked(struct saver *saver, bool is_background, char *error) {
+    if (saver->claim == SAVER_RETIRED) return STATUS_OK;
+    if (saver->claim != SAVER_FREE || LOAD(saver->is_saving)) {
+        snprintf(error, SAVER_ERROR_MAX, "Background save already in progress");
+        return STATUS_FULL;
+    }
+    begin_locked(saver, is_background);
+    return STATUS_OK;
 }
 
 /* Are writers to be refused, since what they write may be lost? */
@@ -247,22 +264,18 @@ static void end(struct saver *saver, enum status status) {
     pthread_mutex_unlock(&saver->lock);
 }
 
-static enum status refuse_second(char *error) {
-    snprintf(error, SAVER_ERROR_MAX, "Background save already in progress");
-    return STATUS_FULL;
+static enum status save_here(struct saver *saver, char *error) {
+    enum status status = save(saver, error);
+    end(saver, status);
+    return status == STATUS_FULL ? STATUS_FAILED : status;
 }
 
 enum status saver_save(struct saver *saver, char *error) {
     pthread_mutex_lock(&saver->lock);
-    bool is_retired = saver->is_retired;
-    bool has_begun = !is_retired && begin_locked(saver, false);
+    enum status status = try_to_begin_locked(saver, false, error);
+    bool is_retired = saver->claim == SAVER_RETIRED;
     pthread_mutex_unlock(&saver->lock);
-    if (is_retired) return STATUS_OK;
-    if (!has_begun) return refuse_second(error);
-    atomic_fetch_add_explicit(&saver->saves, 1, memory_order_relaxed);
-    enum status status = save(saver, error);
-    end(saver, status);
-    return status == STATUS_FULL ? STATUS_FAILED : status;
+    return status != STATUS_OK || is_retired ? status : save_here(saver, error);
 }
 
 static void *run(void *argument) {
@@ -279,59 +292,74 @@ static void *run(void *argument) {
     return NULL;
 }
 
-enum status saver_start(struct saver *saver, char *error) {
-    enum status status = STATUS_OK;
-    pthread_mutex_lock(&saver->lock);
-    if (saver->is_retired) {
-        status = STATUS_OK;
-    } else if (!begin_locked(saver, true)) {
-        status = refuse_second(error);
-    } else if (pthread_create(&saver->thread, NULL, run, saver) == 0) {
+static enum status start_thread_locked(struct saver *saver, char *error) {
+    if (pthread_create(&saver->thread, NULL, run, saver) == 0) {
         saver->has_thread = true;
-        atomic_fetch_add_explicit(&saver->saves, 1, memory_order_relaxed);
         log_notice("Background saving started");
-    } else {
-        snprintf(error, SAVER_ERROR_MAX,
-                 "Can't save in background: the system has no thread for it");
-        log_warning("%s", error);
-        STORE(saver->is_saving, false);
-        STORE(saver->is_background, false);
-        STORE(saver->is_sound, false);
-        settle_gate_locked(saver);
-        status = STATUS_REFUSED;
+        return STATUS_OK;
     }
+    snprintf(error, SAVER_ERROR_MAX, "Can't save in background: the system has no thread for it");
+    log_warning("%s", error);
+    STORE(saver->is_saving, false);
+    STORE(saver->is_background, false);
+    STORE(saver->is_sound, false);
+    settle_gate_locked(saver);
+    pthread_cond_broadcast(&saver->has_ended);
+    return STATUS_REFUSED;
+}
+
+enum status saver_start(struct saver *saver, char *error) {
+    pthread_mutex_lock(&saver->lock);
+    enum status status = try_to_begin_locked(saver, true, error);
+    if (status == STATUS_OK && saver->claim != SAVER_RETIRED)
+        status = start_thread_locked(saver, error);
     pthread_mutex_unlock(&saver->lock);
     return status;
 }
 
+/* ---- Who may save ---------------------------------------------------------------------------- */
+
+/* Until nothing is being saved. Who waits may find that another save has begun meanwhile: it is cancelled, too. */
 static void cancel_locked(struct saver *saver) {
-    if (LOAD(saver->is_saving)) STORE(saver->is_cancelled, true);
     while (LOAD(saver->is_saving)) {
+        STORE(saver->is_cancelled, true);
         pthread_cond_wait(&saver->has_ended, &saver->lock);
     }
     join_thread_locked(saver);
 }
 
-void saver_cancel(struct saver *saver) {
+enum status saver_save_last(struct saver *saver, char *error) {
     pthread_mutex_lock(&saver->lock);
-    cancel_locked(saver);
-    pthread_mutex_unlock(&saver->lock);
-}
-
-void saver_claim(struct saver *saver) {
-    pthread_mutex_lock(&saver->lock);
-    bool has_begun = false;
-    while (!has_begun) {
+    while (saver->claim == SAVER_CLAIMED) {
+        pthread_cond_wait(&saver->has_ended, &saver->lock);
+    }
+    bool is_retired = saver->claim == SAVER_RETIRED;
+    if (!is_retired) {
+        saver->claim = SAVER_LAST;
         cancel_locked(saver);
-        has_begun = begin_locked(saver, false);
+        begin_locked(saver, false);
     }
     pthread_mutex_unlock(&saver->lock);
+    if (is_retired) return STATUS_OK;
+    enum status status = save_here(saver, error);
+    if (status != STATUS_OK) saver_yield(saver, false);
+    return status;
+}
+
+bool saver_claim(struct saver *saver) {
+    pthread_mutex_lock(&saver->lock);
+    bool is_free = saver->claim == SAVER_FREE;
+    if (is_free) {
+        saver->claim = SAVER_CLAIMED;
+        cancel_locked(saver);
+    }
+    pthread_mutex_unlock(&saver->lock);
+    return is_free;
 }
 
 void saver_yield(struct saver *saver, bool retires) {
     pthread_mutex_lock(&saver->lock);
-    saver->is_retired = retires;
-    STORE(saver->is_saving, false);
+    saver->claim = retires ? SAVER_RETIRED : SAVER_FREE;
     pthread_cond_broadcast(&saver->has_ended);
     pthread_mutex_unlock(&saver->lock);
 }
@@ -372,8 +400,10 @@ bool saver_has_points(struct saver *saver) {
     return has_points;
 }
 
+/* What is loaded by now is less than the file has that a save would replace. */
 static bool is_reached_locked(const struct saver *saver, int64_t now_ms) {
-    if (saver->point_count == 0) return false;
+    if (saver->point_count == 0 || saver->claim != SAVER_FREE) return false;
+    if (gate_is_closed(saver->server, GATE_LOADING)) return false;
     uint64_t changes = saver_changes(saver);
     int64_t elapsed_ms = now_ms - LOAD(saver->saved_ms);
     for (uint32_t i = 0; i < saver->point_count; i++) {
@@ -414,7 +444,9 @@ void saver_init(struct saver *saver, struct server *server) {
 }
 
 void saver_release(struct saver *saver) {
-    saver_cancel(saver);
+    pthread_mutex_lock(&saver->lock);
+    cancel_locked(saver);
+    pthread_mutex_unlock(&saver->lock);
     pthread_cond_destroy(&saver->has_ended);
     pthread_mutex_destroy(&saver->lock);
 }

@@ -27,16 +27,21 @@ struct saver {
     pthread_cond_t has_ended;
     pthread_t thread;
     bool has_thread; /* to be joined; lock */
-    bool is_retired; /* nothing is ours to save any more; lock */
+    enum saver_claim {
+        SAVER_FREE,
+        SAVER_CLAIMED, /* by who hands over */
+        SAVER_LAST,    /* the last save was asked for: none but it begins any more */
+        SAVER_RETIRED, /* nothing is ours to save any more */
+    } claim;           /* lock */
     struct save_point {
         int64_t seconds, changes;
     } points[CONFIG_SAVE_POINTS_MAX]; /* lock */
     uint32_t point_count;             /* lock */
-    struct snapshot snapshot;         /* the one who saves; its byte counts: any thread */
+    uint64_t changes_begun;   /* of saver_changes, when the save began; lock, then who saves */
+    struct snapshot snapshot; /* the one who saves; its byte counts: any thread */
 
     _Atomic bool is_saving, is_background; /* changed with the lock; read without */
     _Atomic bool is_cancelled;
-    _Atomic bool has_waiting; /* a writer waits for us */
     _Atomic bool is_sound;    /* the last background save went well */
     _Atomic int64_t saved_ms; /* the last that went well; at first the start */
     _Atomic int64_t begun_ms; /* the last that began */
@@ -48,19 +53,20 @@ struct saver {
 
 /* Before other threads run. */
 void saver_init(struct saver *saver, struct server *server);
-/* Nothing is being saved any more. */
+/* Gives up what is being saved. */
 void saver_release(struct saver *saver);
 
 /* Save now, in this thread; or in the background, where only the beginning is judged. When it isn't STATUS_OK, `error`
- * (SAVER_ERROR_MAX bytes) says what went wrong, as does the log; STATUS_FULL: another save is under way. */
+ * (SAVER_ERROR_MAX bytes) says what went wrong, as does the log; STATUS_FULL: another save is under way, or claimed. */
 must_use enum status saver_save(struct saver *saver, char *error);
 must_use enum status saver_start(struct saver *saver, char *error);
-/* Give up a save that is under way, and wait until it has ended. */
-void saver_cancel(struct saver *saver);
+/* Save now, as the last: a save that is under way is given up, a claim awaited, and none begins any more but by this again,
+ * unless it fails. */
+must_use enum status saver_save_last(struct saver *saver, char *error);
 /* Give up a save that is under way, and let none begin until the claim is given back: the snapshot is the caller's
- * meanwhile. `retires`: nor after that; who asks for one is told that it went well, and the file stays as it
- * is. */
-void saver_claim(struct saver *saver);
+ * meanwhile. False: the last save was asked for. `retires`: nor after that; who asks for one is told that it went well,
+ * and the file stays as it is. */
+must_use bool saver_claim(struct saver *saver);
 void saver_yield(struct saver *saver, bool retires);
 /* At start: so many changes are in no file, and the last was written then. */
 void saver_inherit(struct saver *saver, uint64_t changes, int64_t saved_ms);
@@ -73,8 +79,9 @@ bool saver_has_points(struct saver *saver);
 
 /* Keys that writing commands looked up since the last save that went well. Any thread. */
 uint64_t saver_changes(const struct saver *saver);
-/* Changes over which no key is looked up (FLUSHALL), or that the counters are about to forget. Any thread. */
+/* Changes over which no key is looked up (FLUSHALL). Any thread. */
 void saver_add_changes(struct saver *saver, uint64_t count);
-void saver_keep_changes(struct saver *saver);
+/* Reset the shards' counters, and remember what they told. Any thread. */
+void saver_reset_counters(struct saver *saver);
 /* Any thread: are there more copies waiting than there should be? Whoever then waits is woken. */
 bool saver_is_behind(const struct saver *saver);

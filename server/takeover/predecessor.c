@@ -55,6 +55,7 @@ enum {
     STALL_MS = 10 * 1000, /* without taking a byte, or saying that all is loaded */
     MINE_MS = 5000,       /* all clients wait meanwhile */
     BARRIER_LOOK_MS = 20, /* between two looks whether to give up */
+    WANT_MS = 1000,       /* before we try again to let somebody in */
     PIPE_BYTES = 1 << 20,
     WHY_MAX = MESSAGE_TEXT_MAX,
 };
@@ -68,8 +69,8 @@ struct handing {
     bool is_greeted; /* others are refused from then on; before, they wait */
     int pipe_fd;     /* while the store is written to it */
     uint64_t keys, bytes;
-    int64_t begun_ns, held_ns, frozen_ns; /* when writing commands, when all began to wait */
-    char why[WHY_MAX];                    /* it failed */
+    int64_t begun_ns, frozen_ns; /* when writing commands, when all began to wait */
+    char why[WHY_MAX];           /* it failed */
 };
 
 /* ---- Waiting --------------------------------------------------------------------------------- */
@@ -93,12 +94,14 @@ static int accept_one(const struct predecessor *predecessor) {
     return accept4(predecessor->door.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 }
 
-static void turn_others_away(const struct predecessor *predecessor) {
+/* False: for want of descriptors they have to wait. */
+static bool turn_others_away(const struct predecessor *predecessor) {
     int fd;
     while ((fd = accept_one(predecessor)) >= 0) {
         send_refusal(fd, "another takeover is under way");
         close(fd);
     }
+    return errno == EAGAIN;
 }
 
 static bool is_interrupted(const struct predecessor *predecessor) {
@@ -110,6 +113,7 @@ static bool is_interrupted(const struct predecessor *predecessor) {
 static bool wait_for(struct handing *handing, int fd, short events, int64_t wait_ms,
                      const char *late) {
     const struct predecessor *predecessor = handing->predecessor;
+    int door = handing->is_greeted ? predecessor->door.fd : -1;
     int64_t end_ns = clock_monotonic_ns() + wait_ms * 1000000;
     for (;;) {
         int64_t left_ms = (end_ns - clock_monotonic_ns()) / 1000000;
@@ -117,12 +121,12 @@ static bool wait_for(struct handing *handing, int fd, short events, int64_t wait
         struct pollfd waiting[] = {
             {.fd = fd, .events = events},
             {.fd = predecessor->interrupt_fd, .events = POLLIN},
-            {.fd = handing->is_greeted ? predecessor->door.fd : -1, .events = POLLIN},
+            {.fd = door, .events = POLLIN},
         };
         if (poll(waiting, 3, (int)left_ms) < 0 && errno != EINTR)
             return fail(handing, "poll: %s", strerror(errno));
         if (waiting[1].revents != 0) return fail(handing, "this server is about to stop");
-        if (waiting[2].revents != 0) turn_others_away(predecessor);
+        if (waiting[2].revents != 0 && !turn_others_away(predecessor)) door = -1;
         if (waiting[0].revents != 0) return true;
     }
 }
@@ -168,6 +172,7 @@ static bool settle(struct handing *handing, bool unlistens) {
     if (!take_answers(handing)) return false; /* of one that was given up */
     for (uint32_t i = 0; i < server->worker_count; i++) {
         while (!worker_settle(&server->workers[i], &predecessor->answered, unlistens)) {
+            if (is_interrupted(predecessor)) return fail(handing, "this server is about to stop");
             usleep(1000); /* its mailbox is full for the moment */
         }
         predecessor->unanswered++;
@@ -201,7 +206,7 @@ static bool greet(struct handing *handing) {
              (unsigned long long)hello.databases, (unsigned long long)databases,
              (unsigned long long)databases);
     } else if (atomic_load_explicit(&server->is_stopping, memory_order_relaxed) ||
-               gate_is_closed(server, GATE_STOPPING)) {
+               gate_is_closed(server, GATE_STOPPING) || gate_is_closed(server, GATE_LOADING)) {
         fail(handing, "this server is about to stop");
     }
     return handing->why[0] == '\0';
@@ -329,7 +334,7 @@ static bool give_all(struct handing *handing) {
 
 static bool hand_over(struct handing *handing) {
     struct server *server = handing->server;
-    handing->begun_ns = handing->held_ns = clock_monotonic_ns();
+    handing->begun_ns = clock_monotonic_ns();
     gate_close(server, GATE_HANDING);
     if (!settle(handing, false) || !give_sockets(handing) || !give_keys(handing)) return false;
     handing->frozen_ns = clock_monotonic_ns();
@@ -347,11 +352,11 @@ static void commit(struct handing *handing) {
     predecessor->door.keeps_file = true;
     admission_keep_files(server, true);
     saver_yield(&server->saver, true);
-    log_notice("Handed over to process %d: %llu keys, %llu bytes, %lld ms; writing commands waited "
-               "for %lld ms of them, all others for %lld",
+    log_notice("Handed over to process %d: %llu keys, %llu bytes; writing commands waited for %lld "
+               "ms, all others for %lld",
                (int)handing->peer.pid, (unsigned long long)handing->keys,
                (unsigned long long)handing->bytes, (long long)ms_since(handing->begun_ns),
-               (long long)ms_since(handing->held_ns), (long long)ms_since(handing->frozen_ns));
+               (long long)ms_since(handing->frozen_ns));
     char state[32];
     snprintf(state, sizeof state, "MAINPID=%d", (int)handing->peer.pid);
     if (handing->peer.pid != 0 && supervisor_is_wanted(server->config)) supervisor_notify(state);
@@ -371,35 +376,49 @@ static void meet(struct predecessor *predecessor, int fd) {
     }
     log_notice("Process %d takes over", (int)handing.peer.pid);
     handing.is_greeted = true;
-    saver_claim(&server->saver);
-    if (hand_over(&handing)) {
+    bool has_claim = saver_claim(&server->saver);
+    if (!has_claim) fail(&handing, "this server is about to stop");
+    if (has_claim && hand_over(&handing)) {
         commit(&handing);
         return;
     }
     close_pipe(&handing);
     send_refusal(fd, handing.why);
     thaw(&handing);
-    saver_yield(&server->saver, false);
+    if (has_claim) saver_yield(&server->saver, false);
     log_warning("Process %d did not take over: %s; going on as before", (int)handing.peer.pid,
                 handing.why);
 }
 
 /* ---- The thread ------------------------------------------------------------------------------ */
 
-static void *run(void *argument) {
-    struct predecessor *predecessor = argument;
-    while (!predecessor_has_handed_over(predecessor)) {
-        struct pollfd waiting[] = {{.fd = predecessor->door.fd, .events = POLLIN},
-                                   {.fd = predecessor->interrupt_fd, .events = POLLIN}};
-        if (poll(waiting, 2, -1) < 0) continue;
-        uint64_t count;
-        if (waiting[1].revents != 0 && read(predecessor->interrupt_fd, &count, sizeof count) > 0 &&
-            atomic_load_explicit(&predecessor->is_ending, memory_order_relaxed))
-            break;
-        int fd = waiting[0].revents != 0 ? accept_one(predecessor) : -1;
-        if (fd < 0) continue;
+/* False: nobody can be let in just now, who may stay at the door. */
+static bool answer_door(struct predecessor *predecessor) {
+    int fd = accept_one(predecessor);
+    if (fd >= 0) {
         meet(predecessor, fd);
         close(fd);
+    } else if (errno != EAGAIN && errno != ECONNABORTED) {
+        log_warning_limited("A successor has to wait: %s", strerror(errno));
+        return false;
+    }
+    return true;
+}
+
+static void *run(void *argument) {
+    struct predecessor *predecessor = argument;
+    bool may_open = true;
+    while (!predecessor_has_handed_over(predecessor)) {
+        struct pollfd waiting[] = {
+            {.fd = predecessor->interrupt_fd, .events = POLLIN},
+            {.fd = may_open ? predecessor->door.fd : -1, .events = POLLIN},
+        };
+        if (poll(waiting, 2, may_open ? -1 : WANT_MS) < 0) continue;
+        uint64_t count;
+        if (waiting[0].revents != 0 && read(predecessor->interrupt_fd, &count, sizeof count) > 0 &&
+            atomic_load_explicit(&predecessor->is_ending, memory_order_relaxed))
+            break;
+        may_open = waiting[1].revents == 0 || answer_door(predecessor);
     }
     return NULL;
 }

@@ -195,6 +195,15 @@ static void the_end_saves_as_save_points_say(void **state) {
     test_server_stop(server);
 }
 
+/* Ours is sent only to who has saved before: another's, mistaken for SIGUSR2 perhaps, is as good as SIGTERM. */
+static void a_stray_signal_of_our_own_saves_too(void **state) {
+    struct test_server *server = start_in(*state, "--save", "3600 1");
+    fill(server);
+    kill(server->pid, SIGUSR1);
+    test_server_await_end(server);
+    assert_true(has_file(*state, "dump.rdb"));
+}
+
 static void end_by(const char *folder, const char *save, const char *shutdown) {
     struct test_server *server = start_in(folder, "--save", save);
     struct wire *wire = wire_connect(server);
@@ -692,6 +701,7 @@ int main(void) {
         TEST(what_save_wrote_is_there_after_a_restart),
         TEST(bgsave_answers_at_once_and_tells_its_end),
         TEST(the_end_saves_as_save_points_say),
+        TEST(a_stray_signal_of_our_own_saves_too),
         TEST(shutdown_saves_when_it_is_told_to),
         TEST(two_orders_to_stop_lose_no_write),
         TEST(a_save_point_saves_by_itself),
