@@ -161,11 +161,17 @@ static void fail(struct buffer *buffer) {
     rewind_scratch(buffer);
 }
 
-/* False: memory was refused, and the buffer has failed. */
+static bool is_at_limit(const struct buffer *buffer) {
+    return buffer->bytes_max != 0 && buffer->chunk_count != 0 &&
+           buffer_footprint(buffer) >= buffer->bytes_max;
+}
+
+/* False: the limit is reached or memory was refused, and the buffer has failed. */
 static bool begin_chunk(struct buffer *buffer) {
-    struct buffer_chunk *chunk = pool_take(buffer->pool);
+    bool may_grow = !is_at_limit(buffer);
+    struct buffer_chunk *chunk = may_grow ? pool_take(buffer->pool) : NULL;
     if (chunk == NULL) {
-        buffer->lacks_memory = true;
+        buffer->lacks_memory = may_grow;
         fail(buffer);
         return false;
     }
@@ -192,10 +198,6 @@ static void drop_head(struct buffer *buffer) {
     pool_give(buffer->pool, chunk);
 }
 
-static bool is_past_limit(const struct buffer *buffer, size_t size) {
-    return buffer->bytes_max != 0 && buffer_waiting(buffer) + size > buffer->bytes_max;
-}
-
 /* ---- Appending ------------------------------------------------------------------------------- */
 
 void buffer_init(struct buffer *buffer, struct buffer_pool *pool, size_t bytes_max) {
@@ -206,8 +208,6 @@ char *buffer_reserve_slow(struct buffer *buffer, size_t size) {
     check(size <= BUFFER_RESERVE_MAX);
     if (buffer->has_failed) {
         rewind_scratch(buffer);
-    } else if (is_past_limit(buffer, size)) {
-        fail(buffer);
     } else {
         (void)begin_chunk(buffer); /* refused: the cursor is in the scratch place */
     }
@@ -216,10 +216,6 @@ char *buffer_reserve_slow(struct buffer *buffer, size_t size) {
 
 void buffer_append_slow(struct buffer *buffer, struct bytes bytes) {
     if (buffer->has_failed || bytes.size == 0) return;
-    if (is_past_limit(buffer, bytes.size)) {
-        fail(buffer);
-        return;
-    }
     while (bytes.size > 0) {
         if (buffer->cursor == buffer->end && !begin_chunk(buffer)) return;
         size_t size = smaller(bytes.size, (size_t)(buffer->end - buffer->cursor));
@@ -230,18 +226,14 @@ void buffer_append_slow(struct buffer *buffer, struct bytes bytes) {
 }
 
 /* The tail chunk has room for one more cut; false: the buffer has failed. */
-static bool reserve_cut(struct buffer *buffer, size_t size) {
+static bool reserve_cut(struct buffer *buffer) {
     if (buffer->has_failed) return false;
-    if (is_past_limit(buffer, size)) {
-        fail(buffer);
-        return false;
-    }
     return (size_t)(buffer->end - buffer->cursor) >= sizeof(struct cut) || begin_chunk(buffer);
 }
 
 void buffer_append_reference(struct buffer *buffer, struct bytes bytes,
                              void (*release)(void *owner), void *owner) {
-    if (bytes.size == 0 || !reserve_cut(buffer, bytes.size)) {
+    if (bytes.size == 0 || !reserve_cut(buffer)) {
         release(owner);
         return;
     }

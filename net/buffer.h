@@ -7,9 +7,8 @@
  * while they are in its cache, and an idle connection holds none. Bytes that wait never move, so the engine may send
  * from them while more is appended behind. A value too large to copy is referenced instead, and released when sent.
  *
- * Bounded: past `bytes_max` (looked at when text needs a new chunk and for each reference), or when memory
- * is refused, the buffer has failed: it takes nothing more, and stays failed; what waited before can still
- * be sent or dropped. The owner looks at `has_failed` once, after the replies are written, and closes. So
+ * Bounded: when `bytes_max` is reached and another chunk is needed, or when memory is refused, the buffer has
+ * failed: it takes nothing more, and stays failed; what waited before can still be sent or dropped. The owner looks at `has_failed` once, after the replies are written, and closes. So
  * writers of replies need no error path. One worker only. */
 #pragma once
 
@@ -46,7 +45,8 @@ struct buffer {
     struct buffer_pool *pool;
     const char *counted;  /* text from here to the cursor isn't in `counted_bytes` yet */
     size_t counted_bytes; /* waiting: references, and text before `counted` */
-    size_t bytes_max;     /* the hard limit on waiting bytes; 0: none */
+    size_t
+        bytes_max; /* so much heap it may take, to a chunk; 0: any. References are others' memory */
     uint32_t chunk_count; /* from head on */
     bool has_failed;
     bool lacks_memory; /* that is why; otherwise `bytes_max` was passed */

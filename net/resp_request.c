@@ -43,6 +43,7 @@ enum {
     REPARSE_ARGUMENTS_MAX = 32, /* of a cut request, so many are parsed again, not saved */
     REPARSE_SCANNED_MAX = 64,   /* and so many bytes of a line are searched again */
     ARGUMENTS_CAPACITY_MIN = 64,
+    ARGUMENTS_KEPT = 4096, /* room that is kept for the next request */
 };
 
 /* parse_small doesn't ask who the client is. */
@@ -70,9 +71,20 @@ void resp_arguments_init(struct resp_arguments *arguments) {
     *arguments = (struct resp_arguments){0};
 }
 
+static void account(size_t before, size_t now, size_t size) {
+    memory_account_clients(((int64_t)now - (int64_t)before) * (int64_t)size);
+}
+
 void resp_arguments_release(struct resp_arguments *arguments) {
+    account(arguments->capacity, 0, sizeof *arguments->data);
     memory_free(arguments->data);
     resp_arguments_init(arguments);
+}
+
+void resp_arguments_clear(struct resp_arguments *arguments) {
+    arguments->count = 0;
+    if (__builtin_expect(arguments->capacity > ARGUMENTS_KEPT, 0))
+        resp_arguments_release(arguments);
 }
 
 /* Make room for `count` more. */
@@ -84,6 +96,7 @@ static enum resp_outcome arguments_reserve(struct resp_arguments *arguments, siz
     }
     struct bytes *data = memory_resize(arguments->data, capacity * sizeof *data);
     if (data == NULL) return RESP_NO_MEMORY;
+    account(arguments->capacity, capacity, sizeof *data);
     arguments->data = data;
     arguments->capacity = capacity;
     return RESP_COMPLETE;
@@ -281,6 +294,7 @@ static enum resp_outcome save_arguments(const struct parse *parse, size_t first)
         uint32_t capacity = 2 * (parser->saved_count + count);
         struct resp_slice *saved = memory_resize(parser->saved, capacity * sizeof *saved);
         if (saved == NULL) return RESP_NO_MEMORY;
+        account(parser->saved_capacity, capacity, sizeof *saved);
         parser->saved = saved;
         parser->saved_capacity = capacity;
     }
@@ -372,7 +386,12 @@ static enum resp_outcome parse_inline(const struct parse *parse) {
 
 /* ---- Entry ----------------------------------------------------------------------------------- */
 
+size_t resp_parser_bytes(const struct resp_parser *parser) {
+    return parser->saved_capacity * sizeof(struct resp_slice);
+}
+
 void resp_parser_release(struct resp_parser *parser) {
+    account(parser->saved_capacity, 0, sizeof *parser->saved);
     memory_free(parser->saved);
     *parser = (struct resp_parser){0};
 }

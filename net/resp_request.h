@@ -34,6 +34,8 @@ struct resp_arguments {
 };
 void resp_arguments_init(struct resp_arguments *arguments);
 void resp_arguments_release(struct resp_arguments *arguments);
+/* They have been run: none is left, nor the room that a request of very many needed. */
+void resp_arguments_clear(struct resp_arguments *arguments);
 
 enum resp_outcome {
     RESP_COMPLETE,
@@ -57,6 +59,8 @@ struct resp_parser {
     uint32_t scanned;   /* bytes of the line at `position` that are known to hold no line end */
 };
 void resp_parser_release(struct resp_parser *parser);
+/* Heap bytes that it holds, which are told to memory_account_clients, as are the arguments'. */
+size_t resp_parser_bytes(const struct resp_parser *parser);
 
 struct resp_request {
     size_t first;   /* index of its first argument in `arguments` */

@@ -28,6 +28,8 @@
 
 enum {
     HELD_MIN = 1024, /* bytes of the first allocation for what is not whole */
+    /* What is kept of a client that has to wait before no more is read of it, but for what is on its way. */
+    HELD_SUSPENDED_MAX = 1024 * 1024,
     /* The longest request of who has not logged in, with its headers: ten arguments of 16 KiB. */
     HELD_UNTRUSTED_MAX = RESP_ARGUMENTS_UNTRUSTED_MAX * (RESP_BULK_UNTRUSTED_MAX + 16) + 1024,
 };
@@ -70,6 +72,8 @@ static bool held_append(struct worker *worker, struct client *client, struct byt
 
 static void touch(struct worker *worker, struct client *client) {
     if (client->is_touched) return;
+    const struct config_buffer_limit *limits = worker->server->config->client_output_buffer_limit;
+    client->connection.output.bytes_max = (size_t)config_number(&limits[CLIENTS_NORMAL].hard_bytes);
     client->is_touched = true;
     client->next_touched = worker->touched;
     worker->touched = client;
@@ -83,10 +87,16 @@ static void suspend_paused(struct worker *worker, struct client *client) {
     worker->has_paused = true;
 }
 
+/* What a client sends stays in its socket, and stops it there. */
+static void stop_receiving(struct client *client) {
+    if (!client->is_unread) engine_pause_receive(client->connection.engine, &client->connection);
+    client->is_unread = true;
+}
+
 static void suspend_throttled(struct client *client) {
     if (client->is_throttled) return;
     client->is_suspended = client->is_throttled = true;
-    engine_pause_receive(client->connection.engine, &client->connection);
+    stop_receiving(client);
 }
 
 static void close_for_output(struct worker *worker, struct client *client, const char *reason) {
@@ -211,7 +221,7 @@ static void execute(struct worker *worker) {
     timing_end_batch(worker, begun_ticks);
     if (__builtin_expect(is_monitored, 0)) monitor_publish(worker);
     worker->batch_count = 0;
-    worker->arguments.count = 0;
+    resp_arguments_clear(&worker->arguments);
     counters_add(&worker->batches, 1);
 }
 
@@ -252,7 +262,8 @@ static void settle(struct worker *worker, struct client *client) {
     }
     struct buffer *output = &client->connection.output;
     atomic_store_explicit(&client->active_ms, worker->now_ms, memory_order_relaxed);
-    atomic_store_explicit(&client->held_bytes, client->held_capacity, memory_order_relaxed);
+    size_t held_bytes = client->held_capacity + resp_parser_bytes(&client->parser);
+    atomic_store_explicit(&client->held_bytes, held_bytes, memory_order_relaxed);
     client_note_output(client);
     if (!buffer_is_empty(output)) {
         engine_send(worker->engine, &client->connection);
@@ -291,8 +302,11 @@ static char *copy_line(struct worker *worker, const struct client *client, size_
     execute(worker);
     if (worker->line == NULL) worker->line = memory_allocate(WORKER_LINE_BYTES);
     if (worker->line == NULL) return NULL;
+    const char *line = client->view + client->parsed;
     if (*size > WORKER_LINE_BYTES) *size = WORKER_LINE_BYTES;
-    return memcpy(worker->line, client->view + client->parsed, *size);
+    const char *end = memchr(line, '\n', *size);
+    if (end != NULL) *size = (size_t)(end - line) + 1;
+    return memcpy(worker->line, line, *size);
 }
 
 /* Who hasn't logged in may not have much kept. */
@@ -367,17 +381,28 @@ void batch_receive(struct worker *worker, struct client *client, struct bytes by
         client->view_size = bytes.size;
     } else {
         if (!held_append(worker, client, bytes)) return;
-        if (client->is_suspended) return;
+        if (client->is_suspended) {
+            if (client->held_size > HELD_SUSPENDED_MAX) stop_receiving(client);
+            return;
+        }
         client->view = client->held;
         client->view_size = client->held_size;
     }
     parse(worker, client);
 }
 
+void batch_receive_again(struct client *client) {
+    if (client->is_unread) engine_resume_receive(client->connection.engine, &client->connection);
+    client->is_unread = false;
+}
+
 void batch_resume(struct worker *worker, struct client *client) {
     if (client->view != NULL) batch_run(worker);
     client->is_suspended = client->is_throttled || client_is_blocked(client);
-    if (!may_run(client)) return;
+    if (client->is_finishing || client->connection.is_closing || client->is_throttled) return;
+    if (client->is_unread && (!client->is_suspended || client->held_size <= HELD_SUSPENDED_MAX))
+        batch_receive_again(client);
+    if (client->is_suspended) return;
     touch(worker, client);
     if (client->held_size == 0) return;
     client->view = client->held;

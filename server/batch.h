@@ -12,6 +12,8 @@
 void batch_receive(struct worker *worker, struct client *client, struct bytes bytes);
 /* Parse again what a client holds: it was suspended, and may go on. */
 void batch_resume(struct worker *worker, struct client *client);
+/* What it sends is received again, if it wasn't: it is to end. */
+void batch_receive_again(struct client *client);
 /* Something was replied to a client outside of the batch, and it may go on. */
 void batch_answered(struct worker *worker, struct client *client);
 /* Something was written to a client that did not ask for it just now. It may be closed by this, for its output. */

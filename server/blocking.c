@@ -32,6 +32,7 @@
 #include "batch.h"
 #include "client.h"
 #include "dispatch.h"
+#include "gate.h"
 #include "shards/base/check.h"
 #include "shards/base/memory.h"
 #include "worker.h"
@@ -180,9 +181,14 @@ static void serve(struct worker *worker, struct waiting *waiting) {
     batch_answered(worker, client);
 }
 
+/* While a gate holds them they stay ready, and are served when it opens. */
 static void serve_ready(struct worker *worker) {
     while (worker->ready != NULL) {
         struct waiting *waiting = worker->ready;
+        if (gate_holds(worker->server, waiting->call.command, worker->now_ms)) {
+            worker->has_paused = true;
+            return;
+        }
         list_remove(waiting);
         serve(worker, waiting);
     }
@@ -225,5 +231,6 @@ void blocking_hurry(struct client *client) {
     if (waiting == NULL) return;
     take_back(waiting);
     waiting->until_ms = 0;
-    serve(client->worker, waiting);
+    list_push(&client->worker->ready, waiting);
+    serve_ready(client->worker);
 }

@@ -58,7 +58,8 @@ struct client {
     bool is_gone;          /* its user is removed: to be closed */
     bool
         is_suspended; /* replies wait to drain, clients are paused, its command waits: parse no further */
-    bool is_throttled;  /* ... because of its replies: reading is paused too */
+    bool is_throttled;  /* ... because of its replies */
+    bool is_unread;     /* nothing is received of it: throttled, or much of what it sent waits */
     bool is_finishing;  /* close when the replies are sent; run nothing more */
     int64_t gone_by_ms; /* was dismissed: closed then at the latest; 0: it wasn't */
     bool is_touched;    /* in the worker's list of clients to settle, by: */

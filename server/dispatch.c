@@ -271,21 +271,11 @@ __attribute__((noinline)) static void run_several(struct call *call, const struc
     struct worker *worker = call->worker;
     struct shards *shards = &call->server->shards;
     begin_timing(call);
-    uint32_t needed = (last - (uint32_t)row->keys.first) / (uint32_t)row->keys.step + 1;
-    if (needed > worker->lock_capacity) {
-        uint32_t *grown = memory_resize(worker->lock_indexes, needed * sizeof(*grown));
-        if (grown == NULL) {
-            call_failed(call, STATUS_NO_MEMORY);
-            return;
-        }
-        worker->lock_indexes = grown;
-        worker->lock_capacity = needed;
-    }
     uint32_t count = 0;
     for (uint32_t i = (uint32_t)row->keys.first; i <= last; i += (uint32_t)row->keys.step) {
-        worker->lock_indexes[count++] = router_shard(call->args[i], shards->count);
+        count =
+            shards_insert(worker->lock_indexes, count, router_shard(call->args[i], shards->count));
     }
-    count = shards_sort(worker->lock_indexes, count);
     bool for_writing = (row->flags & COMMAND_WRITE) != 0;
     uint64_t before_ns = rwlock_waited_ns();
     shards_lock(shards, worker->lock_indexes, count, for_writing);

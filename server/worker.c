@@ -116,7 +116,6 @@ static void on_sent(void *context, struct connection *connection) {
     client_note_output(client);
     if (client->is_throttled && waiting <= OUTPUT_RESUME_BYTES) {
         client->is_throttled = false;
-        if (!client->is_finishing) engine_resume_receive(worker->engine, connection);
         batch_resume(worker, client);
     }
     if (client->is_finishing && !connection->is_closing && connection_is_drained(connection)) {
@@ -133,7 +132,7 @@ static void on_woken(void *context) {
     freshen(worker);
     mailbox_open_all(&worker->mailbox);
     access_keep_up(worker); /* after: who changes users later wakes us again */
-    if (!gate_is_closed(worker->server, GATE_FROZEN)) blocking_open_woken(worker);
+    blocking_open_woken(worker);
 }
 
 static const struct engine_events events = {
@@ -156,6 +155,7 @@ void worker_resume_paused(struct worker *worker) {
         atomic_store_explicit(&client->is_paused, false, memory_order_relaxed);
         batch_resume(worker, client);
     }
+    blocking_open_woken(worker);
 }
 
 static void take_rate(struct rate *rate, const _Atomic uint64_t *counter, int64_t now_ms) {
@@ -219,7 +219,6 @@ static int upkeep_timeout_ms(const struct worker *worker) {
 
 static int turn_timeout_ms(const struct worker *worker) {
     int timeout_ms = upkeep_timeout_ms(worker);
-    if (gate_is_closed(worker->server, GATE_FROZEN)) return timeout_ms;
     int64_t left_ms = worker->next_look_ms - worker->now_ms;
     if (left_ms >= timeout_ms) return timeout_ms;
     return left_ms > 0 ? (int)left_ms : 0;
@@ -247,7 +246,7 @@ static void turn(struct worker *worker, int timeout_ms) {
     profile_note_ran(worker, was_idle);
     limit_turn(worker);
     clients_memory_turn(worker);
-    if (worker->now_ms >= worker->next_look_ms && !gate_is_closed(worker->server, GATE_FROZEN)) {
+    if (worker->now_ms >= worker->next_look_ms) {
         blocking_open_due(worker);
         batch_run(worker); /* now, not after the next wait */
     }
@@ -293,7 +292,7 @@ static void part_from_all(struct worker *worker) {
     worker->is_parting = true;
     for (struct client *client = worker->clients, *next; client != NULL; client = next) {
         next = client->next;
-        if (client->is_throttled) engine_resume_receive(worker->engine, &client->connection);
+        batch_receive_again(client);
         worker_finish_client(worker, client);
     }
     while (worker->clients != NULL && worker->now_ms < worker->stop_deadline_ms) {
@@ -363,6 +362,7 @@ enum status worker_init(struct worker *worker, struct server *server, uint32_t i
     buffer_pool_init(&worker->buffers, BUFFERS_KEPT);
     buffer_init(&worker->discard, &worker->buffers, 0);
     resp_arguments_init(&worker->arguments);
+    worker->lock_indexes = memory_allocate(server->shards.count * sizeof(*worker->lock_indexes));
     uint64_t seed;
     random_system(&seed, sizeof(seed));
     random_init(&worker->random, seed);
@@ -372,7 +372,8 @@ enum status worker_init(struct worker *worker, struct server *server, uint32_t i
                                               sizeof(*worker->commands));
     worker->totals =
         memory_allocate_zeroed(command_table_count_all(server->commands) * sizeof(*worker->totals));
-    if (worker->commands == NULL || worker->totals == NULL) return STATUS_NO_MEMORY;
+    if (worker->lock_indexes == NULL || worker->commands == NULL || worker->totals == NULL)
+        return STATUS_NO_MEMORY;
     return sampler_init(&worker->sampler, worker);
 }
 

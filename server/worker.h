@@ -109,9 +109,8 @@ struct worker {
     struct client *touched; /* clients to settle after the batch: a list */
     struct buffer discard;  /* where replies of CLIENT REPLY OFF go */
     char *line;             /* WORKER_LINE_BYTES for an inline command; NULL before the first */
-    uint32_t *lock_indexes; /* shards of a command of several keys */
-    uint32_t lock_capacity;
-    void *scratch; /* call_scratch; grows, kept when small */
+    uint32_t *lock_indexes; /* room for those of all shards: a command of several keys locks them */
+    void *scratch;          /* call_scratch; grows, kept when small */
     size_t scratch_capacity, scratch_used;
     struct random random;
     /* Clients whose command waits; blocking.c. */

@@ -115,17 +115,12 @@ static uint32_t first_from(const uint32_t *indexes, uint32_t count, uint32_t ind
     return low;
 }
 
-/* By insertion: a command's keys are few, and however many they are, what is kept are at most all shards. */
-uint32_t shards_sort(uint32_t *indexes, uint32_t count) {
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t index = indexes[i], at = first_from(indexes, kept, index);
-        if (at < kept && indexes[at] == index) continue;
-        memmove(&indexes[at + 1], &indexes[at], (kept - at) * sizeof(*indexes));
-        indexes[at] = index;
-        kept++;
-    }
-    return kept;
+uint32_t shards_insert(uint32_t *indexes, uint32_t count, uint32_t index) {
+    uint32_t at = first_from(indexes, count, index);
+    if (at < count && indexes[at] == index) return count;
+    memmove(&indexes[at + 1], &indexes[at], (count - at) * sizeof(*indexes));
+    indexes[at] = index;
+    return count + 1;
 }
 
 void shards_lock(struct shards *shards, const uint32_t *indexes, uint32_t count, bool for_writing) {

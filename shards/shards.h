@@ -54,8 +54,9 @@ static inline struct key shards_key(const struct shards *shards, struct bytes na
     return (struct key){name, hash_seeded(name, shards->seed)};
 }
 
-/* Sort shard indexes ascending and drop the doubles, in place; returns how many are left. */
-uint32_t shards_sort(uint32_t *indexes, uint32_t count);
+/* Add a shard's index to `count` ascending ones, all different, with room for one more unless it is among them; returns how
+ * many there are now. */
+uint32_t shards_insert(uint32_t *indexes, uint32_t count, uint32_t index);
 /* Lock or unlock the shards of sorted, distinct `indexes`; or all of them. */
 void shards_lock(struct shards *shards, const uint32_t *indexes, uint32_t count, bool for_writing);
 void shards_unlock(struct shards *shards, const uint32_t *indexes, uint32_t count,

@@ -171,6 +171,38 @@ static void no_key_is_evicted_for_clients(void **state) {
     wire_close(chosen);
 }
 
+/* Nor for what a worker took to run a request of very many arguments, during or after it. */
+static void no_key_is_evicted_for_many_arguments(void **state) {
+    enum { KEYS = 1000000, ROUNDS = 4 };
+    redisContext *context = hiredis_expect_open(*state);
+    for (int i = 0; i < 2000; i++) {
+        hiredis_expect_status(context, "OK", "SET key:%d %04096d", i, 0);
+    }
+    hiredis_expect_integer(context, 2000, "DBSIZE");
+    static const char *arguments[KEYS] = {"DEL"};
+    static size_t sizes[KEYS] = {3};
+    for (int i = 1; i < KEYS; i++) {
+        arguments[i] = "k";
+        sizes[i] = 1;
+    }
+    struct wire *wire = wire_connect(*state);
+    wire_expect(wire, "CONFIG SET maxmemory-clients 0", "+OK");
+    for (int i = 0; i < ROUNDS; i++) {
+        struct wire *one = wire_connect(*state);
+        wire_send_arguments(one, arguments, sizes, KEYS);
+        wire_expect_reply(one, ":0");
+        wire_close(one);
+        hiredis_expect_status(context, "OK", "SET key:0 again");
+    }
+    hiredis_expect_integer(context, 2000, "DBSIZE");
+    assert_int_equal(wire_ask_field(wire, "INFO stats", "evicted_keys"), 0);
+    while (wire_ask_field(wire, "INFO memory", "mem_clients_normal") > MIB) {
+        /* the last one is freed */
+    }
+    wire_close(wire);
+    redisFree(context);
+}
+
 static void the_limit_is_bytes_or_a_percentage(void **state) {
     struct wire *wire = wire_connect(*state);
     wire_expect(wire, "CONFIG GET maxmemory-clients", "[\"maxmemory-clients\", \"10%\"]");
@@ -203,6 +235,7 @@ int main(void) {
         TEST_WITH_SERVER(a_client_that_must_not_be_evicted_stays, limited),
         TEST_WITH_SERVER(what_waits_is_its_clients, limited),
         TEST_WITH_SERVER(no_key_is_evicted_for_clients, with_keys),
+        TEST_WITH_SERVER(no_key_is_evicted_for_many_arguments, with_keys),
         TEST_WITH_SERVER(the_limit_is_bytes_or_a_percentage, NULL),
         TEST_WITH_SERVER(a_limit_of_zero_is_none, limited),
     };

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "tests/support/client.h"
@@ -301,19 +302,29 @@ static void who_comes_and_goes_is_told_at_debug(void **state) {
 }
 
 static const char *const small_output[] = {
-    "--client-output-buffer-limit", "normal", "64kb", "0", "0", NULL};
+    "--client-output-buffer-limit", "normal", "16kb", "0", "0", NULL};
 
 static void a_client_beyond_its_output_limit_is_named(void **state) {
     char name[128], line[256];
     struct wire *wire = wire_connect(*state);
     name_client(wire, name, sizeof name);
     wire_expect(wire, "SETRANGE key 99999 x", ":100000");
-    wire_send_command(wire, "GET key");
+    free(wire_ask(wire, "GET key")); /* sent from where it lies: no memory of its own */
+    wire_send_command(wire, "COMMAND");
     wire_drain(wire);
     wire_close(wire);
     snprintf(line, sizeof line, "Closing %s: its unsent replies pass client-output-buffer-limit\n",
              name);
     test_server_await_said(*state, line);
+}
+
+static void an_output_limit_is_of_those_who_are_connected_too(void **state) {
+    struct wire *wire = wire_connect(*state);
+    free(wire_ask(wire, "COMMAND"));
+    wire_expect(wire, "CONFIG SET client-output-buffer-limit \"normal 16kb 0 0\"", "+OK");
+    wire_send_command(wire, "COMMAND");
+    wire_drain(wire);
+    wire_close(wire);
 }
 
 /* ---- Paused ---------------------------------------------------------------------------------- */
@@ -356,6 +367,33 @@ static void client_pause_tells_inline_commands_apart(void **state) {
     wire_expect_reply(admin, "+OK");
     wire_expect_reply(writer, "+OK");
     wire_expect_reply(writer, "\"a b\"");
+    wire_close(admin);
+    wire_close(writer);
+}
+
+/* As much as it sends stays with its socket, and so with it: nobody is closed for having been paused by us. */
+static void who_is_paused_is_not_read_without_end(void **state) {
+    enum { VALUE = 64 * 1024, VALUES = 512, ROUNDS = 100 };
+    struct wire *admin = wire_connect(*state), *writer = wire_connect(*state);
+    static char request[VALUE + 64];
+    int size = snprintf(request, sizeof request, "*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$%d\r\n", VALUE);
+    memset(request + size, 'v', VALUE);
+    memcpy(request + size + VALUE, "\r\n", 2);
+    wire_expect(admin, "CLIENT PAUSE 60000 WRITE", "+OK");
+    size_t sent = 0, all = (size_t)size + VALUE + 2;
+    for (int round = 0; round < ROUNDS;) { /* as much as goes, and then some time for more */
+        ssize_t taken = send(wire_fd(writer), request + sent % all, all - sent % all, MSG_DONTWAIT);
+        if (taken > 0) sent += (size_t)taken;
+        if (taken < 0) round++, poll(NULL, 0, 2);
+        assert_true(sent < (size_t)VALUES * VALUE);
+    }
+    assert_in_range(wire_ask_field(admin, "INFO memory", "mem_clients_normal"), 1024 * 1024,
+                    8 * 1024 * 1024);
+    wire_expect(admin, "CLIENT UNPAUSE", "+OK");
+    wire_send(writer, request + sent % all, all - sent % all);
+    for (size_t i = 0; i <= sent / all; i++) {
+        wire_expect_reply(writer, "+OK");
+    }
     wire_close(admin);
     wire_close(writer);
 }
@@ -494,8 +532,10 @@ int main(void) {
         TEST_WITH_SERVER(a_broken_protocol_is_told_at_verbose, talkative),
         TEST_WITH_SERVER(who_comes_and_goes_is_told_at_debug, more_talkative),
         TEST_WITH_SERVER(a_client_beyond_its_output_limit_is_named, small_output),
+        TEST_WITH_SERVER(an_output_limit_is_of_those_who_are_connected_too, NULL),
         TEST_WITH_SERVER(client_pause_holds_writes_back_and_lets_reads_pass, NULL),
         TEST_WITH_SERVER(client_pause_tells_inline_commands_apart, NULL),
+        TEST_WITH_SERVER(who_is_paused_is_not_read_without_end, NULL),
         TEST_WITH_SERVER(client_pause_ends_by_itself_and_on_time, NULL),
         TEST_WITH_SERVER(a_paused_client_is_not_idle, one_second),
         TEST_WITH_SERVER(a_paused_client_may_leave, NULL),

@@ -167,6 +167,20 @@ static void what_becomes_of_leases_is_counted(void **state) {
     wire_close(other);
 }
 
+/* To be given a lease is to write; and so is to be told that there is none to be had. */
+static void who_waits_waits_on_while_writers_are_paused(void **state) {
+    struct wire *wire = wire_connect(*state), *waiter = wire_connect(*state);
+    lease_ask_token(wire, "GETLEASE key 50");
+    wire_send_command(waiter, "GETLEASE key 60000 WAIT 60000");
+    lease_await_waiting(wire, 1);
+    wire_expect(wire, "CLIENT PAUSE 400 WRITE", "+OK");
+    int64_t begun_ms = lease_now_ms();
+    lease_read_token(waiter);
+    assert_true(lease_now_ms() - begun_ms >= 300);
+    wire_close(wire);
+    wire_close(waiter);
+}
+
 static void what_makes_no_sense_is_refused(void **state) {
     static const char *const refused[][2] = {
         {"GETLEASE key", "-ERR wrong number of arguments for 'getlease' command"},
@@ -586,6 +600,7 @@ int main(void) {
         TEST_WITH_SERVER(replies_are_the_same_array_in_resp3, NULL),
         TEST_WITH_SERVER(all_answers_are_the_same_array_in_resp3, keeping_stale),
         TEST_WITH_SERVER(what_becomes_of_leases_is_counted, keeping_stale),
+        TEST_WITH_SERVER(who_waits_waits_on_while_writers_are_paused, NULL),
         TEST_WITH_SERVER(what_makes_no_sense_is_refused, NULL),
         TEST_WITH_SERVER(hits_and_misses_are_counted_once, NULL),
         TEST_WITH_SERVER(an_expired_value_is_shown_to_those_who_take_it, keeping_stale),

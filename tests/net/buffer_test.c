@@ -304,16 +304,17 @@ static void write_after_failure(struct fixture *fixture) {
 static void past_its_limit_a_buffer_keeps_what_waited_and_takes_nothing_more(void **state) {
     (void)state;
     struct fixture fixture;
-    fixture_init(&fixture, 2 * BUFFER_CHUNK_BYTES);
+    fixture_init(&fixture, BUFFER_CHUNK_BYTES);
     int releases = 0;
-    static const char value[BUFFER_CHUNK_BYTES] = "value";
+    static const char value[4 * BUFFER_CHUNK_BYTES] = "value";
     buffer_append(&fixture.buffer, BYTES("before "));
     buffer_append_reference(&fixture.buffer, bytes_of(value, sizeof value), count_release,
                             &releases);
-    assert_false(fixture.buffer.has_failed);
+    assert_false(fixture.buffer.has_failed); /* its bytes are not the buffer's */
+    buffer_append(&fixture.buffer, bytes_of(value, sizeof value));
+    assert_true(fixture.buffer.has_failed);
     buffer_append_reference(&fixture.buffer, bytes_of(value, sizeof value), count_release,
                             &releases);
-    assert_true(fixture.buffer.has_failed);
     assert_int_equal(releases, 1); /* the one that was refused */
     write_after_failure(&fixture);
     char sent[12];

@@ -56,8 +56,8 @@ static void move_amount(struct writer *writer) {
     uint64_t from = random_below(&writer->random, ACCOUNTS);
     uint64_t to = (from + 1 + random_below(&writer->random, ACCOUNTS - 1)) % ACCOUNTS;
     struct bytes names[2] = {name_of(text[0], "a", from), name_of(text[1], "a", to)};
-    uint32_t indexes[2] = {router_shard(names[0], SHARDS), router_shard(names[1], SHARDS)};
-    uint32_t count = shards_sort(indexes, 2);
+    uint32_t indexes[2] = {router_shard(names[0], SHARDS)};
+    uint32_t count = shards_insert(indexes, 1, router_shard(names[1], SHARDS));
     int64_t amount = (int64_t)random_below(&writer->random, 10), result;
     shards_lock(shards, indexes, count, true);
     struct place places[2] = {place_of(shards, names[0]), place_of(shards, names[1])};
