@@ -103,14 +103,19 @@ struct set_options {
     struct expiry_option expiry;
 };
 
+/* The same condition twice is no contradiction. */
+static bool take_condition(struct set_options *options, enum condition condition) {
+    if (options->condition != ALWAYS && options->condition != condition) return false;
+    options->condition = condition;
+    return true;
+}
+
 static bool read_set_options(struct call *call, struct set_options *options) {
     for (uint32_t i = 3; i < call->arg_count; i++) {
         bool has_next = i + 1 < call->arg_count;
-        if (call_is(call, i, "NX") && options->condition == ALWAYS) {
-            options->condition = IF_ABSENT;
-        } else if (call_is(call, i, "XX") && options->condition == ALWAYS) {
-            options->condition = IF_PRESENT;
-        } else if (call_is(call, i, "IFEQ") && options->condition == ALWAYS && has_next) {
+        if (call_is(call, i, "NX") && take_condition(options, IF_ABSENT)) continue;
+        if (call_is(call, i, "XX") && take_condition(options, IF_PRESENT)) continue;
+        if (call_is(call, i, "IFEQ") && options->condition == ALWAYS && has_next) {
             options->condition = IF_EQUAL;
             options->comparison = call->args[++i];
         } else if (call_is(call, i, "GET")) {
@@ -249,13 +254,13 @@ static void get_and_expire(struct call *call) {
             return;
         }
     }
-    if (!expiry_option_resolve(call, &expiry)) return;
     struct place place;
     if (!take_string(call, &place)) return;
     if (place.entry == NULL) {
         reply_null(call->reply);
         return;
     }
+    if (!expiry_option_resolve(call, &expiry)) return;
     call_reply_value(call, place.entry);
     if (expiry.kind == EXPIRY_NONE) return;
     if (expiry.deadline_ms != ENTRY_NO_EXPIRY && expiry.deadline_ms <= call->now_ms) {
