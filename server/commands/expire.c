@@ -53,7 +53,7 @@ static bool expire_conditions_hold(unsigned conditions, const struct entry *entr
 static void expire(struct call *call, int64_t unit_ms, bool is_absolute) {
     int64_t number, deadline_ms;
     unsigned conditions;
-    if (!call_integer(call, 2, &number) || !read_expire_conditions(call, &conditions)) return;
+    if (!read_expire_conditions(call, &conditions) || !call_integer(call, 2, &number)) return;
     if (!expiry_deadline(call, number, unit_ms, is_absolute, &deadline_ms)) {
         reply_error_format(call->reply, "ERR invalid expire time in '%s' command",
                            call->command->name);
