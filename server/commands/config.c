@@ -45,7 +45,7 @@ static void config_command_set(struct call *call) {
     struct config_request request = {&call->args[2], call->arg_count - 2, author, call->now_ms};
     describe_client(call->client, author);
     if (call->arg_count % 2 != 0) {
-        reply_error(call->reply, "ERR wrong number of arguments for 'config|set' command");
+        call_syntax_error(call);
     } else if (config_set(call->server->config, &request, error) != STATUS_OK) {
         reply_error(call->reply, error);
     } else {
