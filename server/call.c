@@ -156,6 +156,22 @@ bool call_integer(struct call *call, uint32_t index, int64_t *number) {
     return false;
 }
 
+bool call_database(struct call *call, uint32_t index, uint32_t *database) {
+    int64_t number;
+    if (!call_integer(call, index, &number)) return false;
+    if (number < INT32_MIN || number > INT32_MAX) {
+        reply_error_format(call->reply, "ERR value is out of range, value must between %d and %d",
+                           INT32_MIN, INT32_MAX);
+        return false;
+    }
+    if (number < 0 || number >= call->server->shards.database_count) {
+        reply_error(call->reply, "ERR DB index is out of range");
+        return false;
+    }
+    *database = (uint32_t)number;
+    return true;
+}
+
 void call_syntax_error(struct call *call) {
     reply_error(call->reply, "ERR syntax error");
 }

@@ -52,6 +52,8 @@ must_use void *call_scratch(struct call *call, size_t size);
 void call_scratch_reset(struct worker *worker);
 /* An integer argument; on failure replies the usual error and returns false. */
 bool call_integer(struct call *call, uint32_t index, int64_t *number);
+/* The same for the index of a database, which must be one that there is. */
+bool call_database(struct call *call, uint32_t index, uint32_t *database);
 /* True when argument `index` is `word` in any case. */
 static inline bool call_is(const struct call *call, uint32_t index, const char *word) {
     return bytes_is(call->args[index], word);

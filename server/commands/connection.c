@@ -23,13 +23,9 @@ static void echo(struct call *call) {
 }
 
 static void select_database(struct call *call) {
-    int64_t index;
-    if (!call_integer(call, 1, &index)) return;
-    if (index < 0 || index >= call->server->shards.database_count) {
-        reply_error(call->reply, "ERR DB index is out of range");
-        return;
-    }
-    atomic_store_explicit(&call->client->database, (uint32_t)index, memory_order_relaxed);
+    uint32_t database;
+    if (!call_database(call, 1, &database)) return;
+    atomic_store_explicit(&call->client->database, database, memory_order_relaxed);
     reply_simple(call->reply, "OK");
 }
 

@@ -1,7 +1,5 @@
 /* Keys of any type: deleting, naming, moving, and looking at them from outside. */
 #include "server/call.h"
-#include "server/server.h"
-#include "shards/base/number.h"
 
 /* ---- Counting over several keys -------------------------------------------------------------- */
 
@@ -85,20 +83,6 @@ static void rename_if_absent(struct call *call) {
     rename_key(call, true);
 }
 
-static bool read_database(struct call *call, uint32_t index, uint32_t *database) {
-    int64_t number;
-    if (!number_read(call->args[index], &number)) {
-        reply_error(call->reply, "ERR value is not an integer or out of range");
-        return false;
-    }
-    if (number < 0 || number >= call->server->shards.database_count) {
-        reply_error(call->reply, "ERR DB index is out of range");
-        return false;
-    }
-    *database = (uint32_t)number;
-    return true;
-}
-
 static void copy(struct call *call) {
     uint32_t database = call->database;
     bool replaces = false;
@@ -106,7 +90,7 @@ static void copy(struct call *call) {
         if (call_is(call, i, "REPLACE")) {
             replaces = true;
         } else if (call_is(call, i, "DB") && i + 1 < call->arg_count) {
-            if (!read_database(call, ++i, &database)) return;
+            if (!call_database(call, ++i, &database)) return;
         } else {
             call_syntax_error(call);
             return;
@@ -133,7 +117,7 @@ static void copy(struct call *call) {
 
 static void move(struct call *call) {
     uint32_t database;
-    if (!read_database(call, 2, &database)) return;
+    if (!call_database(call, 2, &database)) return;
     if (database == call->database) {
         reply_error(call->reply, "ERR source and destination objects are the same");
         return;

@@ -211,24 +211,19 @@ static void flush_all(struct call *call) {
     flush(call, SHARDS_ALL_DATABASES);
 }
 
-static bool read_swap_index(struct call *call, uint32_t index, const char *which,
-                            uint32_t *database) {
+/* Could it be one, on some server? */
+static bool is_index(struct call *call, uint32_t index, const char *which) {
     int64_t number;
-    if (!number_read(call->args[index], &number)) {
-        reply_error_format(call->reply, "ERR invalid %s DB index", which);
-        return false;
-    }
-    if (number < 0 || number >= call->server->shards.database_count) {
-        reply_error(call->reply, "ERR DB index is out of range");
-        return false;
-    }
-    *database = (uint32_t)number;
-    return true;
+    if (number_read(call->args[index], &number) && number >= INT32_MIN && number <= INT32_MAX)
+        return true;
+    reply_error_format(call->reply, "ERR invalid %s DB index", which);
+    return false;
 }
 
 static void swap_databases(struct call *call) {
     uint32_t a, b;
-    if (!read_swap_index(call, 1, "first", &a) || !read_swap_index(call, 2, "second", &b)) return;
+    if (!is_index(call, 1, "first") || !is_index(call, 2, "second")) return;
+    if (!call_database(call, 1, &a) || !call_database(call, 2, &b)) return;
     shards_swap(&call->server->shards, a, b);
     saver_add_changes(&call->server->saver, 1);
     reply_simple(call->reply, "OK");
