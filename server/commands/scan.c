@@ -92,9 +92,24 @@ struct scan_options {
     int64_t count;
 };
 
+/* What Redis takes, by strtoul: a sign, leading zeros, nothing at all; a negative number wraps. */
+static bool read_cursor(struct bytes text, uint64_t *cursor) {
+    bool is_negative = text.size > 1 && text.data[0] == '-';
+    bool has_sign = is_negative || (text.size > 1 && text.data[0] == '+');
+    uint64_t sum = 0;
+    for (size_t i = has_sign; i < text.size; i++) {
+        unsigned digit = (unsigned char)text.data[i] - (unsigned)'0';
+        if (digit > 9 || __builtin_mul_overflow(sum, 10, &sum) ||
+            __builtin_add_overflow(sum, digit, &sum))
+            return false;
+    }
+    *cursor = is_negative ? -sum : sum;
+    return true;
+}
+
 static bool read_scan_options(struct call *call, struct scan_options *options,
                               struct names *names) {
-    if (!number_read_unsigned(call->args[1], &options->cursor)) {
+    if (!read_cursor(call->args[1], &options->cursor)) {
         reply_error(call->reply, "ERR invalid cursor");
         return false;
     }
