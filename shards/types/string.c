@@ -84,7 +84,8 @@ enum status string_append(struct place *place, struct bytes suffix, uint64_t siz
     if (before + suffix.size > size_max) return STATUS_TOO_LONG;
     *size = before + suffix.size;
     if (place->entry == NULL) return put(place, &(struct entry_content){.value = suffix});
-    if (suffix.size == 0) return STATUS_OK;
+    /* Nothing to write, but a short one becomes "raw"; a longer one is already. */
+    if (suffix.size == 0 && before > STRING_EMBEDDED_MAX) return STATUS_OK;
     return write_at(place, *size, before, suffix);
 }
 

@@ -128,7 +128,7 @@ static void a_growing_blob_moves_seldom(void **state) {
     assert_in_range(moves, 2, 15); /* half as much again each time: log(190) / log(1.5) */
 }
 
-static void an_empty_suffix_makes_an_empty_string_and_changes_none(void **state) {
+static void an_empty_suffix_makes_an_empty_string_and_changes_no_text(void **state) {
     struct fixture *fixture = *state;
     append(fixture, BYTES(""));
     assert_twin(fixture);
@@ -136,7 +136,7 @@ static void an_empty_suffix_makes_an_empty_string_and_changes_none(void **state)
     put(fixture, BYTES("12"), ENTRY_NO_EXPIRY);
     append(fixture, BYTES(""));
     assert_twin(fixture);
-    assert_string_equal(string_encoding_name(fixture->place.entry), "int");
+    assert_string_equal(string_encoding_name(fixture->place.entry), "raw"); /* as in Redis */
 }
 
 static void a_string_does_not_grow_past_its_limit(void **state) {
@@ -356,7 +356,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         STRING_TEST(a_string_grows_from_nothing_past_its_entry),
         STRING_TEST(a_growing_blob_moves_seldom),
-        STRING_TEST(an_empty_suffix_makes_an_empty_string_and_changes_none),
+        STRING_TEST(an_empty_suffix_makes_an_empty_string_and_changes_no_text),
         STRING_TEST(a_string_does_not_grow_past_its_limit),
         STRING_TEST(what_append_makes_is_raw_and_keeps_its_deadline),
         STRING_TEST(a_blob_becomes_short_again_when_it_is_replaced),
