@@ -432,10 +432,6 @@ run_request(struct worker *worker, const struct request *request, bool is_gated)
     struct client *client = request->client;
     struct server *server = worker->server;
     const struct command *row = request->row;
-    /* A stranger is told at once that he is one: nothing that he sends is kept until a gate opens. */
-    bool is_heard = client->is_trusted || (row != NULL && (row->flags & COMMAND_NO_AUTH));
-    if (is_gated && is_heard && gate_holds(server, row, worker->now_ms)) return false;
-
     struct call call = {
         .server = server,
         .worker = worker,
@@ -457,6 +453,11 @@ run_request(struct worker *worker, const struct request *request, bool is_gated)
     bool is_run =
         __builtin_expect(is_plainly_allowed(client, request), 1) || is_allowed(&call, request);
     if (is_run && is_gated) is_run = !gate_refuses(&call, row);
+    /* What is refused is refused at once: of a stranger, say, nothing is kept until a gate opens. */
+    if (is_run && is_gated && gate_holds(server, row, worker->now_ms)) {
+        client->reply.buffer = &client->connection.output; /* it has replied nothing yet */
+        return false;
+    }
     if (__builtin_expect(is_run, 1)) {
         atomic_store_explicit(&client->last_command, row, memory_order_relaxed);
         run_accounted(&call, request);

@@ -47,7 +47,6 @@ static bool is_paused(const struct server *server, const struct command *row, in
 }
 
 bool gate_holds(const struct server *server, const struct command *row, int64_t now_ms) {
-    if (row == NULL) return false;
     if (gate_is_closed(server, GATE_FROZEN) || is_paused(server, row, now_ms)) return true;
     return (row->flags & COMMAND_WRITE) && gate_holds_writers(server);
 }

@@ -30,7 +30,7 @@ bool gate_is_closed(const struct server *server, enum gate gate);
 void gate_end_pause(struct server *server, int64_t now_ms);
 /* Do writing commands wait for us (not for a pause)? */
 bool gate_holds_writers(const struct server *server);
-/* Must this command (NULL: unknown) wait? Then its client is suspended, as by CLIENT PAUSE. */
+/* Must this command wait? Then its client is suspended, as by CLIENT PAUSE. */
 bool gate_holds(const struct server *server, const struct command *row, int64_t now_ms);
 /* Reply why this command is not run, and return true; or false. */
 bool gate_refuses(struct call *call, const struct command *row);
