@@ -360,9 +360,13 @@ __attribute__((always_inline)) static inline void run_accounted(struct call *cal
     counters_add(&call->worker->command_count, 1);
 }
 
-/* A container's word that isn't one of its subcommands is no command, so no command's call was rejected. */
-static void account_rejected(struct worker *worker, const struct request *request) {
+/* A container's word that isn't one of its subcommands is no command, so no command's call was
+ * rejected. Nor is there an error where an attack was aborted: nothing was replied since there were
+ * `errors`. */
+static void account_rejected(struct worker *worker, const struct request *request,
+                             uint32_t errors) {
     const struct command *row = request->row;
+    if (request->client->reply.error_count == errors) return;
     bool is_command = row != NULL && (row->run != NULL || request->argument_count == 1);
     if (is_command) counters_add(&worker->commands[request->id].rejected, 1);
     errors_add(&worker->errors, request->client->reply.error_code);
@@ -450,6 +454,7 @@ run_request(struct worker *worker, const struct request *request, bool is_gated)
     uint8_t mode = client->reply_mode;
     if (__builtin_expect(mode != CLIENT_REPLY_ON, 0)) choose_output(worker, client);
 
+    uint32_t errors = client->reply.error_count;
     bool is_run =
         __builtin_expect(is_plainly_allowed(client, request), 1) || is_allowed(&call, request);
     if (is_run && is_gated) is_run = !gate_refuses(&call, row);
@@ -462,7 +467,7 @@ run_request(struct worker *worker, const struct request *request, bool is_gated)
         atomic_store_explicit(&client->last_command, row, memory_order_relaxed);
         run_accounted(&call, request);
     } else {
-        account_rejected(worker, request);
+        account_rejected(worker, request, errors);
     }
 
     if (__builtin_expect(mode != CLIENT_REPLY_ON || client->reply_mode != CLIENT_REPLY_ON, 0)) {

@@ -642,6 +642,7 @@ static void a_browser_is_cut_off(void **state) {
     }
     struct wire *wire = wire_connect(*state);
     wire_expect(wire, "EXISTS pwned", ":0");
+    wire_expect(wire, "INFO errorstats", "\"# Errorstats\\r\\n\""); /* nobody was told one */
     wire_close(wire);
     assert_int_equal(test_server_times_said(*state, "Possible SECURITY ATTACK detected"),
                      1); /* once a minute */
