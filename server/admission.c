@@ -14,6 +14,7 @@
 #include "config_value.h"
 #include "hosts.h"
 #include "log.h"
+#include "peer.h"
 
 enum {
     REFUSED_AT_ONCE_MAX =
@@ -212,21 +213,10 @@ static void refuse(struct server *server, int listener_fd, int fd, const char *t
     close(fd);
 }
 
-static bool is_unix(const struct server *server, int listener_fd) {
-    const struct listener *listener = find_listener(server, listener_fd);
-    return listener != NULL && listener->path[0] != 0;
-}
-
-static bool is_forbidden(struct server *server, int listener_fd, int fd) {
-    if (is_unix(server, listener_fd)) return false;
-    if (!config_number(&server->config->protected_mode) ||
-        !atomic_load_explicit(&server->users.default_is_open, memory_order_relaxed))
-        return false;
-    char peer[ADDRESS_TEXT_MAX];
-    address_of_peer(fd, peer);
-    bool is_local = strncmp(peer, "127.", 4) == 0 || strncmp(peer, "[::1]:", 6) == 0 ||
-                    strncmp(peer, "[::ffff:127.", 12) == 0;
-    return !is_local;
+static bool is_forbidden(struct server *server, int fd) {
+    return config_number(&server->config->protected_mode) &&
+           atomic_load_explicit(&server->users.default_is_open, memory_order_relaxed) &&
+           !peer_is_local(fd);
 }
 
 static struct worker *worker_with_fewest(struct server *server) {
@@ -242,7 +232,7 @@ static struct worker *worker_with_fewest(struct server *server) {
 
 struct worker *admission_accept(struct server *server, int listener_fd, int fd) {
     atomic_fetch_add_explicit(&server->connections_received, 1, memory_order_relaxed);
-    if (is_forbidden(server, listener_fd, fd)) {
+    if (is_forbidden(server, fd)) {
         refuse(server, listener_fd, fd, denied);
         return NULL;
     }

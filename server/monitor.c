@@ -6,6 +6,7 @@
 #include "net/address.h"
 #include "server/batch.h"
 #include "server/clock.h"
+#include "server/peer.h"
 #include "server/redaction.h"
 #include "server/server.h"
 #include "shards/base/memory.h"
@@ -69,7 +70,7 @@ static void add_client(struct text *out, const struct client *client) {
     char peer[ADDRESS_TEXT_MAX];
     size_t size = address_of_peer(client->connection.fd, peer);
     uint32_t database = atomic_load_explicit(&client->database, memory_order_relaxed);
-    if (peer[0] == '/') {
+    if (peer_is_unix(client->connection.fd)) {
         text_format(out, " [%u unix:%.*s]", database, (int)size - 2, peer); /* without ":0" */
     } else {
         text_format(out, " [%u %s]", database, peer);

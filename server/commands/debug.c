@@ -1,28 +1,21 @@
 /* DEBUG: for tests and the curious. Who may use it is `enable-debug-command`'s to say: nobody, everybody, or clients
  * of this host. */
 #include <stdio.h>
-#include <string.h>
 #include <time.h>
 
-#include "net/address.h"
 #include "server/call.h"
 #include "server/client.h"
 #include "server/config.h"
+#include "server/peer.h"
 #include "server/server.h"
 #include "shards/base/number.h"
 #include "shards/eviction_score.h"
 #include "shards/types/string.h"
 
-static bool is_local(const struct client *client) {
-    char peer[ADDRESS_TEXT_MAX];
-    address_of_peer(client->connection.fd, peer);
-    return strncmp(peer, "127.", 4) == 0 || strncmp(peer, "[::1]:", 6) == 0 || peer[0] == '/';
-}
-
 static bool is_permitted(struct call *call) {
     int64_t mode = config_number(&call->server->config->enable_debug_command);
-    if (mode == DEBUG_COMMAND_YES || (mode == DEBUG_COMMAND_LOCAL && is_local(call->client)))
-        return true;
+    if (mode == DEBUG_COMMAND_YES) return true;
+    if (mode == DEBUG_COMMAND_LOCAL && peer_is_local(call->client->connection.fd)) return true;
     reply_error(call->reply, "ERR DEBUG command not allowed. If the enable-debug-command option is "
                              "set to \"local\", you can "
                              "run it from a local connection, otherwise you need to set this "

@@ -31,6 +31,22 @@ static void the_unix_socket_serves_like_tcp(void **state) {
     wire_close(local);
 }
 
+static const char *const with_relative_path[] = {"--unixsocket", "socket", "--enable-debug-command",
+                                                 "local", NULL};
+
+/* The server is in the folder of its socket. */
+static void a_unix_socket_is_local_by_a_relative_path_too(void **state) {
+    struct wire *monitor = wire_connect_unix(*state), *local = wire_connect_unix(*state);
+    wire_expect(local, "DEBUG SLEEP 0", "+OK");
+    wire_expect(monitor, "MONITOR", "+OK");
+    wire_expect(local, "PING", "+PONG");
+    char *line = wire_read_reply(monitor);
+    assert_non_null(strstr(line, " [0 unix:socket] "));
+    free(line);
+    wire_close(monitor);
+    wire_close(local);
+}
+
 static const char *const without_tcp[] = {"--port", "0", NULL};
 
 static void port_zero_leaves_only_the_unix_socket(void **state) {
@@ -515,6 +531,7 @@ int main(void) {
     test_server_require();
     const struct CMUnitTest tests[] = {
         TEST_WITH_SERVER(the_unix_socket_serves_like_tcp, NULL),
+        TEST_WITH_SERVER(a_unix_socket_is_local_by_a_relative_path_too, with_relative_path),
         TEST_WITH_SERVER(port_zero_leaves_only_the_unix_socket, without_tcp),
         TEST_WITH_SERVER(an_optional_address_may_be_missing, with_optional_address),
         TEST_WITH_SERVER(one_client_too_many_is_told_so, NULL),
