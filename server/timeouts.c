@@ -16,8 +16,10 @@ static bool is_stalled(const struct worker *worker, const struct client *client,
     return worker->now_ms - since_ms > timeout_ms;
 }
 
+/* A client that waits for us, a monitor for others' commands, isn't idle. */
 static bool is_idle(const struct worker *worker, const struct client *client, int64_t timeout_ms) {
-    if (timeout_ms == 0 || client_is_blocked(client)) return false; /* it is us who keep it */
+    bool is_monitor = atomic_load_explicit(&client->is_monitor, memory_order_relaxed);
+    if (timeout_ms == 0 || is_monitor || client_is_blocked(client)) return false;
     int64_t active_ms = atomic_load_explicit(&client->active_ms, memory_order_relaxed);
     return worker->now_ms - active_ms > timeout_ms;
 }

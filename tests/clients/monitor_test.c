@@ -15,6 +15,7 @@
 #include "tests/support/wire.h"
 
 static const char *const OPTIONS[] = {"--workers", "2", NULL};
+static const char *const OPTIONS_IDLE[] = {"--workers", "1", "--timeout", "1", NULL};
 static const char *const OPTIONS_SMALL[] = {"--workers", "2", "--client-output-buffer-limit",
                                             "normal 2mb 0 0", NULL};
 
@@ -121,6 +122,24 @@ static void who_has_not_logged_in_sees_nothing(void **state) {
     redisFree(client);
 }
 
+/* One worker, which closes another that has been idle for less long: then the monitor's time was
+ * over, too. */
+static void a_monitor_of_a_quiet_server_is_not_idle(void **state) {
+    struct wire *monitor = wire_connect(*state);
+    wire_expect(monitor, "MONITOR", "+OK");
+    struct wire *idle = wire_connect(*state);
+    wire_expect_closed(idle);
+    struct wire *other = wire_connect(*state);
+    wire_expect(other, "PING", "+PONG");
+    char *line = wire_read_reply(monitor);
+    assert_non_null(line);
+    assert_non_null(strstr(line, "PING"));
+    free(line);
+    wire_close(monitor);
+    wire_close(idle);
+    wire_close(other);
+}
+
 int main(void) {
     test_server_require();
     const struct CMUnitTest tests[] = {
@@ -128,6 +147,7 @@ int main(void) {
         TEST_WITH_SERVER(a_monitor_that_does_not_read_is_closed, OPTIONS_SMALL),
         TEST_WITH_SERVER(many_come_and_go_under_load, OPTIONS),
         TEST_WITH_SERVER(who_has_not_logged_in_sees_nothing, OPTIONS),
+        TEST_WITH_SERVER(a_monitor_of_a_quiet_server_is_not_idle, OPTIONS_IDLE),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
