@@ -58,6 +58,12 @@ bool call_database(struct call *call, uint32_t index, uint32_t *database);
 static inline bool call_is(const struct call *call, uint32_t index, const char *word) {
     return bytes_is(call->args[index], word);
 }
+enum { CALL_SHOWN_MAX = 128 };
+/* How much of an argument an error shows, for "%.*s": its beginning. As an int, a size of 2^31 would
+ * be negative, and that is no limit to printf. */
+static inline int call_shown(struct bytes argument) {
+    return argument.size < CALL_SHOWN_MAX ? (int)argument.size : CALL_SHOWN_MAX;
+}
 /* The common errors. */
 void call_syntax_error(struct call *call);
 void call_wrong_type(struct call *call);

@@ -88,18 +88,16 @@ void dispatch_prefetch(const struct request *requests, uint32_t count) {
 
 /* Redis quotes the unknown name and the beginning of its arguments, each cut at 128 bytes in all. */
 static void reply_unknown_command(struct call *call) {
-    enum { QUOTED_MAX = 128 };
-    char text[QUOTED_MAX + 64] = "";
+    char text[CALL_SHOWN_MAX + 64] = "";
     size_t size = 0;
-    for (uint32_t i = 1; i < call->arg_count && size < QUOTED_MAX; i++) {
-        size_t room = QUOTED_MAX - size;
+    for (uint32_t i = 1; i < call->arg_count && size < CALL_SHOWN_MAX; i++) {
+        size_t room = CALL_SHOWN_MAX - size;
         size_t shown = call->args[i].size < room ? call->args[i].size : room;
         size += (size_t)snprintf(text + size, sizeof(text) - size, "'%.*s' ", (int)shown,
                                  call->args[i].data);
     }
-    size_t name = call->args[0].size < QUOTED_MAX ? call->args[0].size : QUOTED_MAX;
     reply_error_format(call->reply, "ERR unknown command '%.*s', with args beginning with: %s",
-                       (int)name, call->args[0].data, text);
+                       call_shown(call->args[0]), call->args[0].data, text);
 }
 
 static void reply_unknown_subcommand(struct call *call) {

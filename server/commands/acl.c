@@ -21,11 +21,10 @@ static struct users *users_of(struct call *call) {
 
 /* More arguments than the subcommand has a use for. */
 static void reply_wrong_form(struct call *call) {
-    size_t shown = call->args[1].size < 128 ? call->args[1].size : 128;
     reply_error_format(
         call->reply,
-        "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try ACL HELP.", (int)shown,
-        call->args[1].data);
+        "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try ACL HELP.",
+        call_shown(call->args[1]), call->args[1].data);
 }
 
 /* ---- Telling --------------------------------------------------------------------------------- */
@@ -146,7 +145,7 @@ static void acl_cat(struct call *call) {
     if (category >= 0) {
         reply_category(call, category);
     } else {
-        reply_error_format(call->reply, "ERR Unknown category '%.*s'", (int)call->args[2].size,
+        reply_error_format(call->reply, "ERR Unknown category '%.*s'", call_shown(call->args[2]),
                            call->args[2].data);
     }
 }
@@ -154,13 +153,14 @@ static void acl_cat(struct call *call) {
 /* ---- Changing -------------------------------------------------------------------------------- */
 
 static void reply_rule_error(struct call *call, const struct user_error *error) {
+    int shown = call_shown(bytes_of(error->rule, error->rule_size));
     if (error->reason == acl_unmatched) {
         reply_error_format(call->reply,
-                           "ERR Unmatched parenthesis in acl selector starting at '%.*s'.",
-                           (int)error->rule_size, error->rule);
+                           "ERR Unmatched parenthesis in acl selector starting at '%.*s'.", shown,
+                           error->rule);
     } else {
-        reply_error_format(call->reply, "ERR Error in ACL SETUSER modifier '%.*s': %s",
-                           (int)error->rule_size, error->rule, error->reason);
+        reply_error_format(call->reply, "ERR Error in ACL SETUSER modifier '%.*s': %s", shown,
+                           error->rule, error->reason);
     }
 }
 
@@ -271,7 +271,7 @@ static struct command_found find_tried(struct call *call) {
         if (sub.row != NULL || found.row->run == NULL) found = sub;
     }
     if (found.row == NULL) {
-        reply_error_format(call->reply, "ERR Command '%.*s' not found", (int)call->args[3].size,
+        reply_error_format(call->reply, "ERR Command '%.*s' not found", call_shown(call->args[3]),
                            call->args[3].data);
         return found;
     }
@@ -302,7 +302,8 @@ static void try_command(struct call *call, const struct user *user) {
         return;
     case SELECTOR_DENIES_KEY:
         reply_bulk_format(call->reply, "User %s has no permissions to access the '%.*s' key",
-                          user->name, (int)question.args[denied].size, question.args[denied].data);
+                          user->name, call_shown(question.args[denied]),
+                          question.args[denied].data);
         return;
     }
 }
@@ -310,7 +311,7 @@ static void try_command(struct call *call, const struct user *user) {
 static void acl_dryrun(struct call *call) {
     struct user *user = users_hold(users_of(call), call->args[2]);
     if (user == NULL) {
-        reply_error_format(call->reply, "ERR User '%.*s' not found", (int)call->args[2].size,
+        reply_error_format(call->reply, "ERR User '%.*s' not found", call_shown(call->args[2]),
                            call->args[2].data);
         return;
     }

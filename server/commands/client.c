@@ -53,14 +53,14 @@ static void client_set_info(struct call *call) {
     struct bytes option = call->args[2];
     bool is_name = bytes_is(option, "LIB-NAME");
     if (!is_name && !bytes_is(option, "LIB-VER")) {
-        reply_error_format(call->reply, "ERR Unrecognized option '%.*s'", (int)option.size,
+        reply_error_format(call->reply, "ERR Unrecognized option '%.*s'", call_shown(option),
                            option.data);
         return;
     }
     if (!name_is_plain(call->args[3])) {
         reply_error_format(call->reply,
                            "ERR %.*s cannot contain spaces, newlines or special characters.",
-                           (int)option.size, option.data);
+                           call_shown(option), option.data);
         return;
     }
     set_text(call, is_name ? &client->library : &client->library_version, call->args[3]);
@@ -153,7 +153,7 @@ static bool read_type(struct call *call, uint32_t index, struct choice *choice) 
         choice->is_empty = true;
         return true;
     }
-    reply_error_format(call->reply, "ERR Unknown client type '%.*s'", (int)call->args[index].size,
+    reply_error_format(call->reply, "ERR Unknown client type '%.*s'", call_shown(call->args[index]),
                        call->args[index].data);
     return false;
 }
@@ -263,7 +263,7 @@ static bool read_user(struct call *call, uint32_t index, struct choice *choice) 
     choice->user = call->args[index];
     user_release(user);
     if (user != NULL) return true;
-    reply_error_format(call->reply, "ERR No such user '%.*s'", (int)call->args[index].size,
+    reply_error_format(call->reply, "ERR No such user '%.*s'", call_shown(call->args[index]),
                        call->args[index].data);
     return false;
 }

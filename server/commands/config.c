@@ -118,10 +118,8 @@ static void describe_effect(struct server *server, const char *name, char *out, 
 }
 
 static void reply_unknown(struct reply *reply, struct bytes name) {
-    enum { QUOTED_MAX = 128 };
-    int shown = name.size < QUOTED_MAX ? (int)name.size : QUOTED_MAX;
     const char *suggestion = config_option_suggest(name);
-    reply_error_format(reply, "ERR Unknown option '%.*s'%s%s%s", shown, name.data,
+    reply_error_format(reply, "ERR Unknown option '%.*s'%s%s%s", call_shown(name), name.data,
                        suggestion != NULL ? " (did you mean '" : "",
                        suggestion != NULL ? suggestion : "", suggestion != NULL ? "'?)" : "");
 }

@@ -117,7 +117,7 @@ static bool read_greeting(struct call *call, struct greeting *greeting) {
             return false;
         } else {
             reply_error_format(call->reply, "ERR Syntax error in HELLO option '%.*s'",
-                               (int)call->args[i].size, call->args[i].data);
+                               call_shown(call->args[i]), call->args[i].data);
             return false;
         }
     }

@@ -21,8 +21,8 @@ static bool read_expire_conditions(struct call *call, unsigned *conditions) {
         } else if (call_is(call, i, "LT")) {
             *conditions |= EXPIRE_IF_SOONER;
         } else {
-            reply_error_format(call->reply, "ERR Unsupported option %.*s", (int)call->args[i].size,
-                               call->args[i].data);
+            reply_error_format(call->reply, "ERR Unsupported option %.*s",
+                               call_shown(call->args[i]), call->args[i].data);
             return false;
         }
     }

@@ -130,12 +130,10 @@ static void latency_forget(struct call *call) {
 /* ---- GRAPH ----------------------------------------------------------------------------------- */
 
 static void latency_graph(struct call *call) {
-    enum { QUOTED_MAX = 128 };
     struct latency_series series = asked_series(call);
     if (series.count == 0) {
-        size_t shown = call->args[2].size < QUOTED_MAX ? call->args[2].size : QUOTED_MAX;
-        reply_error_format(call->reply, "ERR No samples available for event '%.*s'", (int)shown,
-                           call->args[2].data);
+        reply_error_format(call->reply, "ERR No samples available for event '%.*s'",
+                           call_shown(call->args[2]), call->args[2].data);
         return;
     }
     struct text text = {0};

@@ -27,7 +27,7 @@ static bool read_count(struct call *call, uint64_t *count) {
         reply_error_format(call->reply,
                            "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try "
                            "SLOWLOG HELP.",
-                           (int)call->args[1].size, call->args[1].data);
+                           call_shown(call->args[1]), call->args[1].data);
         return false;
     }
     if (call->arg_count == 3 && (!number_read(call->args[2], &wanted) || wanted < -1)) {
