@@ -213,15 +213,29 @@ void call_reply_value(struct call *call, const struct entry *entry) {
     reply_bulk(call->reply, value);
 }
 
-void call_reply_help(struct call *call, const char *const *lines) {
-    char container[32];
+enum { CONTAINER_TEXT_MAX = 32 };
+
+/* The container's name in capitals, as it was called: it may have been renamed. */
+static void write_container(const struct call *call, char out[CONTAINER_TEXT_MAX]) {
     struct bytes name = call->args[0];
-    size_t size = name.size < sizeof(container) - 1 ? name.size : sizeof(container) - 1;
-    for (size_t i = 0; i < size; i++) {
-        char c = name.data[i];
-        container[i] = c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
+    size_t size = 0;
+    for (; size < name.size && size < CONTAINER_TEXT_MAX - 1; size++) {
+        char c = name.data[size];
+        out[size] = c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
     }
-    container[size] = 0;
+    out[size] = 0;
+}
+
+void call_unknown_subcommand(struct call *call) {
+    char container[CONTAINER_TEXT_MAX];
+    write_container(call, container);
+    reply_error_format(call->reply, "ERR unknown subcommand '%.*s'. Try %s HELP.",
+                       call_shown(call->args[1]), call->args[1].data, container);
+}
+
+void call_reply_help(struct call *call, const char *const *lines) {
+    char container[CONTAINER_TEXT_MAX];
+    write_container(call, container);
     size_t count = 0;
     while (lines[count] != NULL) {
         count++;

@@ -73,3 +73,5 @@ void call_failed(struct call *call, enum status status);
 void call_reply_value(struct call *call, const struct entry *entry);
 /* "HELP" of a container: a line each; `lines` ends with NULL. */
 void call_reply_help(struct call *call, const char *const *lines);
+/* The error of a container whose argument 1 is none of its subcommands. */
+void call_unknown_subcommand(struct call *call);

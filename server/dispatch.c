@@ -100,18 +100,6 @@ static void reply_unknown_command(struct call *call) {
                        call_shown(call->args[0]), call->args[0].data, text);
 }
 
-static void reply_unknown_subcommand(struct call *call) {
-    char container[32];
-    size_t size = 0;
-    for (const char *c = call->command->name; *c != 0 && size < sizeof(container) - 1; c++) {
-        container[size++] = (char)(*c >= 'a' && *c <= 'z' ? *c - 'a' + 'A' : *c);
-    }
-    container[size] = 0;
-    size_t shown = call->args[1].size < 128 ? call->args[1].size : 128;
-    reply_error_format(call->reply, "ERR unknown subcommand '%.*s'. Try %s HELP.", (int)shown,
-                       call->args[1].data, container);
-}
-
 /* A web browser that was made to talk to us begins so. It is cut off before it comes to its body, which whoever
  * made it talk may have written. Said once a minute. */
 static bool aborts_attack(struct call *call) {
@@ -169,7 +157,7 @@ static bool is_allowed(struct call *call, const struct request *request) {
         return false;
     }
     if (row->run == NULL && call->arg_count > 1) {
-        reply_unknown_subcommand(call);
+        call_unknown_subcommand(call);
         return false;
     }
     if (!request->is_sound) {

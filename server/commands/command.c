@@ -105,12 +105,9 @@ static void command_info(struct call *call) {
 static void command(struct call *call) {
     if (call->arg_count == 1) {
         info_of_all(call);
-        return;
+    } else {
+        call_unknown_subcommand(call);
     }
-    enum { QUOTED_MAX = 128 };
-    size_t shown = call->args[1].size < QUOTED_MAX ? call->args[1].size : QUOTED_MAX;
-    reply_error_format(call->reply, "ERR unknown subcommand '%.*s'. Try COMMAND HELP.", (int)shown,
-                       call->args[1].data);
 }
 
 /* ---- DOCS ------------------------------------------------------------------------------------ */

@@ -81,12 +81,9 @@ static void help(struct call *call) {
 static void hotkeys(struct call *call) {
     if (call->arg_count == 1 || call_is(call, 1, "COUNT")) {
         show(call);
-        return;
+    } else {
+        call_unknown_subcommand(call);
     }
-    enum { QUOTED_MAX = 128 };
-    size_t shown = call->args[1].size < QUOTED_MAX ? call->args[1].size : QUOTED_MAX;
-    reply_error_format(call->reply, "ERR unknown subcommand '%.*s'. Try HOTKEYS HELP.", (int)shown,
-                       call->args[1].data);
 }
 
 /* ---- Rows ------------------------------------------------------------------------------------ */

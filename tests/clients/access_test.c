@@ -480,6 +480,8 @@ static void users_and_renames_may_be_flags(void **state) {
     /* It is still CONFIG to users. */
     wire_expect(wire, "A-very-long-secret-NAME GET hz",
                 "-NOPERM User bob has no permissions to run the 'config|get' command");
+    wire_expect(wire, "A-very-long-secret-NAME foo",
+                "-ERR unknown subcommand 'foo'. Try A-VERY-LONG-SECRET-NAME HELP.");
     wire_close(wire);
 }
 
