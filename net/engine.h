@@ -136,7 +136,8 @@ static inline const char *engine_name(const struct engine *engine) {
     return engine->operations->name;
 }
 
-/* Accept from a listening socket until engine_unlisten (also: resume after `accept_failed` by calling it again). */
+/* Accept from a listening socket until engine_unlisten (also: resume after `accept_failed` by calling it again). Whom the
+ * kernel had accepted by then is still told of. */
 must_use static inline enum status engine_listen(struct engine *engine, int listener_fd) {
     return engine->operations->listen(engine, listener_fd);
 }

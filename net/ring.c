@@ -401,14 +401,13 @@ static bool is_passing(int error) {
 static void on_accept(struct ring_engine *ring, int listener_fd, const struct io_uring_cqe *cqe) {
     bool is_over = (cqe->flags & IORING_CQE_F_MORE) == 0;
     if (is_over) ring->accepts--;
-    if (listener_find(ring, listener_fd) < 0) { /* unlistened meanwhile */
-        if (cqe->res >= 0) close(cqe->res);
+    if (cqe->res >= 0) ring->events->accepted(ring->context, listener_fd, cqe->res);
+    int found = listener_find(ring, listener_fd);
+    if (found < 0) { /* unlistened meanwhile */
         if (!is_over) cancel_accept(ring, listener_fd);
         return;
     }
-    if (cqe->res >= 0) ring->events->accepted(ring->context, listener_fd, cqe->res);
-    int found = listener_find(ring, listener_fd);
-    if (!is_over || found < 0 || cqe->res == -ECANCELED) return;
+    if (!is_over || cqe->res == -ECANCELED) return;
     bool may_go_on = cqe->res >= 0 || is_passing(-cqe->res);
     if (may_go_on && arm_accept(ring, listener_fd)) {
         engine_count(&ring->base.statistics.rearms, 1);
