@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The Debian package: made, looked into, and, where SHERD_TEST_CHROOT is set, installed in a fresh Debian, started by its
-# unit's command, restarted, installed again, removed and purged. Argument: the build folder.
+# The Debian package: made, looked into, asked what it would have systemd do, and, where SHERD_TEST_CHROOT is set,
+# installed in a fresh Debian, started by its unit's command, restarted, installed again, removed and purged. Argument:
+# the build folder.
 # The chroot needs root, and debootstrap or mmdebstrap with a mirror: SHERD_TEST_CHROOT=yes, or a folder that holds
 # a Debian 12 already, which is copied.
 set -euo pipefail
@@ -82,6 +83,44 @@ if command -v systemd-analyze >/dev/null; then
     [ -z "$level" ] || awk "BEGIN { exit !($level < 3) }" || fail "systemd-analyze security: exposure $level"
 fi
 echo "The package is sound: $(basename "$package"), $(stat -c %s "$package") bytes${level:+, exposure $level}"
+
+# ---- What its script asks of systemd ---------------------------------------------------------------------------------
+
+# A machine on which systemd runs: a systemctl that notes what it is asked for, and programs that do nothing.
+machine=$scratch/machine
+mkdir -p "$machine/bin" "$machine/systemd"
+cat >"$machine/bin/systemctl" <<END
+#!/bin/sh
+echo "\$*" >>"$machine/asked"
+case "\$*" in
+show*MainPID*) cat "$machine/pid" ;;
+is-active*) [ "\$(cat "$machine/state")" = active ] ;;
+kill*USR2*) if [ -e "$machine/successor" ]; then cp "$machine/successor" "$machine/pid"; fi ;;
+esac
+END
+chmod +x "$machine/bin/systemctl"
+for program in getent adduser chown chmod install sleep; do ln -s /bin/true "$machine/bin/$program"; done
+sed "s|/run/systemd/system|$machine/systemd|" "$scratch/control/postinst" >"$machine/postinst"
+# Arguments: the version before, the unit's state, its main process, and the one that would take over, if any.
+configure() {
+    rm -f "$machine/asked" "$machine/successor"
+    echo "$2" >"$machine/state"
+    echo "$3" >"$machine/pid"
+    if [ -n "$4" ]; then echo "$4" >"$machine/successor"; fi
+    said=$(PATH=$machine/bin:$PATH sh "$machine/postinst" configure "$1" 2>&1) || fail "postinst configure '$1': $said"
+    asked=$(grep -Ev '^(show|is-active) ' "$machine/asked" | paste -sd,)
+}
+succeed='daemon-reload,kill -s USR2 --kill-who=main sherd.service'
+configure "" inactive 0 ""
+[ "$asked" = 'daemon-reload,enable --quiet sherd.service,restart sherd.service' ] || fail "a first install: $asked"
+configure 0.0.9-1 active 100 200
+[ "$asked" = "$succeed" ] && [ -z "$said" ] || fail "an upgrade: $asked; $said"
+configure 0.0.9-1 active 100 ""
+[ "$asked" = "$succeed" ] && [[ $said == *"systemctl restart sherd"* ]] || fail "an upgrade without a successor: $asked; $said"
+configure 0.0.9-1 activating 100 200
+[ "$asked" = daemon-reload ] && [[ $said == *"systemctl restart sherd"* ]] || fail "an upgrade while it loads: $asked; $said"
+configure 0.0.9-1 inactive 0 ""
+[ "$asked" = daemon-reload ] && [ -z "$said" ] || fail "an upgrade of a server that was stopped: $asked; $said"
 
 # ---- A fresh Debian --------------------------------------------------------------------------------------------------
 
