@@ -175,7 +175,7 @@ static void checking_tells_all_that_a_start_would_fail_on(void **state) {
            "none of the addresses of 'bind' could be listened on");
     expect("--check --dir /dev/null", 1,
            "--dir: can't change to the directory '/dev/null' (option "
-           "dir): Not a directory; create it, or name another");
+           "dir): Not a directory; name another");
 }
 
 /* Not as if another server were there. */
@@ -307,15 +307,37 @@ static void what_cannot_be_used_is_told_and_nothing_starts(void **state) {
     }
 }
 
-static void a_directory_to_save_to_that_is_not_writable_is_told(void **state) {
-    struct folder *folder = *state;
-    /* Root may write everywhere, so then somebody else tries, who must be able to reach the program. */
+/* Root may do everything, so then somebody else tries, who must be able to reach the program. Skips where he isn't. */
+static const char *somebody_else(void) {
     const char *somebody = geteuid() == 0 ? "setpriv --reuid=65534 --clear-groups " : "";
     char line[LINE_MAX_BYTES], *output;
     snprintf(line, sizeof line, "%s" SHERD_BINARY " --version", somebody);
     bool can_run = run_command(line, &output) == 0;
     free(output);
     if (!can_run) skip();
+    return somebody;
+}
+
+static void a_directory_that_cannot_be_entered_is_told_by_its_path(void **state) {
+    struct folder *folder = *state;
+    const char *somebody = somebody_else();
+    char line[LINE_MAX_BYTES], words[LINE_MAX_BYTES], *output;
+    snprintf(line, sizeof line, "sh -c 'cd %s && chmod 0 . && exec %s" SHERD_BINARY " --port 0'",
+             folder->path, somebody);
+    assert_int_equal(run_command(line, &output), 1);
+    assert_int_equal(chmod(folder->path, 0700), 0);
+    snprintf(words, sizeof words,
+             "can't change to the directory '%s' (option dir): Permission denied; let this user "
+             "into it and the folders above, or name another",
+             folder->path);
+    expect_told(output, words);
+    free(output);
+}
+
+static void a_directory_to_save_to_that_is_not_writable_is_told(void **state) {
+    struct folder *folder = *state;
+    const char *somebody = somebody_else();
+    char line[LINE_MAX_BYTES], *output;
     assert_int_equal(chmod(folder->path, 0555), 0);
     static const struct {
         const char *mode, *words;
@@ -462,6 +484,7 @@ int main(void) {
         TEST(checking_a_running_servers_configuration_disturbs_nobody),
         TEST(checking_tells_the_errors_of_the_files_named_too),
         TEST(what_cannot_be_used_is_told_and_nothing_starts),
+        TEST(a_directory_that_cannot_be_entered_is_told_by_its_path),
         TEST(a_directory_to_save_to_that_is_not_writable_is_told),
         TEST(a_port_in_use_is_told),
         TEST(a_ping_finds_a_server_that_answers),

@@ -171,11 +171,11 @@ inside apt-get install -y -qq --no-install-recommends /tmp/sherd.deb >"$scratch/
     { cat "$scratch/install.log"; fail "apt-get install"; }
 [ "$(inside stat -c %U:%G:%a /var/lib/sherd)" = sherd:sherd:750 ] || fail "/var/lib/sherd"
 [ "$(inside stat -c %U:%G:%a /etc/sherd/sherd.conf)" = root:sherd:640 ] || fail "/etc/sherd/sherd.conf"
-as_sherd sherd --check /etc/sherd/sherd.conf >/dev/null || fail "sherd may not read its configuration"
 
 port=16379
 echo "port $port" >>"$chroot/etc/sherd/sherd.conf"
 echo 'save "3600 1"' >>"$chroot/etc/sherd/sherd.conf"
+as_sherd sherd --check /etc/sherd/sherd.conf --dir /var/lib/sherd >/dev/null || fail "the package's configuration"
 start
 [ "$(ask 'SET greeting hello' 1)" = $'+OK\r' ] || fail "SET"
 stop
