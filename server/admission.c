@@ -29,8 +29,9 @@ static void explain_many(char *error) {
              TCP_LISTENERS_MAX);
 }
 
-static void explain_none(char *error) {
-    snprintf(error, LISTENER_ERROR_MAX, "none of the addresses of 'bind' could be listened on");
+static void explain_none(uint16_t port, char *error) {
+    snprintf(error, LISTENER_ERROR_MAX,
+             "none of the addresses of 'bind' could be listened on (port %u)", port);
 }
 
 /* False: it listens nowhere, and `error` says so. */
@@ -40,6 +41,16 @@ static bool has_address(const struct config *config, char *error) {
         return true;
     snprintf(error, LISTENER_ERROR_MAX,
              "Configured to not listen anywhere: set port, tls-port or unixsocket");
+    return false;
+}
+
+/* False: it listens on a port of no address, and `error` says so. */
+static bool has_host(const struct config *config, char *error) {
+    bool has_port = config_number(&config->port) != 0 || config_number(&config->tls_port) != 0;
+    if (config->bind[0] != 0 || !has_port) return true;
+    snprintf(error, LISTENER_ERROR_MAX,
+             "bind names no address: give it some, such as 127.0.0.1, or '*' for all (port 0: "
+             "not on TCP)");
     return false;
 }
 
@@ -78,14 +89,14 @@ static enum status open_tcp(struct server *server, uint16_t port, bool is_tls, c
         server->listeners[i].is_tls = is_tls;
     }
     if (server->listener_count != first) return STATUS_OK;
-    explain_none(error);
+    explain_none(port, error);
     return STATUS_REFUSED;
 }
 
 enum status admission_open(struct server *server, char *error) {
     const struct config *config = server->config;
     const char *path = config->unixsocket;
-    if (!has_address(config, error)) return STATUS_REFUSED;
+    if (!has_address(config, error) || !has_host(config, error)) return STATUS_REFUSED;
     enum status status = open_tcp(server, (uint16_t)config_number(&config->port), false, error);
     if (status != STATUS_OK) return status;
     status = open_tcp(server, (uint16_t)config_number(&config->tls_port), true, error);
@@ -122,7 +133,7 @@ static uint32_t check_tcp(struct config *config, const char *port_option, uint16
         }
     }
     if (count != 0 || told != 0) return count;
-    explain_none(error);
+    explain_none(port, error);
     tell(config, port_option, error);
     return count;
 }
@@ -130,6 +141,10 @@ static uint32_t check_tcp(struct config *config, const char *port_option, uint16
 void admission_check(struct config *config) {
     char error[LISTENER_ERROR_MAX];
     if (!has_address(config, error)) config_tells_of(config, "port", error);
+    if (!has_host(config, error)) {
+        config_tells_of(config, "bind", error);
+        return;
+    }
     uint32_t count = check_tcp(config, "port", (uint16_t)config_number(&config->port)) +
                      check_tcp(config, "tls-port", (uint16_t)config_number(&config->tls_port));
     if (count <= TCP_LISTENERS_MAX) return;

@@ -173,6 +173,10 @@ static void checking_tells_all_that_a_start_would_fail_on(void **state) {
     expect("--check --port 0", 1, "Configured to not listen anywhere: set port, ");
     expect("--check --bind -203.0.113.7", 1,
            "none of the addresses of 'bind' could be listened on");
+    expect("--check --bind --port 7399 --tls-port 7400 --tls-auth-clients no", 1,
+           "--bind: bind names no address: give it some, such as 127.0.0.1, or '*' for all (port "
+           "0: not on TCP)\nsherd: 2 errors in the configuration\n");
+    expect("--bind --port 7399", 1, "bind names no address: ");
     expect("--check --dir /dev/null", 1,
            "--dir: can't change to the directory '/dev/null' (option "
            "dir): Not a directory; name another");
