@@ -2,6 +2,7 @@
 include(GNUInstallDirs)
 install(TARGETS sherd sherd-bench RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(FILES README.md ARCHITECTURE.md redis-compat.md DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/sherd)
+install(FILES bench/README.md DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/sherd/bench) # where the others link to it
 install(FILES ${documents}/sherd.1.gz ${documents}/sherd-bench.1.gz DESTINATION ${CMAKE_INSTALL_DATADIR}/man/man1)
 install(FILES ${documents}/sherd.conf.5.gz DESTINATION ${CMAKE_INSTALL_DATADIR}/man/man5)
 set(completions ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)

@@ -41,7 +41,8 @@ done
 for file in usr/bin/sherd usr/bin/sherd-bench etc/sherd/sherd.conf usr/lib/systemd/system/sherd.service \
     usr/share/man/man1/sherd.1.gz usr/share/man/man1/sherd-bench.1.gz usr/share/man/man5/sherd.conf.5.gz \
     usr/share/bash-completion/completions/sherd usr/share/bash-completion/completions/sherd-bench \
-    usr/share/doc/sherd/copyright usr/share/doc/sherd/changelog.Debian.gz usr/share/doc/sherd/README.md usr/share/doc/sherd/examples/seccomp.json; do
+    usr/share/doc/sherd/copyright usr/share/doc/sherd/changelog.Debian.gz usr/share/doc/sherd/README.md usr/share/doc/sherd/bench/README.md \
+    usr/share/doc/sherd/examples/seccomp.json; do
     [ -s "$root/$file" ] || fail "the package has no $file"
     grep -q "  $file$" "$scratch/control/md5sums" || fail "md5sums has no $file"
 done
@@ -49,6 +50,7 @@ done
 [ "$(cat "$scratch/control/conffiles")" = /etc/sherd/sherd.conf ] || fail "conffiles"
 if grep -v ' root/root ' "$scratch/contents"; then fail "not root's"; fi
 if grep -E '^.(....[w]|.......[w])' "$scratch/contents"; then fail "writable by others than root"; fi
+grep -q '^-rw-r----- .* \./etc/sherd/sherd.conf$' "$scratch/contents" || fail "everybody may read sherd.conf"
 if grep -E ' \./(usr/local|tmp|home)' "$scratch/contents"; then fail "not a package's place"; fi
 for script in postinst prerm postrm; do
     [ "$(stat -c %a "$scratch/control/$script")" = 755 ] || fail "$script is not executable"
