@@ -14,6 +14,7 @@
  * isn't. */
 #include "server/config.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -282,7 +283,8 @@ static enum status load_include(struct config *config, const struct config_setti
                                 int depth, const struct origin *origin) {
     if (setting->word_count != 1) return refuse_count(origin, "include", setting->word_count);
     if (depth >= CONFIG_INCLUDE_DEPTH_MAX)
-        return refuse(origin, "include: more than %d deep", CONFIG_INCLUDE_DEPTH_MAX);
+        return refuse(origin, "include: more than %d deep, at %s: does it include itself?",
+                      CONFIG_INCLUDE_DEPTH_MAX, setting->value);
     enum status status = keep_line(&config->include_lines, config_setting_value(setting), origin);
     if (status != STATUS_OK) return status;
     if (config->folder[0] == '\0' || setting->value[0] == '/')
@@ -327,14 +329,24 @@ static enum status load_text(struct config *config, const char *place, char *tex
     return STATUS_OK;
 }
 
+/* Others begin a relative path where the file with the line is. */
+static enum status refuse_include(const struct origin *origin, const char *path,
+                                  const char *reason) {
+    const char *name = is_of_flag(origin) ? "" : "include: ";
+    char here[PATH_MAX];
+    if (path[0] == '/' || getcwd(here, sizeof(here)) == NULL)
+        return refuse(origin, "%scannot read %s: %s", name, path, reason);
+    return refuse(origin, "%scannot read %s: %s (in %s, where the server is started)", name, path,
+                  reason, here);
+}
+
 /* `origin` is the line that includes the file, or, without a place, only where errors go. */
 static enum status load_file(struct config *config, const char *path, int depth,
                              const struct origin *origin) {
     struct config_file file;
     enum status status = config_file_init(&file, path);
     if (status != STATUS_OK && origin->place != NULL)
-        return refuse(origin, "%scannot read %s: %s", is_of_flag(origin) ? "" : "include: ", path,
-                      config_file_reason(&file, status));
+        return refuse_include(origin, path, config_file_reason(&file, status));
     if (status != STATUS_OK) {
         struct origin whole = {.place = path, .error = origin->error};
         return refuse(&whole, "cannot read the configuration: %s",

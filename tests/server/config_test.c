@@ -337,7 +337,24 @@ static void a_file_may_include_another_but_not_itself(void **state) {
     snprintf(line, sizeof line, "include %s\n", fixture->path);
     write_file(fixture->path, line);
     assert_int_equal(load(fixture, line), STATUS_REFUSED);
-    assert_non_null(strstr(fixture->error, ":1: include: more than 16 deep"));
+    char words[256];
+    snprintf(words, sizeof words,
+             "%s:1: include: more than 16 deep, at %s: does it include itself?", fixture->path,
+             fixture->path);
+    assert_string_equal(fixture->error, words);
+}
+
+static void an_included_file_that_is_missing_is_told_with_where_it_was_looked_for(void **state) {
+    struct fixture *fixture = *state;
+    char here[PATH_MAX], words[PATH_MAX + 256];
+    assert_non_null(getcwd(here, sizeof here));
+    snprintf(
+        words, sizeof words,
+        "sherd.conf:1: include: cannot read none.conf: No such file or directory (in %s, where "
+        "the server is started)",
+        here);
+    assert_int_equal(load(fixture, "include none.conf\n"), STATUS_REFUSED);
+    assert_string_equal(fixture->error, words);
 }
 
 static void a_value_has_a_longest_length(void **state) {
@@ -725,6 +742,7 @@ int main(void) {
         TEST(the_memory_limit_may_be_a_share_of_what_there_is),
         TEST(every_eviction_policy_has_its_name),
         TEST(a_file_may_include_another_but_not_itself),
+        TEST(an_included_file_that_is_missing_is_told_with_where_it_was_looked_for),
         TEST(save_points_add_up_until_an_empty_one),
         TEST(a_value_has_a_longest_length),
         TEST(flags_take_one_value_or_several),
