@@ -2,8 +2,6 @@
 
 #include <sys/resource.h>
 
-enum { DESCRIPTORS_RESERVED = 64 /* for everything but clients: listeners, rings, files */ };
-
 enum status descriptors_raise(int64_t clients, int64_t *clients_max) {
     rlim_t wanted = (rlim_t)clients + DESCRIPTORS_RESERVED;
     struct rlimit limit;

@@ -82,15 +82,25 @@ static uint32_t choose_shards(const struct config *config, uint32_t workers) {
     return shards < SHARDS_MAX ? shards : SHARDS_MAX;
 }
 
-/* Ask for a descriptor a client; be content with less, but say so. */
-static void raise_descriptor_limit(const struct config *config) {
+/* Ask for a descriptor a client; be content with less, but say so. STATUS_REFUSED: not one can be, `error` says why. */
+static enum status raise_descriptor_limit(const struct config *config, char *error) {
     int64_t wanted = config_number(&config->maxclients), possible;
-    if (descriptors_raise(wanted, &possible) == STATUS_OK) return;
+    if (descriptors_raise(wanted, &possible) == STATUS_OK) return STATUS_OK;
+    if (possible == 0) {
+        snprintf(error, CONFIG_ERROR_MAX,
+                 "The system's limit of open files allows no client: the server takes %d, and each "
+                 "client one, so maxclients %lld needs %lld; raise it (ulimit -n, or LimitNOFILE "
+                 "in systemd's unit)",
+                 DESCRIPTORS_RESERVED, (long long)wanted,
+                 (long long)(wanted + DESCRIPTORS_RESERVED));
+        return STATUS_REFUSED;
+    }
     enum status ignored = descriptors_raise(possible, &possible); /* refused: it says less yet */
     (void)ignored;
     log_warning("maxclients is %lld, the system's limit of open files allows %lld: further clients "
                 "will be refused (ulimit -n)",
                 (long long)wanted, (long long)possible);
+    return STATUS_OK;
 }
 
 static void make_run_id(char out[SERVER_ID_TEXT]) {
@@ -392,13 +402,17 @@ static struct server *create_server(struct config *config, const struct launch *
 int server_run(struct config *config, const struct launch *launch) {
     int exit_status = EXIT_FAILURE;
     struct successor successor = {.fd = -1};
+    char limit_error[CONFIG_ERROR_MAX];
+    if (raise_descriptor_limit(config, limit_error) != STATUS_OK) {
+        log_warning("%s", limit_error);
+        return exit_status;
+    }
     struct server *server = create_server(config, launch);
     if (server == NULL) {
         log_warning("No memory to start with");
         return exit_status;
     }
     clock_ticks_per_us();
-    raise_descriptor_limit(config);
     config_hooks_attach(server);
 
     sigset_t signals;
@@ -448,7 +462,6 @@ int server_run(struct config *config, const struct launch *launch) {
     saver_init(&server->saver, server);
     loader_prepare(server, launch->takes_over);
     if (start_workers(server) != STATUS_OK) goto no_file;
-    char limit_error[CONFIG_ERROR_MAX];
     if (limit_start(server, limit_error) != STATUS_OK) {
         log_warning("%s", limit_error);
         stop_workers_from(server, 0);
@@ -532,7 +545,8 @@ void server_check(struct config *config) {
         config_tells(config, error);
         goto no_commands;
     }
-    raise_descriptor_limit(config);
+    if (raise_descriptor_limit(config, error) != STATUS_OK)
+        config_tells_of(config, "maxclients", error);
     if (start_shards(server, error) != STATUS_OK) {
         config_tells_of(config, "shards", error);
         goto no_shards;

@@ -359,6 +359,23 @@ static void a_directory_to_save_to_that_is_not_writable_is_told(void **state) {
     assert_int_equal(chmod(folder->path, 0700), 0);
 }
 
+static void a_limit_of_open_files_without_room_for_a_client_is_told(void **state) {
+    (void)state;
+    static const char words[] =
+        "The system's limit of open files allows no client: the server takes 64, and each client "
+        "one, so maxclients 10 needs 74; raise it (ulimit -n, or LimitNOFILE in systemd's unit)";
+    static const char *const modes[] = {"", "--check"};
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+        char line[LINE_MAX_BYTES], *output;
+        snprintf(line, sizeof line,
+                 "sh -c 'ulimit -n 64; exec " SHERD_BINARY " %s --maxclients 10 --workers 1'",
+                 modes[i]);
+        assert_int_equal(run_command(line, &output), 1);
+        expect_told(output, words);
+        free(output);
+    }
+}
+
 static void a_port_in_use_is_told(void **state) {
     (void)state;
     struct test_server *server = test_server_start(NULL);
@@ -490,6 +507,7 @@ int main(void) {
         TEST(what_cannot_be_used_is_told_and_nothing_starts),
         TEST(a_directory_that_cannot_be_entered_is_told_by_its_path),
         TEST(a_directory_to_save_to_that_is_not_writable_is_told),
+        TEST(a_limit_of_open_files_without_room_for_a_client_is_told),
         TEST(a_port_in_use_is_told),
         TEST(a_ping_finds_a_server_that_answers),
         TEST(a_ping_tells_why_nobody_answers),
