@@ -4,6 +4,7 @@
 #include "server/clock.h"
 #include "server/commands/report.h"
 #include "server/limit.h"
+#include "server/log.h"
 #include "server/metrics.h"
 #include "server/server.h"
 #include "server/shard_report.h"
@@ -64,6 +65,7 @@ static void shutdown_server(struct call *call) {
                                 : saves_not ? SERVER_SAVE_NO
                                             : SERVER_SAVE_AS_SET;
         if (server_prepare_end(call->server, save) != STATUS_OK && !forces) {
+            log_warning("Error trying to save the DB, can't exit (SHUTDOWN NOSAVE does)");
             reply_error(call->reply, "ERR Errors trying to SHUTDOWN. Check logs.");
             return;
         }

@@ -679,6 +679,7 @@ static void after_a_failed_save_writes_are_refused_until_one_goes_well(void **st
     wire_expect(wire, "GET key", "\"value\"");
     expect_leases_without_fills(wire);
     wire_expect(wire, "SHUTDOWN", "-ERR Errors trying to SHUTDOWN. Check logs.");
+    test_server_await_said(server, "Error trying to save the DB, can't exit");
     wire_expect(wire, "CONFIG SET stop-writes-on-bgsave-error no", "+OK");
     wire_expect(wire, "SET key other", "+OK");
     wire_expect(wire, "CONFIG SET stop-writes-on-bgsave-error yes", "+OK");
