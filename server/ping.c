@@ -146,7 +146,7 @@ static bool converse(int fd, int64_t deadline_ns, char *line) {
     return false;
 }
 
-static const char *advice(int number) {
+static const char *advice(const struct ping *ping, int number) {
     switch (number) {
     case ECONNREFUSED:
     case ENOENT:
@@ -156,7 +156,9 @@ static const char *advice(int number) {
     case ETIMEDOUT:
         return " (no answer within --timeout-ms)";
     case ECONNRESET:
-        return " (is it a port for TLS? --ping speaks none: use --unix)";
+    case EPIPE:
+        return ping->unix_path != NULL ? " (did the server end just now?)"
+                                       : " (is it a port for TLS? --ping speaks none: use --unix)";
     default:
         return "";
     }
@@ -169,7 +171,7 @@ static enum status fail(const struct ping *ping, int number, char *text) {
     } else {
         snprintf(place, sizeof place, "%s:%s", ping->host, ping->port);
     }
-    snprintf(text, PING_TEXT_MAX, "%.96s: %.64s%s", place, strerror(number), advice(number));
+    snprintf(text, PING_TEXT_MAX, "%.96s: %.64s%s", place, strerror(number), advice(ping, number));
     return STATUS_FAILED;
 }
 
