@@ -43,6 +43,16 @@ socklen_t target_address(const struct target *target, struct sockaddr_storage *a
     return size;
 }
 
+static void complain_unreached(const struct target *target, int error) {
+    char place[256];
+    if (target->unix_path != NULL) {
+        snprintf(place, sizeof(place), "%s", target->unix_path);
+    } else {
+        snprintf(place, sizeof(place), "%s:%lld", target->host, target->port);
+    }
+    fprintf(stderr, "sherd-bench: can't connect to %s: %s\n", place, strerror(error));
+}
+
 int target_connect(const struct target *target) {
     struct sockaddr_storage address;
     socklen_t size = target_address(target, &address);
@@ -53,7 +63,7 @@ int target_connect(const struct target *target) {
             setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
         return fd;
     }
-    fprintf(stderr, "sherd-bench: can't connect: %s\n", strerror(errno));
+    complain_unreached(target, errno);
     if (fd >= 0) close(fd);
     return -1;
 }

@@ -319,7 +319,8 @@ static enum status read_save_points(const struct config_option *option, struct b
 static enum status read_file_name(const struct config_option *option, struct bytes text,
                                   struct config *config, char *error) {
     enum { NAME_MAX_BYTES = 255 };
-    if (text.size == 0 || text.size > NAME_MAX_BYTES || memchr(text.data, '/', text.size) != NULL)
+    if (text.size == 0) return refuse(error, "%s can't be empty", option->name);
+    if (text.size > NAME_MAX_BYTES || memchr(text.data, '/', text.size) != NULL)
         return refuse(error, "%s can't be a path, just a filename", option->name);
     return read_string(option, text, config, error);
 }

@@ -30,10 +30,14 @@ static _Atomic bool has_held_back; /* atomic, relaxed: a hint, changed under lim
 
 /* ---- Where to -------------------------------------------------------------------------------- */
 
+static const char *advice(int number) {
+    if (number == EACCES) return "; may this user write there?";
+    return number == ENOENT ? "; create its folder" : "";
+}
+
 static enum status refuse_file(const char *path, int number, char *error) {
-    snprintf(error, LOG_LINE_MAX,
-             "Can't open the log file %.*s (option logfile): %s; may this user write there?",
-             LOG_LINE_MAX / 2, path, strerror(number));
+    snprintf(error, LOG_LINE_MAX, "Can't open the log file %.*s (option logfile): %s%s",
+             LOG_LINE_MAX / 2, path, strerror(number), advice(number));
     return STATUS_REFUSED;
 }
 

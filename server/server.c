@@ -223,7 +223,9 @@ static void stop_workers_from(struct server *server, uint32_t first) {
 }
 
 static void explain_worker(const struct server *server, uint32_t index, char *error) {
-    snprintf(error, CONFIG_ERROR_MAX, "Worker %u can't start: %s", index, server->engine_text);
+    bool insists = config_number(&server->config->io) == IO_URING;
+    snprintf(error, CONFIG_ERROR_MAX, "Worker %u can't start: %s%s", index, server->engine_text,
+             insists ? "; or take --io auto, or epoll" : "");
 }
 
 static enum status start_workers(struct server *server) {

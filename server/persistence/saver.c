@@ -439,7 +439,8 @@ void saver_init(struct saver *saver, struct server *server) {
     STORE(saver->last_s, -1);
     uint32_t removed = rdb_file_remove_stale(server->config->dbfilename); /* nobody sets it yet */
     if (removed != 0)
-        log_notice("Removed %u unfinished snapshots that killed servers left behind", removed);
+        log_notice("Removed %u unfinished snapshot%s that killed servers left behind", removed,
+                   removed == 1 ? "" : "s");
     saver_configure(saver);
 }
 

@@ -291,8 +291,12 @@ static void what_cannot_be_used_is_told_and_nothing_starts(void **state) {
          "can't change to the directory '/nowhere' (option dir): No such "
          "file or directory; create it, or name another"},
         {"--port 0 --unixsocket /nowhere/socket", "Could not listen on /nowhere/socket: "},
-        {"--port 0 --logfile /nowhere/log",
-         "Can't open the log file /nowhere/log (option logfile): No such file or directory"},
+        {"--port 0 --logfile /nowhere/log", "Can't open the log file /nowhere/log (option "
+                                            "logfile): No such file or directory; create its "
+                                            "folder\n"},
+        {"--port 0 --logfile /dev",
+         "Can't open the log file /dev (option logfile): Is a directory\n"},
+        {"--port 0 --dbfilename ''", "--dbfilename: dbfilename can't be empty"},
         {"--port 0 --aclfile /nowhere/users",
          "opening file '/nowhere/users': No such file or directory (make it: at first an empty "
          "one)"},
@@ -374,6 +378,31 @@ static void a_limit_of_open_files_without_room_for_a_client_is_told(void **state
         expect_told(output, words);
         free(output);
     }
+}
+
+/* Where io_uring is allowed the workers run out of descriptors for it. */
+static void who_insists_on_io_uring_is_told_what_to_take_instead(void **state) {
+    struct folder *folder = *state;
+    char line[LINE_MAX_BYTES], *output;
+    snprintf(line, sizeof line,
+             "sh -c 'ulimit -n 66; exec " SHERD_BINARY " --port 0 --unixsocket %s/socket "
+             "--maxclients 2 --workers 64 --io uring'",
+             folder->path);
+    assert_int_equal(run_command(line, &output), 1);
+    expect_told(output, "can't start: io_uring is unavailable (");
+    expect_told(output, "); or take --io auto, or epoll");
+    free(output);
+}
+
+static void a_bench_without_a_server_is_told_where_there_is_none(void **state) {
+    (void)state;
+    char line[LINE_MAX_BYTES], words[64], *output;
+    int port = test_server_free_port();
+    snprintf(line, sizeof line, SHERD_BENCH_BINARY " load --port %d", port);
+    snprintf(words, sizeof words, "can't connect to 127.0.0.1:%d: Connection refused", port);
+    assert_int_equal(run_command(line, &output), 1);
+    expect_told(output, words);
+    free(output);
 }
 
 static void a_port_in_use_is_told(void **state) {
@@ -510,6 +539,8 @@ int main(void) {
         TEST(a_directory_that_cannot_be_entered_is_told_by_its_path),
         TEST(a_directory_to_save_to_that_is_not_writable_is_told),
         TEST(a_limit_of_open_files_without_room_for_a_client_is_told),
+        TEST(who_insists_on_io_uring_is_told_what_to_take_instead),
+        TEST(a_bench_without_a_server_is_told_where_there_is_none),
         TEST(a_port_in_use_is_told),
         TEST(a_ping_finds_a_server_that_answers),
         TEST(a_ping_tells_why_nobody_answers),
