@@ -177,7 +177,7 @@ static void explain(const struct saver *saver, const struct rdb_file *file, enum
     } else {
         snprintf(error, SAVER_ERROR_MAX, "Write error saving DB on disk, in %s: %s",
                  saver->server->config->dir,
-                 status == STATUS_NO_MEMORY ? "no memory for what writers change meanwhile"
+                 status == STATUS_NO_MEMORY ? "no memory for the encoder, or for what writers change meanwhile"
                                             : file->error);
     }
     log_warning("%s", error);
