@@ -70,7 +70,7 @@ static struct slowlog_entry *copy_of(const struct slowlog_entry *entry) {
     struct slowlog_entry *copy = memory_allocate(sizeof(*copy) + size);
     if (copy == NULL) return NULL;
     *copy = *entry;
-    copy->next = NULL;
+    copy->next = copy->previous = NULL;
     char *out = (char *)(copy + 1);
     for (uint32_t i = 0; i < entry->arg_count; i++) {
         if (entry->args[i].size != 0) memcpy(out, entry->args[i].data, entry->args[i].size);
@@ -82,26 +82,37 @@ static struct slowlog_entry *copy_of(const struct slowlog_entry *entry) {
 
 /* ---- The log --------------------------------------------------------------------------------- */
 
-/* Take out all but the newest `length_max`; they are the caller's. */
+static void push_locked(struct slowlog *log, struct slowlog_entry *entry) {
+    entry->id = log->next_id++;
+    entry->next = log->newest;
+    entry->previous = NULL;
+    if (log->newest != NULL) log->newest->previous = entry;
+    if (log->oldest == NULL) log->oldest = entry;
+    log->newest = entry;
+    log->count++;
+}
+
+/* Take out all but the newest `length_max`; they are the caller's. From the oldest on: a log that is full loses one
+ * with every one it gains, and to look for it from the newest would take as long as the log is. */
 static struct slowlog_entry *cut_locked(struct slowlog *log, uint64_t length_max) {
-    struct slowlog_entry **link = &log->newest;
-    for (uint64_t i = 0; i < length_max && *link != NULL; i++) {
-        link = &(*link)->next;
+    struct slowlog_entry *rest = NULL;
+    while (log->count > length_max) {
+        rest = log->oldest;
+        log->oldest = rest->previous;
+        log->count--;
     }
-    struct slowlog_entry *rest = *link;
-    *link = NULL;
-    log->count = length_max;
+    if (log->oldest != NULL) {
+        log->oldest->next = NULL;
+    } else {
+        log->newest = NULL;
+    }
     return rest;
 }
 
 void slowlog_add(struct slowlog *log, struct slowlog_entry *entry, uint64_t length_max) {
-    struct slowlog_entry *rest = NULL;
     pthread_mutex_lock(&log->lock);
-    entry->id = log->next_id++;
-    entry->next = log->newest;
-    log->newest = entry;
-    log->count++;
-    if (log->count > length_max) rest = cut_locked(log, length_max);
+    push_locked(log, entry);
+    struct slowlog_entry *rest = cut_locked(log, length_max);
     pthread_mutex_unlock(&log->lock);
     slowlog_free_list(rest);
 }

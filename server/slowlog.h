@@ -21,13 +21,13 @@ struct slowlog_entry {
     char name[SLOWLOG_NAME_MAX];   /* as much of it as fits, with a NUL */
     uint32_t arg_count;
     struct bytes args[SLOWLOG_ARGUMENTS_MAX]; /* behind the entry, in its allocation */
-    struct slowlog_entry *next;
+    struct slowlog_entry *next, *previous;    /* older; newer, in a log */
 };
 
 struct slowlog {
     pthread_mutex_t lock;
-    struct slowlog_entry *newest; /* lock; a list */
-    uint64_t count, next_id;      /* lock */
+    struct slowlog_entry *newest, *oldest; /* lock; the two ends of a list */
+    uint64_t count, next_id;               /* lock */
 };
 
 void slowlog_init(struct slowlog *log);
@@ -36,7 +36,7 @@ void slowlog_release(struct slowlog *log);
 /* An entry of these arguments, to be filled in further and added; NULL when memory is refused. Of more than
  * SLOWLOG_ARGUMENTS_MAX the last one says how many are left out. */
 struct slowlog_entry *slowlog_entry_create(const struct bytes *args, uint32_t arg_count);
-/* Owns the entry, which gets its id; the oldest go beyond `length_max`. */
+/* Owns the entry, which gets its id; the oldest go beyond `length_max`. O(1) and one more for each that goes. */
 void slowlog_add(struct slowlog *log, struct slowlog_entry *entry, uint64_t length_max);
 /* Forget all; ids go on. */
 void slowlog_reset(struct slowlog *log);
