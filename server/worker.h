@@ -135,7 +135,8 @@ struct worker {
 
     /* The registry of its clients. `registry` is a leaf lock: nothing else is taken while it is held. */
     pthread_mutex_t registry;
-    struct client *clients;        /* registry */
+    struct client *clients; /* registry */
+    bool has_condemned;     /* registry: a letter is on its way that closes those of them who are */
     _Atomic uint32_t client_count; /* atomic, relaxed: placement and statistics */
 
     /* Statistics; atomic, relaxed, this thread writes. */
@@ -171,9 +172,10 @@ void worker_release(struct worker *worker);
 
 /* A connected socket for this worker, owned from now on. */
 must_use bool worker_adopt(struct worker *worker, int fd, bool is_tls);
-/* Close the client with this id. */
-bool worker_kill(struct worker *worker, uint64_t client_id);
-/* The same, of a client that takes too much memory (clients_memory.h). */
+/* Have it close this client of its. However many are condemned before it comes to that, one letter does for all.
+ * Lock: its registry, under which the client was found. */
+bool worker_condemn_locked(struct worker *worker, struct client *client);
+/* Close the client with this id, which takes too much memory (clients_memory.h). */
 bool worker_evict(struct worker *worker, uint64_t client_id);
 /* End the wait of this client, if it waits: with an error, or as if its time was over. */
 bool worker_unblock(struct worker *worker, uint64_t client_id, bool with_error);

@@ -44,10 +44,17 @@ static void open_adopt(void *context, struct letter *letter) {
     admission_leave(worker->server, worker);
 }
 
-static void open_kill(void *context, struct letter *letter) {
+static void open_close_condemned(void *context, struct letter *letter) {
     struct worker *worker = context;
-    struct client *client = worker_find_client(worker, take_number(letter));
-    if (client != NULL) worker_close_client(worker, client);
+    take_number(letter);
+    pthread_mutex_lock(&worker->registry);
+    worker->has_condemned = false; /* whoever condemns from now on posts another letter */
+    pthread_mutex_unlock(&worker->registry);
+    for (struct client *client = worker->clients, *next; client != NULL; client = next) {
+        next = client->next;
+        if (atomic_load_explicit(&client->is_condemned, memory_order_relaxed))
+            worker_close_client(worker, client);
+    }
 }
 
 static void open_evict(void *context, struct letter *letter) {
@@ -129,8 +136,12 @@ static void open_note_descriptors(void *context, struct letter *letter) {
 bool worker_adopt(struct worker *worker, int fd, bool is_tls) {
     return post(worker, open_adopt, (uint64_t)fd << 1 | is_tls);
 }
-bool worker_kill(struct worker *worker, uint64_t client_id) {
-    return post(worker, open_kill, client_id);
+/* A letter each would be too many: the worker opens none while it waits for its registry. */
+bool worker_condemn_locked(struct worker *worker, struct client *client) {
+    if (!worker->has_condemned) worker->has_condemned = post(worker, open_close_condemned, 0);
+    if (worker->has_condemned)
+        atomic_store_explicit(&client->is_condemned, true, memory_order_relaxed);
+    return worker->has_condemned;
 }
 bool worker_evict(struct worker *worker, uint64_t client_id) {
     return post(worker, open_evict, client_id);

@@ -225,13 +225,14 @@ static uint32_t kill_own(struct call *call, const struct choice *choice) {
     return killed;
 }
 
-/* Those of another worker: it gets a letter for each. Posting takes no lock (it may write to an eventfd), so it may
- * be done under the registry's; a full mailbox leaves the client alive, and not counted. */
+/* Those of another worker: it gets a letter. Posting takes no lock (it may write to an eventfd), so it may be done
+ * under the registry's; a full mailbox leaves them alive, and not counted. */
 static uint32_t kill_others(struct call *call, struct worker *worker, const struct choice *choice) {
     uint32_t killed = 0;
     pthread_mutex_lock(&worker->registry);
     for (struct client *client = worker->clients; client != NULL; client = client->next) {
-        if (!is_chosen(client, choice, call->now_ms) || !worker_kill(worker, client->id)) continue;
+        if (!is_chosen(client, choice, call->now_ms)) continue;
+        if (!worker_condemn_locked(worker, client)) break;
         atomic_store_explicit(&client->is_killed, true, memory_order_relaxed);
         killed++;
     }

@@ -253,6 +253,35 @@ static void client_kill_ends_every_other_connection(void **state) {
     wire_close(killer);
 }
 
+enum { MULTITUDE = 8400, MULTITUDE_FILES = MULTITUDE + 200 };
+static const char *const two_workers[] = {"--workers", "2", "--maxclients", "8500", NULL};
+
+static bool may_open_files(rlim_t count) {
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    if (limit.rlim_cur >= count) return true;
+    if (limit.rlim_max < count) return false;
+    limit.rlim_cur = count;
+    return setrlimit(RLIMIT_NOFILE, &limit) == 0;
+}
+
+/* The other worker had a letter for each: 4,096 fit its mailbox, and the rest lived on. */
+static void client_kill_ends_more_of_another_worker_than_its_mailbox_has_places(void **state) {
+    static struct wire *victims[MULTITUDE];
+    if (!may_open_files(MULTITUDE_FILES)) skip();
+    struct wire *killer = connect_alone(*state);
+    for (int i = 0; i < MULTITUDE; i++) {
+        victims[i] = wire_connect_unix(*state);
+    }
+    await_clients(killer, MULTITUDE + 1);
+    wire_expect(killer, "CLIENT KILL TYPE normal SKIPME yes", ":8400");
+    for (int i = 0; i < MULTITUDE; i++) {
+        wire_expect_closed(victims[i]);
+        wire_close(victims[i]);
+    }
+    wire_close(killer);
+}
+
 static void client_kill_by_address_ends_that_one(void **state) {
     struct wire *killer = wire_connect(*state), *victim = wire_connect(*state);
     char address[64], line[128];
@@ -544,6 +573,8 @@ int main(void) {
         TEST_WITH_SERVER(an_idle_client_is_closed_and_a_busy_one_is_not, one_second),
         TEST_WITH_SERVER(a_timeout_set_later_holds_for_clients_already_here, NULL),
         TEST_WITH_SERVER(client_kill_ends_every_other_connection, NULL),
+        TEST_WITH_SERVER(client_kill_ends_more_of_another_worker_than_its_mailbox_has_places,
+                         two_workers),
         TEST_WITH_SERVER(client_kill_by_address_ends_that_one, NULL),
         TEST_WITH_SERVER(a_client_that_kills_itself_is_answered_first, NULL),
         TEST_WITH_SERVER(a_broken_protocol_is_told_at_verbose, talkative),
