@@ -308,6 +308,17 @@ bool shards_upkeep(struct shards *shards, uint32_t index, int64_t now_ms, uint32
     return more || !is_reclaimed;
 }
 
+bool shards_reclaim(struct shards *shards, uint32_t index, uint32_t limit) {
+    struct shard *shard = &shards->shards[index];
+    if (!atomic_load_explicit(&shard->has_flushed, memory_order_relaxed)) return false;
+    lock_one(shard, true);
+    uint64_t started_ns = rwlock_stopwatch_ns();
+    bool is_reclaimed = shard_reclaim_some(shard, limit, &shards->reclaimer);
+    rwlock_time_hold(&shard->lock, started_ns);
+    unlock_one(shard, true);
+    return !is_reclaimed;
+}
+
 /* Keys that were evicted or moved: a sum that grows as long as something is achieved. */
 static uint64_t work_done(const struct shard *shard) {
     return atomic_load_explicit(&shard->eviction.evicted, memory_order_relaxed) +

@@ -82,6 +82,8 @@ void shards_swap(struct shards *shards, uint32_t a, uint32_t b);
 /* Upkeep of one shard in bounded holds: free what was flushed, remove what was due by `now_ms`. About `limit` steps;
  * takes the lock only when there is work. True when more is left. */
 bool shards_upkeep(struct shards *shards, uint32_t index, int64_t now_ms, uint32_t limit);
+/* The first of these alone: what is due stays. */
+bool shards_reclaim(struct shards *shards, uint32_t index, uint32_t limit);
 
 /* The memory limit in one shard, beforehand: evict and compact where there is too much in use, by up to `limit` keys.
  * Takes the lock only when there is work. True when more is left. */

@@ -192,7 +192,8 @@ static uint64_t count_keys(const struct shards *shards, int32_t database) {
     return keys;
 }
 
-/* The keys are gone at one instant; SYNC waits until their memory is free too, in holds as short as upkeep's. */
+/* The keys are gone at one instant; SYNC waits until their memory is free too, in holds as short as upkeep's. What is
+ * due elsewhere stays upkeep's: it knows what GETLEASE may still show, and whether it is to sweep at all. */
 static void flush(struct call *call, int32_t database) {
     bool is_lazy = config_number(&call->server->config->lazyfree_lazy_user_flush) != 0;
     if (call->arg_count == 2 && call_is(call, 1, "ASYNC")) {
@@ -214,7 +215,7 @@ static void flush(struct call *call, int32_t database) {
     curve_empty(&call->server->curve, call->now_ms);
     duel_empty(&call->server->duel, call->now_ms);
     for (uint32_t i = 0; !is_lazy && i < shards->count; i++) {
-        while (shards_upkeep(shards, i, call->now_ms, FLUSH_STEPS)) {
+        while (shards_reclaim(shards, i, FLUSH_STEPS)) {
         }
     }
     reply_simple(call->reply, "OK");

@@ -123,6 +123,20 @@ static void how_late_keys_are_removed_is_told(void **state) {
     wire_close(wire);
 }
 
+static void a_flush_sweeps_nothing_while_nobody_is_to_sweep(void **state) {
+    struct wire *wire = wire_connect(*state);
+    wire_expect(wire, "DEBUG SET-ACTIVE-EXPIRE 0", "+OK");
+    wire_expect(wire, "SET key value PX 1", "+OK");
+    wire_await(wire, "EXISTS key", ":0");
+    wire_expect(wire, "SELECT 1", "+OK");
+    wire_expect(wire, "SET other value", "+OK");
+    wire_expect(wire, "FLUSHDB SYNC", "+OK");
+    wire_expect(wire, "DBSIZE", ":0");
+    wire_expect(wire, "SELECT 0", "+OK");
+    wire_expect(wire, "DBSIZE", ":1");
+    wire_close(wire);
+}
+
 static void the_average_time_to_live_is_told(void **state) {
     struct wire *wire = wire_connect(*state);
     wire_expect(wire, "SET lasting value", "+OK");
@@ -187,6 +201,7 @@ int main(void) {
         TEST_WITH_SERVER(keys_set_anew_outlive_their_old_deadline, NULL),
         TEST_WITH_SERVER(a_sweep_does_not_stop_the_world, NULL),
         TEST_WITH_SERVER(how_late_keys_are_removed_is_told, NULL),
+        TEST_WITH_SERVER(a_flush_sweeps_nothing_while_nobody_is_to_sweep, NULL),
         TEST_WITH_SERVER(the_average_time_to_live_is_told, NULL),
         TEST_WITH_SERVER(a_time_to_live_is_shortened_by_chance_on_request, NULL),
     };

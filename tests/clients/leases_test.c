@@ -259,6 +259,18 @@ static void an_expired_value_is_shown_to_those_who_take_it(void **state) {
     wire_close(wire);
 }
 
+static void a_flush_of_another_database_leaves_stale_values(void **state) {
+    struct wire *wire = wire_connect(*state);
+    long long token;
+    expire(wire, "key");
+    wire_expect(wire, "SELECT 1", "+OK");
+    wire_expect(wire, "SET other value", "+OK");
+    wire_expect(wire, "FLUSHDB SYNC", "+OK");
+    wire_expect(wire, "SELECT 0", "+OK");
+    expect_stale_with_token(wire, "GETLEASE key 60000 STALE 60000", &token);
+    wire_close(wire);
+}
+
 static void what_is_deleted_is_not_stale(void **state) {
     static const char *const deletions[] = {"DEL key", "FLUSHALL", "EXPIRE key 0", "GETDEL key"};
     struct wire *wire = wire_connect(*state);
@@ -604,6 +616,7 @@ int main(void) {
         TEST_WITH_SERVER(what_makes_no_sense_is_refused, NULL),
         TEST_WITH_SERVER(hits_and_misses_are_counted_once, NULL),
         TEST_WITH_SERVER(an_expired_value_is_shown_to_those_who_take_it, keeping_stale),
+        TEST_WITH_SERVER(a_flush_of_another_database_leaves_stale_values, keeping_stale),
         TEST_WITH_SERVER(what_is_deleted_is_not_stale, keeping_stale),
         TEST_WITH_SERVER(expired_values_are_kept_as_long_as_the_option_says, keeping_stale),
         TEST_WITH_SERVER(one_reader_is_told_to_refresh_a_value_that_ends_soon, NULL),
