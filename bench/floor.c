@@ -26,14 +26,15 @@ struct floor_connection {
 /* As in server/call.c: a large value is sent from where it lies. */
 enum { REFERENCE_MIN = 16 * 1024 };
 
-static void keep_reply(void *reply) {
+static void keep_reply(void *context, void *reply) {
+    (void)context;
     (void)reply;
 }
 
 static void answer_get(const struct floor *floor, struct buffer *output) {
     struct bytes reply = bytes_of(floor->get_reply, floor->get_reply_size);
     if (reply.size >= REFERENCE_MIN) {
-        buffer_append_reference(output, reply, keep_reply, NULL);
+        buffer_append_reference(output, reply, (struct buffer_owner){.release = keep_reply});
     } else {
         buffer_append(output, reply);
     }

@@ -28,6 +28,12 @@ enum {
 
 struct buffer_chunk;
 
+/* Whose the bytes of a reference are, and how he gets them back. */
+struct buffer_owner {
+    void (*release)(void *context, void *subject);
+    void *context, *subject;
+};
+
 /* Chunks at rest of one worker. One worker only. All chunks are told to memory_account_clients. */
 struct buffer_pool {
     struct buffer_chunk *free;
@@ -83,11 +89,10 @@ static inline void buffer_append(struct buffer *buffer, struct bytes bytes) {
     memcpy(buffer->cursor, bytes.data, bytes.size);
     buffer->cursor += bytes.size;
 }
-/* Queue `bytes` without copying. `release(owner)` is called exactly once, on the worker's thread: when
+/* Queue `bytes` without copying. The owner's `release` is called exactly once, on the worker's thread: when
  * they are sent, when they are dropped, or at once when nothing is queued (no bytes, or failed). It must
  * not touch this buffer. */
-void buffer_append_reference(struct buffer *buffer, struct bytes bytes,
-                             void (*release)(void *owner), void *owner);
+void buffer_append_reference(struct buffer *buffer, struct bytes bytes, struct buffer_owner owner);
 
 /* Bytes that wait to be sent. O(1). */
 static inline size_t buffer_waiting(const struct buffer *buffer) {

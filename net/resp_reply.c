@@ -249,10 +249,9 @@ void reply_bulk_integer(struct reply *reply, int64_t number) {
     reply_bulk(reply, bytes_of(text, number_write(number, text)));
 }
 
-void reply_bulk_reference(struct reply *reply, struct bytes bytes, void (*release)(void *owner),
-                          void *owner) {
+void reply_bulk_reference(struct reply *reply, struct bytes bytes, struct buffer_owner owner) {
     write_header(reply, '$', bytes.size);
-    buffer_append_reference(reply->buffer, bytes, release, owner);
+    buffer_append_reference(reply->buffer, bytes, owner);
     write_text(reply, "\r\n");
 }
 

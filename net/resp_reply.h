@@ -38,8 +38,7 @@ __attribute__((format(printf, 2, 3))) void reply_bulk_format(struct reply *reply
                                                              const char *format, ...);
 void reply_bulk_integer(struct reply *reply, int64_t number);
 /* A large value, not copied: see buffer_append_reference. */
-void reply_bulk_reference(struct reply *reply, struct bytes bytes, void (*release)(void *owner),
-                          void *owner);
+void reply_bulk_reference(struct reply *reply, struct bytes bytes, struct buffer_owner owner);
 void reply_null(struct reply *reply);       /* "$-1" or "_" */
 void reply_null_array(struct reply *reply); /* "*-1" or "_" */
 void reply_array(struct reply *reply, uint64_t count);

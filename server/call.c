@@ -201,12 +201,20 @@ void call_failed(struct call *call, enum status status) {
  * reference does. */
 enum { REPLY_REFERENCE_MIN = 16 * 1024 };
 
+/* The value was sent. Should it be deleted or replaced by now, we may be the last who holds it. */
+static void release_sent(void *context, void *subject) {
+    const struct server *server = context;
+    struct blob *blob = subject;
+    if (!blob_release_shared(blob)) reclaimer_take(&server->shards.reclaimer, blob);
+}
+
 void call_reply_value(struct call *call, const struct entry *entry) {
     struct bytes value = entry_value(entry);
     if (__builtin_expect(value.size >= REPLY_REFERENCE_MIN, 0)) {
         struct blob *blob = entry_blob(entry);
         if (blob != NULL) {
-            reply_bulk_reference(call->reply, value, blob_release_owner, blob_retain(blob));
+            struct buffer_owner owner = {release_sent, call->server, blob_retain(blob)};
+            reply_bulk_reference(call->reply, value, owner);
             return;
         }
     }

@@ -45,8 +45,15 @@ void blob_release_in_pieces(struct blob *blob, void (*between)(void *context), v
     if (release(blob)) memory_free_in_pieces(blob, between, context);
 }
 
-void blob_release_owner(void *blob) {
-    blob_release(blob);
+bool blob_release_shared(struct blob *blob) {
+    /* Acquire: whoever finds itself the last sees all others' releases; the exchange: as in `release`. */
+    uint32_t count = atomic_load_explicit(&blob->references, memory_order_acquire);
+    while (count > 1) {
+        if (atomic_compare_exchange_weak_explicit(&blob->references, &count, count - 1,
+                                                  memory_order_acq_rel, memory_order_acquire))
+            return true;
+    }
+    return false;
 }
 
 bool blob_is_unshared(const struct blob *blob) {

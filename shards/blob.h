@@ -24,9 +24,10 @@ struct blob {
 /* One reference, `size` bytes of uninitialised data and room for `capacity` (at least `size`); NULL when refused. */
 must_use struct blob *blob_create(size_t size, size_t capacity);
 struct blob *blob_retain(struct blob *blob);
-/* The last one frees. Its `void *` form is what a reply's reference takes back. */
+/* The last one frees. */
 void blob_release(struct blob *blob);
-void blob_release_owner(void *blob);
+/* Unless it is the last one: then false, and it still is the caller's. */
+must_use bool blob_release_shared(struct blob *blob);
 /* The same in the background: what is freed is freed in pieces (memory_free_in_pieces). */
 void blob_release_in_pieces(struct blob *blob, void (*between)(void *context), void *context);
 /* True when nobody else holds it; pairs with the release in `blob_release`. */

@@ -19,7 +19,7 @@ static struct entry *entry_at(const struct database *database, uint32_t referenc
     return slabs_at(database->slabs, reference);
 }
 
-static void free_blob(struct blob *blob, const struct reclaimer *reclaimer) {
+void reclaimer_take(const struct reclaimer *reclaimer, struct blob *blob) {
     if (reclaimer != NULL && reclaimer->defer != NULL && blob->capacity >= DEFERRED_BLOB_MIN) {
         reclaimer->defer(reclaimer->context, blob);
     } else {
@@ -32,7 +32,7 @@ static void free_entry(struct database *database, uint32_t reference,
                        const struct reclaimer *reclaimer) {
     struct blob *blob;
     entry_destroy(database->slabs, reference, &blob);
-    if (blob != NULL) free_blob(blob, reclaimer);
+    if (blob != NULL) reclaimer_take(reclaimer, blob);
 }
 
 /* What a deadline adds to deadline_sum: clamped to 544 years, so that the sum of as many as there may be fits. */

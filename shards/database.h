@@ -42,6 +42,8 @@ struct reclaimer {
     void (*defer)(void *context, struct blob *blob);
     void *context;
 };
+/* Give up a reference, to `reclaimer` if the blob is large. It may be NULL. */
+void reclaimer_take(const struct reclaimer *reclaimer, struct blob *blob);
 
 enum { DATABASE_SUM_MS = 1024 };
 

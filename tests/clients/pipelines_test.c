@@ -250,6 +250,29 @@ static void a_large_value_can_be_appended_to_and_cut(void **state) {
 }
 
 /* Keys may be as odd and as large as values. */
+static void await_jobs_done(struct wire *wire, long long count) {
+    for (int attempt = 0; wire_ask_field(wire, "INFO sherd", "jobs_done") < count; attempt++) {
+        assert_true(attempt < 2000);
+        poll(NULL, 0, 2);
+    }
+}
+
+/* DEL has a job of its own, which finds that the reply still holds the value. */
+static void a_value_deleted_while_it_is_sent_is_freed_in_the_background(void **state) {
+    struct wire *reader = wire_connect(*state), *other = wire_connect(*state);
+    long long before = wire_ask_field(other, "INFO sherd", "jobs_done");
+    wire_expect(other, "SETRANGE sent 33554431 x", ":33554432");
+    wire_send_command(reader, "GET sent");
+    wire_send_command(reader, "QUIT");
+    wire_expect_text(reader, "$33554432\r\n");
+    wire_expect(other, "DEL sent", ":1");
+    await_jobs_done(other, before + 1);
+    wire_drain(reader);
+    await_jobs_done(other, before + 2);
+    wire_close(reader);
+    wire_close(other);
+}
+
 static void keys_of_every_size_are_told_apart(void **state) {
     enum { SIZE = 100000 };
     static char key[SIZE];
@@ -289,6 +312,7 @@ int main(void) {
         TEST_WITH_SERVER(values_of_every_size_come_back, NULL),
         TEST_WITH_SERVER(a_reply_is_as_of_its_command_whatever_is_written_next, NULL),
         TEST_WITH_SERVER(a_large_value_can_be_appended_to_and_cut, NULL),
+        TEST_WITH_SERVER(a_value_deleted_while_it_is_sent_is_freed_in_the_background, NULL),
         TEST_WITH_SERVER(keys_of_every_size_are_told_apart, NULL),
         TEST_WITH_SERVER(info_tells_how_many_commands_run_a_second, NULL),
     };

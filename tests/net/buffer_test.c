@@ -20,8 +20,13 @@ static void pattern_fill(struct random *random, char *out, size_t size) {
         out[i] = (char)random_below(random, 256);
 }
 
-static void count_release(void *owner) {
-    (*(int *)owner)++;
+static void count_release(void *context, void *subject) {
+    (void)context;
+    (*(int *)subject)++;
+}
+
+static struct buffer_owner counted(int *releases) {
+    return (struct buffer_owner){.release = count_release, .subject = releases};
 }
 
 /* Copies at most `max` of the waiting bytes, as one send with SLICES slices would take them. */
@@ -100,8 +105,8 @@ static void append_reference(struct model *model) {
     reference->bytes = malloc(size);
     assert_non_null(reference->bytes);
     memcpy(reference->bytes, model_append(model, size).data, size);
-    buffer_append_reference(&model->buffer, bytes_of(reference->bytes, size), count_release,
-                            &reference->releases);
+    buffer_append_reference(&model->buffer, bytes_of(reference->bytes, size),
+                            counted(&reference->releases));
 }
 
 static void begin_send(struct model *model) {
@@ -217,8 +222,7 @@ static void a_hundred_references_with_headers_share_one_chunk(void **state) {
     const struct bytes header = BYTES("$100\r\n and some more, thirty..");
     for (int i = 0; i < 100; i++) {
         buffer_append(&fixture.buffer, header);
-        buffer_append_reference(&fixture.buffer, bytes_of(value, sizeof value), count_release,
-                                &releases);
+        buffer_append_reference(&fixture.buffer, bytes_of(value, sizeof value), counted(&releases));
     }
     assert_in_range(buffer_footprint(&fixture.buffer), BUFFER_CHUNK_BYTES, BUFFER_CHUNK_BYTES + 64);
     assert_int_equal(buffer_waiting(&fixture.buffer), 100 * (header.size + sizeof value));
@@ -233,7 +237,7 @@ static void a_reference_is_released_with_its_last_byte_and_not_before(void **sta
     fixture_init(&fixture, 0);
     int releases = 0;
     buffer_append(&fixture.buffer, BYTES("ab"));
-    buffer_append_reference(&fixture.buffer, BYTES("cde"), count_release, &releases);
+    buffer_append_reference(&fixture.buffer, BYTES("cde"), counted(&releases));
     buffer_append(&fixture.buffer, BYTES("f"));
     buffer_consume(&fixture.buffer, 4);
     assert_int_equal(releases, 0);
@@ -251,7 +255,7 @@ static void an_empty_reference_is_released_at_once(void **state) {
     struct fixture fixture;
     fixture_init(&fixture, 0);
     int releases = 0;
-    buffer_append_reference(&fixture.buffer, bytes_of(NULL, 0), count_release, &releases);
+    buffer_append_reference(&fixture.buffer, bytes_of(NULL, 0), counted(&releases));
     assert_int_equal(releases, 1);
     assert_true(buffer_is_empty(&fixture.buffer));
     fixture_release(&fixture);
@@ -293,7 +297,7 @@ static void write_after_failure(struct fixture *fixture) {
         buffer_commit(&fixture->buffer, out + BUFFER_RESERVE_MAX - i);
         buffer_append(&fixture->buffer, BYTES("small"));
         buffer_append(&fixture->buffer, bytes_of(much, sizeof much));
-        buffer_append_reference(&fixture->buffer, BYTES("value"), count_release, &releases);
+        buffer_append_reference(&fixture->buffer, BYTES("value"), counted(&releases));
         buffer_validate(&fixture->buffer);
     }
     assert_int_equal(releases, 10);
@@ -308,13 +312,11 @@ static void past_its_limit_a_buffer_keeps_what_waited_and_takes_nothing_more(voi
     int releases = 0;
     static const char value[4 * BUFFER_CHUNK_BYTES] = "value";
     buffer_append(&fixture.buffer, BYTES("before "));
-    buffer_append_reference(&fixture.buffer, bytes_of(value, sizeof value), count_release,
-                            &releases);
+    buffer_append_reference(&fixture.buffer, bytes_of(value, sizeof value), counted(&releases));
     assert_false(fixture.buffer.has_failed); /* its bytes are not the buffer's */
     buffer_append(&fixture.buffer, bytes_of(value, sizeof value));
     assert_true(fixture.buffer.has_failed);
-    buffer_append_reference(&fixture.buffer, bytes_of(value, sizeof value), count_release,
-                            &releases);
+    buffer_append_reference(&fixture.buffer, bytes_of(value, sizeof value), counted(&releases));
     assert_int_equal(releases, 1); /* the one that was refused */
     write_after_failure(&fixture);
     char sent[12];
@@ -359,7 +361,7 @@ static void a_refused_allocation_fails_the_buffer_and_loses_nothing_before_it(vo
                     buffer_commit(&fixture.buffer, out + BUFFER_RESERVE_MAX);
                 }
                 if (way == 2) {
-                    buffer_append_reference(&fixture.buffer, BYTES("v"), count_release, &releases);
+                    buffer_append_reference(&fixture.buffer, BYTES("v"), counted(&releases));
                     references++;
                 }
                 buffer_validate(&fixture.buffer);

@@ -88,8 +88,9 @@ struct reference {
     char data[];
 };
 
-static void reference_release(void *owner) {
-    struct reference *reference = owner;
+static void reference_release(void *context, void *subject) {
+    (void)context;
+    struct reference *reference = subject;
     reference->world->references--;
     free(reference);
 }
@@ -103,8 +104,9 @@ static void echo(struct world *world, struct owner *owner, struct bytes bytes) {
         reference->world = world;
         memcpy(reference->data, bytes.data, bytes.size);
         world->references++;
-        buffer_append_reference(&owner->connection.output, bytes_of(reference->data, bytes.size),
-                                reference_release, reference);
+        buffer_append_reference(
+            &owner->connection.output, bytes_of(reference->data, bytes.size),
+            (struct buffer_owner){.release = reference_release, .subject = reference});
     }
     engine_send(world->engine, &owner->connection);
 }

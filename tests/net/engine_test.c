@@ -155,8 +155,9 @@ static void a_slow_reader_gets_everything_in_order(struct world *world) {
     world_close(world);
 }
 
-static void count_release(void *owner) {
-    ++*(unsigned *)owner;
+static void count_release(void *context, void *subject) {
+    (void)context;
+    ++*(unsigned *)subject;
 }
 
 static void references_are_sent_in_order_and_released_once(struct world *world) {
@@ -167,8 +168,9 @@ static void references_are_sent_in_order_and_released_once(struct world *world) 
     world_open_usual(world);
     struct pair *pair = world_add_local_pair(world, 0);
     for (size_t i = 0; i < REFERENCES; i++) {
-        buffer_append_reference(&pair->connection.output, bytes_of(data + i * SIZE, SIZE),
-                                count_release, &released);
+        buffer_append_reference(
+            &pair->connection.output, bytes_of(data + i * SIZE, SIZE),
+            (struct buffer_owner){.release = count_release, .subject = &released});
     }
     engine_send(world->engine, &pair->connection);
     world_step_until(world, first_peer_has_all);

@@ -229,14 +229,16 @@ static void a_long_format_is_whole_unless_memory_is_refused(void **state) {
     assert_int_equal(fixture->size, 4 + 6 + 511 + 2);
 }
 
-static void count_release(void *owner) {
-    ++*(int *)owner;
+static void count_release(void *context, void *subject) {
+    (void)context;
+    ++*(int *)subject;
 }
 
 static void a_referenced_value_is_released_once_sent(void **state) {
     struct fixture *fixture = *state;
     int released = 0;
-    reply_bulk_reference(in(fixture, 2), BYTES("referenced"), count_release, &released);
+    reply_bulk_reference(in(fixture, 2), BYTES("referenced"),
+                         (struct buffer_owner){.release = count_release, .subject = &released});
     assert_int_equal(released, 0);
     assert_written(fixture, "$10\r\nreferenced\r\n");
     assert_int_equal(released, 1);

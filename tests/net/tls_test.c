@@ -270,8 +270,13 @@ static void many_connections_in_one_turn_do_not_mix(struct world *world) {
 
 /* ---- Sending --------------------------------------------------------------------------------- */
 
-static void count_release(void *owner) {
-    ++*(int *)owner;
+static void count_release(void *context, void *subject) {
+    (void)context;
+    ++*(int *)subject;
+}
+
+static struct buffer_owner counted(int *releases) {
+    return (struct buffer_owner){.release = count_release, .subject = releases};
 }
 
 /* Does what went over the wire hold a run of the pattern? */
@@ -296,7 +301,7 @@ static void references_and_text_are_encrypted_in_order(struct world *world) {
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         buffer_append(&pair->connection.output, bytes_of(pattern + size, TEXT));
         buffer_append_reference(&pair->connection.output, bytes_of(pattern + size + TEXT, sizes[i]),
-                                count_release, &released);
+                                counted(&released));
         size += TEXT + sizes[i];
     }
     engine_send(world->engine, &pair->connection);
@@ -343,8 +348,7 @@ static void a_client_that_does_not_read_has_little_encrypted_for_it(struct world
     pattern_fill(pattern, SIZE, 0);
     STEP_UNTIL(tls_is_established(&pair->connection));
     peer.receive_max = 0;
-    buffer_append_reference(&pair->connection.output, bytes_of(pattern, SIZE), count_release,
-                            &released);
+    buffer_append_reference(&pair->connection.output, bytes_of(pattern, SIZE), counted(&released));
     engine_send(world->engine, &pair->connection);
     for (int i = 0; i < 300; i++) {
         step(world, &peer);

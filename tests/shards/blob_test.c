@@ -18,7 +18,18 @@ static void the_last_release_frees(void **state) {
     assert_true(memory_used() >= before + 3000);
     assert_ptr_equal(blob_retain(blob), blob);
     assert_false(blob_is_unshared(blob));
-    blob_release_owner(blob);
+    blob_release(blob);
+    assert_true(blob_is_unshared(blob));
+    blob_release(blob);
+    assert_int_equal(memory_used(), before);
+}
+
+static void who_holds_the_last_one_is_told_and_keeps_it(void **state) {
+    (void)state;
+    size_t before = memory_used();
+    struct blob *blob = blob_retain(blob_create(1000, 1000));
+    assert_true(blob_release_shared(blob));
+    assert_false(blob_release_shared(blob));
     assert_true(blob_is_unshared(blob));
     blob_release(blob);
     assert_int_equal(memory_used(), before);
@@ -85,6 +96,7 @@ static void a_size_that_would_wrap_is_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_last_release_frees),
+        cmocka_unit_test(who_holds_the_last_one_is_told_and_keeps_it),
         cmocka_unit_test(in_pieces_too_the_last_release_frees),
         cmocka_unit_test(resizing_keeps_what_was_there),
         cmocka_unit_test(a_refused_resize_changes_nothing),
