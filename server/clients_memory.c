@@ -1,6 +1,7 @@
 /* What is counted is heap memory, where it is allocated and freed (memory_account_clients): `struct client`, the input
  * it holds, and chunks of replies, those at rest in the workers' pools included, which the limit therefore grants on
- * top. A large value that is sent from where it lies is the store's.
+ * top. A large value that is sent from where it lies is the store's. What a command needs while it runs (LCS, KEYS) is
+ * counted with it, for no key should go for that either, but is no client's part: nobody is closed for it.
  *
  * Whom to close is found by a job, since it looks at every client of every worker. It takes those that take most, a
  * few at a time, until what the others take is within the limit. A worker that is told to close one does so in its

@@ -218,7 +218,7 @@ void eviction_look(struct eviction_rules *rules) {
     int64_t most = atomic_load_explicit(&rules->limit_bytes, memory_order_relaxed) / HIDDEN_DIVISOR;
     if (hidden > most) hidden = most;
     int64_t leaving = atomic_load_explicit(&rules->leaving_bytes, memory_order_relaxed);
-    int64_t used = (int64_t)memory_used() - (int64_t)memory_of_clients() - leaving + hidden;
+    int64_t used = (int64_t)memory_besides_clients() - leaving + hidden;
     atomic_store_explicit(&rules->used_bytes, used, memory_order_relaxed);
 }
 

@@ -46,7 +46,7 @@ struct eviction_rules {
     _Atomic uint32_t samples;        /* entries looked at for a victim, at least; 1 to their max */
     _Atomic uint32_t lfu_log_factor; /* how much harder each further count is to get */
     _Atomic uint32_t lfu_decay_minutes; /* a count is lost for so many without use; 0: never */
-    _Atomic int64_t limit_bytes;        /* of memory_used() less memory_of_clients(); 0: none */
+    _Atomic int64_t limit_bytes;        /* of memory_besides_clients(); 0: none */
     _Atomic int64_t grace_bytes;        /* allowed beyond it for now: room.h */
     _Atomic int64_t used_bytes;         /* when somebody last looked, less what was freed since */
     _Atomic int64_t hidden_bytes;       /* not in memory_used(), but counted as used: see limit.c */

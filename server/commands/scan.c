@@ -13,7 +13,8 @@
 
 /* ---- Collecting names ------------------------------------------------------------------------ */
 
-/* Names copied under the locks and replied after them; one block, grown by doubling: [size, bytes] by turns. */
+/* Names copied under the locks and replied after them; one block, grown by doubling: [size, bytes] by turns. It
+ * counts as a client's memory, as does the reply that follows: no key is evicted for it. */
 struct names {
     char *data;
     size_t size, capacity;
@@ -31,7 +32,7 @@ static bool names_reserve(struct names *names, size_t more) {
     if (names->capacity - names->size >= more) return true;
     size_t capacity =
         names->capacity * 2 > names->size + more ? names->capacity * 2 : names->size + more + 4096;
-    char *grown = memory_resize(names->data, capacity);
+    char *grown = memory_resize_for_client(names->data, capacity);
     if (grown == NULL) return false;
     names->data = grown;
     names->capacity = capacity;
@@ -73,7 +74,7 @@ static void keys(struct call *call) {
     } else {
         names_reply(call, &names);
     }
-    memory_free(names.data);
+    memory_free_for_client(names.data);
 }
 
 /* ---- SCAN ------------------------------------------------------------------------------------ */
@@ -158,7 +159,7 @@ static void scan(struct call *call) {
         reply_bulk(call->reply, bytes_of(text, number_write_unsigned(cursor, text)));
         names_reply(call, &names);
     }
-    memory_free(names.data);
+    memory_free_for_client(names.data);
 }
 
 static void random_key(struct call *call) {
@@ -172,7 +173,7 @@ static void random_key(struct call *call) {
         memcpy(&size, names.data, sizeof(size));
         reply_bulk(call->reply, bytes_of(names.data + sizeof(size), size));
     }
-    memory_free(names.data);
+    memory_free_for_client(names.data);
 }
 
 static void database_size(struct call *call) {

@@ -175,6 +175,22 @@ void memory_free(void *pointer) {
     free(pointer);
 }
 
+/* What was added in advance is put right once it is known how much it is. */
+void *memory_resize_for_client(void *pointer, size_t size) {
+    int64_t before = (int64_t)memory_usable(pointer), expected = (int64_t)size - before;
+    memory_account_clients(expected);
+    void *resized = memory_resize(pointer, size);
+    int64_t grown = resized != NULL ? (int64_t)memory_usable(resized) - before : 0;
+    memory_account_clients(grown - expected);
+    return resized;
+}
+
+void memory_free_for_client(void *pointer) {
+    int64_t bytes = (int64_t)memory_usable(pointer);
+    memory_free(pointer);
+    memory_account_clients(-bytes);
+}
+
 /* The pages that are the block's alone; both allocators keep what they know of it outside of them. */
 void memory_free_in_pieces(void *pointer, void (*between)(void *context), void *context) {
     uintptr_t begin = (uintptr_t)pointer, end = begin + memory_usable(pointer);
@@ -225,6 +241,18 @@ size_t memory_of_clients(void) {
         sum += atomic_load_explicit(&stripes[i].clients_bytes, memory_order_relaxed);
     }
     return size_of_sum(sum);
+}
+
+/* A stripe's two figures are read next to each other, since in two passes a block of megabytes that goes meanwhile would
+ * be missing from one sum only. */
+size_t memory_besides_clients(void) {
+    int64_t sum = 0, clients = 0;
+    for (size_t i = 0; i < stripes_in_use(); i++) {
+        sum += atomic_load_explicit(&stripes[i].bytes, memory_order_relaxed);
+        clients += atomic_load_explicit(&stripes[i].clients_bytes, memory_order_relaxed);
+    }
+    raise_peak(size_of_sum(sum));
+    return size_of_sum(sum - clients);
 }
 
 size_t memory_used_peak(void) {

@@ -27,6 +27,10 @@ void memory_free(void *pointer);
  * each of which takes some 0.2 ms, and `between` is called after each. A kernel that takes back 500 MB in one go may
  * keep its processor for milliseconds. NULL is allowed. */
 void memory_free_in_pieces(void *pointer, void (*between)(void *context), void *context);
+/* The same two for what a command needs only while it runs, counted as a client's (memory_account_clients): from before
+ * it is there until it is gone, so that who looks meanwhile never takes it for keys'. */
+must_use void *memory_resize_for_client(void *pointer, size_t size);
+void memory_free_for_client(void *pointer);
 /* What the allocator really holds for `pointer`, in bytes; 0 for NULL. */
 size_t memory_usable(const void *pointer);
 
@@ -42,6 +46,8 @@ void memory_account(int64_t bytes);
 void memory_account_clients(int64_t bytes);
 /* The sum of that. O(1), as memory_used. */
 size_t memory_of_clients(void);
+/* All the others' of memory_used, both summed in one pass. The same cost. */
+size_t memory_besides_clients(void);
 
 /* What the process has in memory, in bytes, as the system counts it; 0 where /proc is not to be had. A system call. */
 size_t memory_resident(void);

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -454,6 +455,50 @@ static void large_values_that_push_each_other_out_are_all_taken(void **state) {
     wire_close(wire);
 }
 
+/* Set a key until the reply to the command, which is dropped, begins to come. */
+static void set_while(redisContext *context, struct wire *wire, const char *command) {
+    struct pollfd answer = {.fd = wire_fd(wire), .events = POLLIN};
+    wire_send_command(wire, command);
+    while (poll(&answer, 1, 0) == 0) {
+        for (int i = 0; i < PIPELINE; i++) {
+            redisAppendCommand(context, "SET c value");
+        }
+        for (int i = 0; i < PIPELINE; i++) {
+            assert_true(hiredis_take(context, REDIS_REPLY_STATUS));
+        }
+    }
+    free(wire_read_reply(wire));
+}
+
+static const char *const half_empty[] = {"--maxmemory", "32mb", "--workers",          "2",
+                                         "--shards",    "8",    "--maxmemory-policy", "allkeys-lru",
+                                         NULL};
+
+/* It takes memory only for some milliseconds, but the other worker looks at what is in use meanwhile. `a`, `b` and `c`
+ * are in shards of their own. */
+static void expect_to_cost_no_key(const struct test_server *server, const char *command) {
+    enum { LONG_KEYS = 10000 };
+    struct wire *wire = wire_connect(server);
+    redisContext *context = hiredis_expect_open(server);
+    for (int i = 0; i < LONG_KEYS; i++) {
+        hiredis_expect_status(context, "OK", "SET %01500d value", i);
+    }
+    wire_expect(wire, "SETRANGE a 5999 x", ":6000");
+    wire_expect(wire, "SETRANGE b 5999 x", ":6000");
+    set_while(context, wire, command);
+    assert_int_equal(wire_ask_field(wire, "INFO stats", "evicted_keys"), 0);
+    redisFree(context);
+    wire_close(wire);
+}
+
+static void the_table_of_lcs_costs_no_key(void **state) {
+    expect_to_cost_no_key(*state, "LCS a b"); /* 144 MB */
+}
+
+static void the_names_of_keys_cost_no_key(void **state) {
+    expect_to_cost_no_key(*state, "KEYS 0*"); /* 15 MB, in a block that was doubled */
+}
+
 int main(void) {
     test_server_require();
     const struct CMUnitTest tests[] = {
@@ -472,6 +517,8 @@ int main(void) {
                          limited),
         TEST_WITH_SERVER(a_value_larger_than_the_limit_is_refused_and_nothing_lost, with_any_input),
         TEST_WITH_SERVER(large_values_that_push_each_other_out_are_all_taken, with_64_mib),
+        TEST_WITH_SERVER(the_table_of_lcs_costs_no_key, half_empty),
+        TEST_WITH_SERVER(the_names_of_keys_cost_no_key, half_empty),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -92,6 +92,25 @@ static void reported_bytes_count_and_the_peak_stays(void **state) {
     assert_true(memory_used_peak() >= before + (1 << 30));
 }
 
+static void what_is_a_clients_is_not_besides_them(void **state) {
+    (void)state;
+    size_t before = memory_used(), besides = memory_besides_clients();
+    assert_int_equal(besides, before - memory_of_clients());
+    char *data = memory_resize_for_client(NULL, 1000);
+    data = memory_resize_for_client(data, 100000);
+    assert_non_null(data);
+    assert_int_equal(memory_used(), before + memory_usable(data));
+    assert_int_equal(memory_besides_clients(), besides);
+    memory_refuse_after(0);
+    assert_null(memory_resize_for_client(data, 200000));
+    memory_refuse_after(-1);
+    assert_int_equal(memory_besides_clients(), besides);
+    memory_free_for_client(data);
+    memory_free_for_client(NULL);
+    assert_int_equal(memory_used(), before);
+    assert_int_equal(memory_besides_clients(), besides);
+}
+
 static void the_nth_allocation_is_refused_whatever_its_kind(void **state) {
     (void)state;
     size_t before = memory_used();
@@ -178,6 +197,7 @@ int main(void) {
         cmocka_unit_test(allocations_are_aligned_and_zeroed_as_asked),
         cmocka_unit_test(resizing_nothing_allocates),
         cmocka_unit_test(reported_bytes_count_and_the_peak_stays),
+        cmocka_unit_test(what_is_a_clients_is_not_besides_them),
         cmocka_unit_test(the_nth_allocation_is_refused_whatever_its_kind),
         cmocka_unit_test(a_refused_resize_leaves_the_block_alone),
         cmocka_unit_test(blocks_freed_by_another_thread_add_up_to_nothing),
