@@ -133,20 +133,22 @@ static const char *read_category(struct acl_rule *rule) {
     return NULL;
 }
 
+/* The last '|' parts the two, as in Redis: so a first argument has none. */
+static const char *last_bar(struct bytes text) {
+    for (size_t i = text.size; i-- > 0;) {
+        if (text.data[i] == '|') return text.data + i;
+    }
+    return NULL;
+}
+
 /* A command followed by '|' and what is no subcommand of it. */
 static const char *read_first_argument(struct acl_rule *rule, const char *bar,
                                        const struct command_table *commands) {
     size_t size = (size_t)(bar - rule->text.data);
-    struct command_found found = command_table_find(commands, bytes_of(rule->text.data, size));
+    struct command_found found = command_table_find_full(commands, bytes_of(rule->text.data, size));
     if (found.row == NULL) return acl_unknown_command;
-    const char *argument = bar + 1;
-    size_t argument_size = rule->text.size - size - 1;
-    const char *second = argument_size != 0 ? memchr(argument, '|', argument_size) : NULL;
-    if (second != NULL) {
-        struct bytes sub = bytes_of(argument, (size_t)(second - argument));
-        if (command_table_find_sub(commands, found, sub).row != NULL) return acl_nested_argument;
-    }
-    if (argument_size == 0) return acl_syntax;
+    if (found.id >= command_table_count(commands)) return acl_nested_argument;
+    if (rule->text.size == size + 1) return acl_syntax;
     if (found.row->subcommand_count != 0) return acl_unknown_command;
     if (acl_has_space(rule->text)) return acl_syntax;
     rule->kind = ACL_FIRST_ARGUMENT;
@@ -164,7 +166,7 @@ static const char *read_command(struct acl_rule *rule, bool allows,
         rule->number = found.id;
         return NULL;
     }
-    const char *bar = rule->text.size != 0 ? memchr(rule->text.data, '|', rule->text.size) : NULL;
+    const char *bar = last_bar(rule->text);
     if (bar == NULL || !allows) return acl_unknown_command;
     return read_first_argument(rule, bar, commands);
 }

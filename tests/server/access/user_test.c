@@ -171,6 +171,9 @@ static const struct {
     {"+select|", "+select|", "Syntax error"},
     {"+config|", "+config|", "Syntax error"},
     {"+config|get|dir", "+config|get|dir", "Allowing first-arg of a subcommand is not supported"},
+    {"+get|key1|key2", "+get|key1|key2", "Unknown command or category name in ACL"},
+    {"+select|0|", "+select|0|", "Unknown command or category name in ACL"},
+    {"+config|get|dir|x", "+config|get|dir|x", "Unknown command or category name in ACL"},
     {"~* ~a", "~a",
      "Adding a pattern after the * pattern (or the 'allkeys' flag) is not valid and does not have "
      "any effect. Try 'resetkeys' to start with an empty list of patterns"},
