@@ -166,6 +166,7 @@ static const struct {
     {"+@nope", "+@nope", "Unknown command or category name in ACL"},
     {"-@nope", "-@nope", "Unknown command or category name in ACL"},
     {"+config|nope", "+config|nope", "Unknown command or category name in ACL"},
+    {"+debug|digest", "+debug|digest", "Unknown command or category name in ACL"},
     {"+nope|get", "+nope|get", "Unknown command or category name in ACL"},
     {"-select|0", "-select|0", "Unknown command or category name in ACL"},
     {"+select|", "+select|", "Syntax error"},
