@@ -409,12 +409,30 @@ static int take_flag(int count, char *const *flags, struct config_setting *setti
     return taken;
 }
 
+/* "--name value ..." as one argument: a list of arguments in a compose file is often written so. It is taken apart as a
+ * line of a file is, in a copy: a successor is started with the arguments as they came. */
+static enum status load_whole_flag(struct config *config, const char *flag, size_t name_size,
+                                   char *error) {
+    char place[CONFIG_PLACE_MAX];
+    snprintf(place, sizeof(place), "--%.*s", (int)name_size, flag + 2);
+    const struct origin origin = {.place = place, .error = error};
+    size_t size = strlen(flag + 2);
+    char *line = memory_allocate(size);
+    if (line == NULL) return refuse(&origin, "out of memory");
+    memcpy(line, flag + 2, size);
+    enum status status = load_line(config, line, size, 0, &origin);
+    memory_free(line);
+    return status;
+}
+
 /* Load the flag at the front; `taken` says how many arguments it was. */
 static enum status load_flag(struct config *config, int count, char *const *flags, int *taken,
                              char *error) {
     struct origin origin = {.place = flags[0], .error = error};
     *taken = 1;
     if (!is_flag(flags[0])) return refuse(&origin, "not an option: options begin with --");
+    size_t name_size = strcspn(flags[0] + 2, " =");
+    if (flags[0][2 + name_size] == ' ') return load_whole_flag(config, flags[0], name_size, error);
     struct config_setting setting;
     enum status status = STATUS_OK;
     *taken = take_flag(count, flags, &setting, &status);

@@ -171,7 +171,7 @@ must_use enum status config_load_file(struct config *config, const char *path, c
 /* The text of a file, which is overwritten; `place` names it in errors. */
 must_use enum status config_load_text(struct config *config, const char *place, char *text,
                                       size_t size, char *error);
-/* "--name value ...", "--name=value"; without the program's name and that of a file. */
+/* "--name value ...", "--name=value", and both in one argument; without the program's name and that of a file. */
 must_use enum status config_load_flags(struct config *config, int count, char *const *flags,
                                        char *error);
 

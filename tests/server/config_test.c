@@ -382,6 +382,43 @@ static void flags_take_one_value_or_several(void **state) {
     assert_option(fixture->config, "hz", "20");
 }
 
+static void a_flag_and_its_value_may_be_one_argument(void **state) {
+    struct fixture *fixture = *state;
+    assert_int_equal(FLAGS(fixture, "--maxmemory 700mb", "--port", "7002", "--save 900 1 300 10",
+                           "--requirepass 'a secret' ", "--user alice on nopass", "--hz=20"),
+                     STATUS_OK);
+    assert_option(fixture->config, "maxmemory", "734003200");
+    assert_option(fixture->config, "port", "7002");
+    assert_option(fixture->config, "save", "900 1 300 10");
+    assert_option(fixture->config, "requirepass", "a secret");
+    assert_option(fixture->config, "hz", "20");
+    assert_int_equal(fixture->config->user_lines.count, 1);
+    assert_true(bytes_is(fixture->config->user_lines.items[0].text, " alice on nopass"));
+}
+
+static void a_flag_and_its_value_in_one_argument_are_left_as_they_came(void **state) {
+    struct fixture *fixture = *state;
+    char flag[] = "--requirepass \"a \\x41\"";
+    char *flags[] = {flag};
+    assert_int_equal(config_load_flags(fixture->config, 1, flags, fixture->error), STATUS_OK);
+    assert_option(fixture->config, "requirepass", "a A");
+    assert_string_equal(flag, "--requirepass \"a \\x41\"");
+}
+
+static void what_is_wrong_with_such_an_argument_is_told_with_its_name(void **state) {
+    struct fixture *fixture = *state;
+    assert_int_equal(FLAGS(fixture, "--prot 1"), STATUS_REFUSED);
+    assert_string_equal(fixture->error, "--prot: unknown option 'prot' (did you mean 'port'?)");
+    assert_int_equal(FLAGS(fixture, "--hz x"), STATUS_REFUSED);
+    assert_string_equal(fixture->error, "--hz: argument couldn't be parsed into an integer");
+    assert_int_equal(FLAGS(fixture, "--port "), STATUS_REFUSED);
+    assert_string_equal(fixture->error, "--port: wrong number of arguments: it takes one");
+    assert_int_equal(FLAGS(fixture, "--requirepass \"x"), STATUS_REFUSED);
+    assert_string_equal(fixture->error, "--requirepass: unbalanced quotes");
+    assert_int_equal(FLAGS(fixture, "--timeout 4", "5"), STATUS_REFUSED);
+    assert_string_equal(fixture->error, "5: not an option: options begin with --");
+}
+
 static void a_flag_may_include_a_file(void **state) {
     struct fixture *fixture = *state;
     write_file(fixture->path, "hz 20\n");
@@ -746,6 +783,9 @@ int main(void) {
         TEST(save_points_add_up_until_an_empty_one),
         TEST(a_value_has_a_longest_length),
         TEST(flags_take_one_value_or_several),
+        TEST(a_flag_and_its_value_may_be_one_argument),
+        TEST(a_flag_and_its_value_in_one_argument_are_left_as_they_came),
+        TEST(what_is_wrong_with_such_an_argument_is_told_with_its_name),
         TEST(a_flag_may_include_a_file),
         TEST(what_is_wrong_with_a_flag_is_told_with_its_name),
         TEST(get_gives_each_match_once),
