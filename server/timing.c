@@ -50,9 +50,7 @@ static void set_ticks(_Atomic uint64_t *ticks, int64_t us) {
                           memory_order_relaxed);
 }
 
-enum status timing_apply(void *context, struct config *config, char *error) {
-    struct timing_limits *limits = &((struct server *)context)->timing;
-    (void)error;
+static void set_limits(struct timing_limits *limits, const struct config *config) {
     int64_t threshold_ms = config_number(&config->latency_monitor_threshold);
     int64_t told_us = INT64_MAX;
     if (threshold_ms > 0 && threshold_ms < INT64_MAX / 1000) told_us = threshold_ms * 1000;
@@ -61,6 +59,27 @@ enum status timing_apply(void *context, struct config *config, char *error) {
     set_ticks(&limits->slow_ticks, told_us);
     set_ticks(&limits->notable_ticks, told_us < NOTABLE_MAX_US ? told_us : NOTABLE_MAX_US);
     atomic_store_explicit(&limits->times_all, told_us < BATCH_LIMIT_US, memory_order_relaxed);
+}
+
+static void take_limits(struct worker *worker) {
+    const struct timing_limits *limits = &worker->server->timing;
+    struct timing *timing = &worker->timing;
+    timing->notable_ticks = atomic_load_explicit(&limits->notable_ticks, memory_order_relaxed);
+    bool times_all = atomic_load_explicit(&limits->times_all, memory_order_relaxed) ||
+                     worker->now_ms < timing->watch_until_ms;
+    timing->sample_mask = times_all ? 0 : COMMAND_SAMPLE - 1;
+}
+
+/* The worker that runs the CONFIG SET is in the midst of a batch. From this command on it holds to the new limits, as
+ * Redis does; the batch as a whole to the old one, since nobody timed what ran in it before. */
+enum status timing_apply(void *context, struct config *config, char *error) {
+    struct server *server = context;
+    (void)error;
+    set_limits(&server->timing, config);
+    for (uint32_t i = 0; i < server->worker_count; i++) {
+        struct worker *worker = &server->workers[i];
+        if (pthread_equal(worker->thread, pthread_self())) take_limits(worker);
+    }
     return STATUS_OK;
 }
 
@@ -69,7 +88,8 @@ enum status timing_start(struct server *server) {
     pthread_mutex_init(&limits->holds_lock, NULL);
     limits->holds = memory_allocate_zeroed(server->shards.count * sizeof(*limits->holds));
     if (limits->holds == NULL) return STATUS_NO_MEMORY;
-    return timing_apply(server, server->config, NULL);
+    set_limits(limits, server->config);
+    return STATUS_OK;
 }
 
 void timing_stop(struct server *server) {
@@ -184,11 +204,8 @@ void timing_note(struct call *call, uint64_t took_ticks) {
 uint64_t timing_begin_batch(struct worker *worker) {
     struct timing_limits *limits = &worker->server->timing;
     struct timing *timing = &worker->timing;
-    timing->notable_ticks = atomic_load_explicit(&limits->notable_ticks, memory_order_relaxed);
+    take_limits(worker);
     timing->slow_ticks = atomic_load_explicit(&limits->slow_ticks, memory_order_relaxed);
-    bool times_all = atomic_load_explicit(&limits->times_all, memory_order_relaxed) ||
-                     worker->now_ms < timing->watch_until_ms;
-    timing->sample_mask = times_all ? 0 : COMMAND_SAMPLE - 1;
     timing->timed_ticks = 0;
     timing->timed = 0;
     return clock_ticks();
