@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "access/access.h"
+#include "clients_memory.h"
 #include "clock.h"
 #include "dispatch.h"
 #include "follow.h"
@@ -242,6 +243,20 @@ static void keep_rest(struct worker *worker, struct client *client) {
     client->view_size = client->parsed = client->executed = 0;
 }
 
+/* What it holds is within the limits. False: it goes. */
+static bool may_hold(struct worker *worker, struct client *client) {
+    uint64_t held_max = (uint64_t)config_number(&worker->server->config->client_query_buffer_limit);
+    if (!client->is_trusted && held_max > HELD_UNTRUSTED_MAX) held_max = HELD_UNTRUSTED_MAX;
+    if (client->held_size <= held_max) return clients_memory_admit(worker, client);
+    log_warning_limited("Closing client %llu: its unfinished request of %zu bytes passes %s",
+                        (unsigned long long)client->id, client->held_size,
+                        client->is_trusted ? "client-query-buffer-limit"
+                                           : "what may wait of who has not logged in");
+    counters_add(&worker->closed_query_limit, 1);
+    worker_close_client(worker, client);
+    return false;
+}
+
 static void settle(struct worker *worker, struct client *client) {
     client->is_touched = false;
     if (client->connection.is_closing) return;
@@ -249,22 +264,12 @@ static void settle(struct worker *worker, struct client *client) {
     if (client->view != NULL) keep_rest(worker, client);
     if (client->connection.is_closing) return;
 
-    uint64_t held_max = (uint64_t)config_number(&worker->server->config->client_query_buffer_limit);
-    if (!client->is_trusted && held_max > HELD_UNTRUSTED_MAX) held_max = HELD_UNTRUSTED_MAX;
-    if (client->held_size > held_max) {
-        log_warning_limited("Closing client %llu: its unfinished request of %zu bytes passes %s",
-                            (unsigned long long)client->id, client->held_size,
-                            client->is_trusted ? "client-query-buffer-limit"
-                                               : "what may wait of who has not logged in");
-        counters_add(&worker->closed_query_limit, 1);
-        worker_close_client(worker, client);
-        return;
-    }
     struct buffer *output = &client->connection.output;
     atomic_store_explicit(&client->active_ms, worker->now_ms, memory_order_relaxed);
     size_t held_bytes = client->held_capacity + resp_parser_bytes(&client->parser);
     atomic_store_explicit(&client->held_bytes, held_bytes, memory_order_relaxed);
     client_note_output(client);
+    if (client->held_size != 0 && !may_hold(worker, client)) return;
     if (!buffer_is_empty(output)) {
         engine_send(worker->engine, &client->connection);
     } else if (client->is_finishing && connection_is_drained(&client->connection)) {

@@ -3,6 +3,8 @@
  * who take most are closed. */
 #pragma once
 
+#include <stdbool.h>
+
 struct client;
 struct server;
 struct worker;
@@ -11,5 +13,7 @@ struct worker;
 void clients_memory_apply(struct server *server);
 /* After a turn: if clients have grown beyond the limit, have a job look for the worst. O(1) when none has grown. */
 void clients_memory_turn(struct worker *worker);
+/* A client was settled, and holds input. False: that passes the limit by itself, and the client is evicted. O(1). */
+bool clients_memory_admit(struct worker *worker, struct client *client);
 /* The client's own worker: close it, and tell it why where it can still be told. */
 void clients_memory_evict(struct worker *worker, struct client *client);

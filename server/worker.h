@@ -121,6 +121,8 @@ struct worker {
     int64_t back_ms;      /* when its ticks last went on after a break, which nobody is late for */
     bool clients_grew;    /* clients' memory, since clients_memory.c looked: by input, */
     uint64_t chunks_seen; /* or by replies: buffers.allocations then */
+    _Atomic uint32_t
+        chunks_at_rest;   /* atomic, relaxed: in its buffers, when a turn ended; clients_memory.c */
     uint32_t upkeep_left; /* upkeep.c: shards to be looked at before there is nothing more to do, */
     uint32_t upkeep_shard; /* from this one on */
     uint32_t

@@ -13,10 +13,17 @@
 #include "tests/support/server.h"
 #include "tests/support/wire.h"
 
-enum { MIB = 1024 * 1024, SLOW_READERS = 16, REPLIES = 4000, VALUE = 8 * 1024 };
+enum {
+    KIB = 1024,
+    MIB = 1024 * KIB,
+    SLOW_READERS = 16,
+    REPLIES = 4000,
+    VALUE = 8 * KIB,
+    MARGIN = 2 * 64 * KIB, /* which two workers may be beyond the limit for a moment */
+};
 
-/* Two mebibytes, and two that two workers may keep at rest. */
 static const char *const limited[] = {"--maxmemory-clients", "2mb", "--workers", "2", NULL};
+static const char *const limited_alone[] = {"--maxmemory-clients", "2mb", "--workers", "1", NULL};
 static const char *const with_keys[] = {
     "--maxmemory-clients", "2mb",         "--workers", "2", "--maxmemory", "16mb",
     "--maxmemory-policy",  "allkeys-lru", NULL};
@@ -67,6 +74,58 @@ static void a_request_too_large_is_told_so_and_closed(void **state) {
     wire_close(large);
 }
 
+/* Not by a mebibyte a worker, which is what workers may keep of chunks at rest. */
+static void a_request_a_little_too_large_is_closed(void **state) {
+    struct wire *large = wire_connect(*state);
+    send_part_of_a_value(large, 2 * MIB + 4 * KIB, 2 * MIB);
+    wire_expect_reply(large, "-ERR closed: clients' buffers pass maxmemory-clients, and this "
+                             "client's were the largest");
+    wire_expect_closed(large);
+    wire_close(large);
+}
+
+static void requests_a_little_too_large_together_cost_the_largest(void **state) {
+    struct wire *other = wire_connect(*state), *small = wire_connect(*state);
+    struct wire *large = wire_connect(*state);
+    send_part_of_a_value(small, 900 * KIB, 16);
+    while (wire_ask_field(other, "INFO memory", "mem_clients_normal") < 900 * KIB) {
+        /* its input is taken in */
+    }
+    send_part_of_a_value(large, 1200 * KIB, 16);
+    wire_expect_reply(large, "-ERR closed: clients' buffers pass maxmemory-clients, and this "
+                             "client's were the largest");
+    wire_expect_closed(large);
+    assert_int_equal(wire_ask_field(other, "INFO stats", "evicted_clients"), 1);
+    wire_close(small);
+    wire_close(large);
+    wire_close(other);
+}
+
+/* It is there as a whole before anybody looks at all clients. */
+static void a_request_too_large_is_not_run(void **state) {
+    struct wire *other = wire_connect(*state), *large = wire_connect(*state);
+    wire_send_text(large, "*2\r\n$4\r\nECHO\r\n$5\r\nfirst\r\n");
+    send_part_of_a_value(large, 3 * MIB, 3 * MIB);
+    (void)wire_try_send(large, "\r\n", 2);
+    wire_expect_reply(large, "\"first\"");
+    wire_expect_reply(large, "-ERR closed: clients' buffers pass maxmemory-clients, and this "
+                             "client's were the largest");
+    wire_expect_closed(large);
+    wire_expect(other, "EXISTS large", ":0");
+    wire_close(other);
+    wire_close(large);
+}
+
+/* It stays in the list for as long as it may read why; what it held is gone. */
+static void a_client_that_was_evicted_takes_nothing_more(void **state) {
+    struct wire *other = wire_connect(*state), *large = wire_connect(*state);
+    send_part_of_a_value(large, 3 * MIB, 16);
+    await_evicted_clients(other, 1);
+    assert_in_range(wire_ask_field(other, "INFO memory", "mem_clients_normal"), 1, 64 * KIB);
+    wire_close(other);
+    wire_close(large);
+}
+
 /* The client is still sending when we break with it: it may go on to, and reads why, where redis-cli would show
  * nothing but the reset that its next write met. */
 static void a_client_that_goes_on_sending_reads_why_it_is_closed(void **state) {
@@ -105,7 +164,7 @@ static void slow_readers_are_closed_until_the_rest_is_within_the_limit(void **st
         ask_without_reading(readers[i]);
     }
     await_evicted_clients(other, 1);
-    while (wire_ask_field(other, "INFO memory", "mem_clients_normal") > 4 * MIB) {
+    while (wire_ask_field(other, "INFO memory", "mem_clients_normal") > 2 * MIB + MARGIN) {
         /* closing goes on */
     }
     assert_in_range(wire_ask_field(other, "INFO stats", "evicted_clients"), 1, SLOW_READERS - 1);
@@ -143,7 +202,7 @@ static void what_waits_is_its_clients(void **state) {
         waiters[i] = wire_connect(*state);
         wire_send_arguments(waiters[i], arguments, sizes, 5);
     }
-    await_evicted_clients(wire, WAITERS - 4);
+    await_evicted_clients(wire, WAITERS - 2); /* one has the lease, and for one there is room */
     for (int i = 0; i < WAITERS; i++) {
         wire_close(waiters[i]);
     }
@@ -229,6 +288,10 @@ int main(void) {
     test_server_require();
     const struct CMUnitTest tests[] = {
         TEST_WITH_SERVER(a_request_too_large_is_told_so_and_closed, limited),
+        TEST_WITH_SERVER(a_request_a_little_too_large_is_closed, limited),
+        TEST_WITH_SERVER(requests_a_little_too_large_together_cost_the_largest, limited),
+        TEST_WITH_SERVER(a_request_too_large_is_not_run, limited),
+        TEST_WITH_SERVER(a_client_that_was_evicted_takes_nothing_more, limited_alone),
         TEST_WITH_SERVER(a_client_that_goes_on_sending_reads_why_it_is_closed, limited),
         TEST_WITH_SERVER(a_client_that_does_not_hang_up_is_closed, limited),
         TEST_WITH_SERVER(slow_readers_are_closed_until_the_rest_is_within_the_limit, limited),
