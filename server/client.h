@@ -74,6 +74,7 @@ struct client {
     struct user *user;                      /* registry; held */
     _Atomic uint32_t database;              /* atomic, relaxed, as are these: */
     _Atomic bool no_evict;
+    _Atomic bool is_evicted;   /* its worker was told to let it go, for the memory it takes */
     _Atomic bool is_killed;    /* neither listed nor killed again */
     _Atomic bool is_condemned; /* ... but closed by the letter that is on its way to its worker */
     _Atomic uint64_t waiting_bytes; /* that `waiting` takes; 0: it doesn't wait */

@@ -6,8 +6,8 @@
  *
  * Whom to close is found by a job, since it looks at every client of every worker. It takes those that take most, a
  * few at a time, until what the others take is within the limit. A worker that is told to close one does so in its
- * own time; should the job look again before that, it picks the same ones. Only a request that passes the limit by
- * itself doesn't wait for the job: it might be whole by then, and would be run.
+ * own time; the job doesn't count that one any more. Only a request that passes the limit by itself doesn't wait for
+ * the job: it might be whole by then, and would be run.
  *
  * How exact that is. Input is looked at in the turn in which it grows, and so are replies that need memory from the
  * allocator. Those that take chunks from rest are once there are TAKEN_MIN of them, so 64 KiB a worker may be beyond
@@ -84,18 +84,30 @@ static void pick(struct picks *picks, struct pick candidate) {
 }
 
 /* Returns the bytes of all its clients that may be closed: who is exempt (CLIENT NO-EVICT) doesn't cost others their
- * connection, either. Those that are being closed have left the registry. */
+ * connection, either, nor does who is to go already. Those that are being closed have left the registry. */
 static int64_t look_at(struct worker *worker, struct picks *picks) {
     int64_t bytes = 0;
     pthread_mutex_lock(&worker->registry);
     for (const struct client *client = worker->clients; client != NULL; client = client->next) {
-        if (atomic_load_explicit(&client->no_evict, memory_order_relaxed)) continue;
+        if (atomic_load_explicit(&client->no_evict, memory_order_relaxed) ||
+            atomic_load_explicit(&client->is_evicted, memory_order_relaxed))
+            continue;
         struct pick candidate = {worker, client->id, (int64_t)client_memory(client)};
         bytes += candidate.bytes;
         pick(picks, candidate);
     }
     pthread_mutex_unlock(&worker->registry);
     return bytes;
+}
+
+/* What it takes is as good as given back: another look doesn't close a second one for it. */
+static void mark_evicted(const struct pick *pick) {
+    pthread_mutex_lock(&pick->worker->registry);
+    for (struct client *client = pick->worker->clients; client != NULL; client = client->next) {
+        if (client->id == pick->client_id)
+            atomic_store_explicit(&client->is_evicted, true, memory_order_relaxed);
+    }
+    pthread_mutex_unlock(&pick->worker->registry);
 }
 
 static void evict_worst(void *context, void *subject) {
@@ -107,8 +119,10 @@ static void evict_worst(void *context, void *subject) {
         excess += look_at(&server->workers[i], &picks);
     }
     for (uint32_t i = 0; i < picks.count && excess > 0; i++) {
-        if (worker_evict(picks.list[i].worker, picks.list[i].client_id))
-            excess -= picks.list[i].bytes;
+        const struct pick *worst = &picks.list[i];
+        if (!worker_evict(worst->worker, worst->client_id)) continue;
+        mark_evicted(worst);
+        excess -= worst->bytes;
     }
     atomic_store_explicit(&server->evicts_clients, false, memory_order_release);
 }
