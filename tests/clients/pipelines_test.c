@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <sys/socket.h>
 
 #include "tests/support/client.h"
@@ -290,6 +291,38 @@ static void keys_of_every_size_are_told_apart(void **state) {
     redisFree(context);
 }
 
+/* What it takes to be answered behind a mebibyte of this; the best of some. */
+static int64_t behind_us(struct test_server *server, const char *filler) {
+    enum { ROUNDS = 5 };
+    static char request[MIB + 16];
+    size_t size = strlen(filler);
+    int64_t best_us = INT64_MAX;
+    for (size_t at = 0; at < MIB; at += size) {
+        memcpy(request + at, filler, size);
+    }
+    for (int round = 0; round < ROUNDS; round++) {
+        struct wire *wire = wire_connect(server);
+        struct timespec begun, ended;
+        clock_gettime(CLOCK_MONOTONIC, &begun);
+        wire_send(wire, request, MIB);
+        wire_expect(wire, "PING", "+PONG");
+        clock_gettime(CLOCK_MONOTONIC, &ended);
+        int64_t us = (ended.tv_sec - begun.tv_sec) * INT64_C(1000000) +
+                     (ended.tv_nsec - begun.tv_nsec) / 1000;
+        if (us < best_us) best_us = us;
+        wire_close(wire);
+    }
+    return best_us;
+}
+
+/* A short line takes what it has, not what lies behind it: then this took fifty times as long. */
+static void empty_lines_cost_about_what_empty_requests_do(void **state) {
+    int64_t requests_us = behind_us(*state, "*0\r\n"), lines_us = behind_us(*state, "\n\n\n\n");
+    if (lines_us > 12 * requests_us + 2000)
+        fail_msg("a mebibyte of lines took %lld us, of requests %lld", (long long)lines_us,
+                 (long long)requests_us);
+}
+
 static void info_tells_how_many_commands_run_a_second(void **state) {
     enum { ASKED_MAX = 1000000 };
     struct wire *wire = wire_connect(*state);
@@ -314,6 +347,7 @@ int main(void) {
         TEST_WITH_SERVER(a_large_value_can_be_appended_to_and_cut, NULL),
         TEST_WITH_SERVER(a_value_deleted_while_it_is_sent_is_freed_in_the_background, NULL),
         TEST_WITH_SERVER(keys_of_every_size_are_told_apart, NULL),
+        TEST_WITH_SERVER(empty_lines_cost_about_what_empty_requests_do, NULL),
         TEST_WITH_SERVER(info_tells_how_many_commands_run_a_second, NULL),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
