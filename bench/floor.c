@@ -63,7 +63,7 @@ static void on_accepted(void *context, int listener_fd, int fd) {
     listener_tune(fd, 0);
     struct floor_connection *made = memory_allocate_zeroed(sizeof(*made));
     if (made == NULL) return;
-    connection_init(&made->connection, fd, &floor->buffers, 0);
+    connection_init(&made->connection, fd, &floor->buffers);
     if (engine_attach(floor->engine, &made->connection) != STATUS_OK) memory_free(made);
 }
 

@@ -84,7 +84,7 @@ bool target_attach(const struct target *target, struct engine *engine, struct bu
     int fd = target_connect(target);
     if (fd < 0) return false;
     fcntl(fd, F_SETFL, O_NONBLOCK); /* can't fail on a socket of ours */
-    connection_init(connection, fd, pool, 0);
+    connection_init(connection, fd, pool);
     if (engine_attach(engine, connection) == STATUS_OK) return true;
     fputs("sherd-bench: the engine takes no more connections\n", stderr);
     close(fd);

@@ -1,9 +1,8 @@
 #include "connection.h"
 
-void connection_init(struct connection *connection, int fd, struct buffer_pool *pool,
-                     size_t output_bytes_max) {
+void connection_init(struct connection *connection, int fd, struct buffer_pool *pool) {
     *connection = (struct connection){.fd = fd};
-    buffer_init(&connection->output, pool, output_bytes_max);
+    buffer_init(&connection->output, pool, 0);
     connection->wire = &connection->output;
 }
 

@@ -43,9 +43,8 @@ struct connection {
     _Atomic uint64_t sent_bytes;     /* the same */
 };
 
-/* `fd` is a connected non-blocking socket, owned from now on. */
-void connection_init(struct connection *connection, int fd, struct buffer_pool *pool,
-                     size_t output_bytes_max);
+/* `fd` is a connected non-blocking socket, owned from now on. Its output has no limit before it is given one. */
+void connection_init(struct connection *connection, int fd, struct buffer_pool *pool);
 
 /* Does nothing wait to be sent any more, in plain or encrypted? */
 static inline bool connection_is_drained(const struct connection *connection) {

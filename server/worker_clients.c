@@ -74,9 +74,7 @@ void worker_take_in(struct worker *worker, int fd, bool is_tls) {
         return;
     }
     memory_account_clients((int64_t)memory_usable(client));
-    int64_t limit =
-        config_number(&server->config->client_output_buffer_limit[CLIENTS_NORMAL].hard_bytes);
-    connection_init(&client->connection, fd, &worker->buffers, (size_t)limit);
+    connection_init(&client->connection, fd, &worker->buffers);
     client->worker = worker;
     client->id = atomic_fetch_add_explicit(&server->next_client_id, 1, memory_order_relaxed);
     client->created_ms = worker->now_ms;

@@ -62,10 +62,9 @@ static bool has_name(int fd) {
 static enum status lock_empty(struct rdb_file *file) {
     bool is_ours = flock(file->fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
     if (!is_ours) return failed(file, "another process writes");
-    if (!has_name(file->fd))
-        errno = EBUSY; /* just removed, as a dead server's, or no plain file */
-    else if (ftruncate(file->fd, 0) == 0)
-        return STATUS_OK;
+    bool is_there = has_name(file->fd);
+    if (is_there && ftruncate(file->fd, 0) == 0) return STATUS_OK;
+    if (!is_there) errno = EBUSY; /* just removed, as a dead server's, or no plain file */
     return failed(file, "can't create");
 }
 

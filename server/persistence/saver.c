@@ -177,8 +177,9 @@ static void explain(const struct saver *saver, const struct rdb_file *file, enum
     } else {
         snprintf(error, SAVER_ERROR_MAX, "Write error saving DB on disk, in %s: %s",
                  saver->server->config->dir,
-                 status == STATUS_NO_MEMORY ? "no memory for the encoder, or for what writers change meanwhile"
-                                            : file->error);
+                 status == STATUS_NO_MEMORY
+                     ? "no memory for the encoder, or for what writers change meanwhile"
+                     : file->error);
     }
     log_warning("%s", error);
 }
@@ -227,15 +228,18 @@ static void begin_locked(struct saver *saver, bool is_background) {
     STORE(saver->is_saving, true);
 }
 
-/* STATUS_OK: it has begun, unless the saver is retired. */
-static enum status try_to_begin_locked(struct saver *saver, bool is_background, char *error) {
-    if (saver->claim == SAVER_RETIRED) return STATUS_OK;
-    if (saver->claim != SAVER_FREE || LOAD(saver->is_saving)) {
-        snprintf(error, SAVER_ERROR_MAX, "Background save already in progress");
-        return STATUS_FULL;
+/* False: `status` is what to answer. */
+static bool try_to_begin_locked(struct saver *saver, bool is_background, enum status *status,
+                                char *error) {
+    *status = STATUS_OK;
+    if (saver->claim == SAVER_RETIRED) return false;
+    if (saver->claim == SAVER_FREE && !LOAD(saver->is_saving)) {
+        begin_locked(saver, is_background);
+        return true;
     }
-    begin_locked(saver, is_background);
-    return STATUS_OK;
+    snprintf(error, SAVER_ERROR_MAX, "Background save already in progress");
+    *status = STATUS_FULL;
+    return false;
 }
 
 /* Are writers to be refused, since what they write may be lost? */
@@ -271,11 +275,11 @@ static enum status save_here(struct saver *saver, char *error) {
 }
 
 enum status saver_save(struct saver *saver, char *error) {
+    enum status status;
     pthread_mutex_lock(&saver->lock);
-    enum status status = try_to_begin_locked(saver, false, error);
-    bool is_retired = saver->claim == SAVER_RETIRED;
+    bool has_begun = try_to_begin_locked(saver, false, &status, error);
     pthread_mutex_unlock(&saver->lock);
-    return status != STATUS_OK || is_retired ? status : save_here(saver, error);
+    return has_begun ? save_here(saver, error) : status;
 }
 
 static void *run(void *argument) {
@@ -309,9 +313,9 @@ static enum status start_thread_locked(struct saver *saver, char *error) {
 }
 
 enum status saver_start(struct saver *saver, char *error) {
+    enum status status;
     pthread_mutex_lock(&saver->lock);
-    enum status status = try_to_begin_locked(saver, true, error);
-    if (status == STATUS_OK && saver->claim != SAVER_RETIRED)
+    if (try_to_begin_locked(saver, true, &status, error))
         status = start_thread_locked(saver, error);
     pthread_mutex_unlock(&saver->lock);
     return status;

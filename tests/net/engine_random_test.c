@@ -226,7 +226,7 @@ static void peer_open(struct world *world, int index) {
     assert_int_equal(setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes), 0);
     struct owner *owner = calloc(1, sizeof *owner);
     assert_non_null(owner);
-    connection_init(&owner->connection, pair[0], &world->pool, 0);
+    connection_init(&owner->connection, pair[0], &world->pool);
     owner->peer = index;
     world->peers[index] = (struct peer){.fd = pair[1], .owner = owner, .stream = world->streams++};
     assert_int_equal(engine_attach(world->engine, &owner->connection), STATUS_OK);

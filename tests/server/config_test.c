@@ -1,4 +1,4 @@
-/* The configuration: what is accepted, refused and with which words; all or nothing; and what a rewriting leaves. */
+/* The configuration: what is accepted, refused and with which words; all or nothing. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -9,56 +9,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "server/config.h"
 #include "shards/eviction.h"
 #include "server/config_value.h"
 #include "shards/base/memory.h"
-
-struct fixture {
-    struct config *config;
-    char error[CONFIG_ERROR_MAX];
-    char folder[64];
-    char path[96]; /* of a file in the folder */
-    int applied;   /* how often the hook was called */
-    bool is_refusing;
-    int64_t noted;   /* by another hook: maxclients, */
-    int noted_count; /* and how often it was called */
-};
-
-static int set_up(void **state) {
-    struct fixture *fixture = calloc(1, sizeof *fixture);
-    if (fixture == NULL) return -1;
-    fixture->config = config_create();
-    snprintf(fixture->folder, sizeof fixture->folder, "/tmp/sherd-config-XXXXXX");
-    if (fixture->config == NULL || mkdtemp(fixture->folder) == NULL) return -1;
-    snprintf(fixture->path, sizeof fixture->path, "%s/sherd.conf", fixture->folder);
-    *state = fixture;
-    return 0;
-}
-
-static int tear_down(void **state) {
-    struct fixture *fixture = *state;
-    config_destroy(fixture->config);
-    unlink(fixture->path);
-    int removed = rmdir(fixture->folder); /* fails when a temporary file was left */
-    free(fixture);
-    return removed;
-}
+#include "tests/support/configured.h"
 
 /* ---- Helpers --------------------------------------------------------------------------------- */
 
-static void assert_option(struct config *config, const char *name, const char *expected) {
-    const struct config_option *option = config_option_find(bytes_of_text(name));
-    assert_non_null(option);
-    char value[CONFIG_TEXT_MAX];
-    config_value_write(option, config, value);
-    assert_string_equal(value, expected);
-}
-
-static enum status load(struct fixture *fixture, const char *text) {
+static enum status load(struct configured *fixture, const char *text) {
     char copy[4096];
     size_t size = strlen(text);
     assert_true(size < sizeof copy);
@@ -66,25 +27,11 @@ static enum status load(struct fixture *fixture, const char *text) {
     return config_load_text(fixture->config, "sherd.conf", copy, size, fixture->error);
 }
 
-enum { ARGUMENTS_MAX = 16 };
-
-static enum status set(struct fixture *fixture, const char *const *arguments) {
-    struct bytes pairs[ARGUMENTS_MAX];
-    size_t count = 0;
-    for (; arguments[count] != NULL; count++) {
-        assert_true(count < ARGUMENTS_MAX);
-        pairs[count] = bytes_of_text(arguments[count]);
-    }
-    return config_set(fixture->config, &(struct config_request){pairs, count, "tests", 1000},
-                      fixture->error);
-}
-#define SET(fixture, ...) set(fixture, (const char *const[]){__VA_ARGS__, NULL})
-
-static enum status load_flags(struct fixture *fixture, const char *const *arguments) {
-    char *flags[ARGUMENTS_MAX] = {NULL};
+static enum status load_flags(struct configured *fixture, const char *const *arguments) {
+    char *flags[CONFIGURED_ARGUMENTS_MAX] = {NULL};
     int count = 0;
     for (; arguments[count] != NULL; count++) {
-        assert_true(count < ARGUMENTS_MAX);
+        assert_true(count < CONFIGURED_ARGUMENTS_MAX);
         flags[count] = strdup(arguments[count]);
     }
     enum status status = config_load_flags(fixture->config, count, flags, fixture->error);
@@ -95,26 +42,10 @@ static enum status load_flags(struct fixture *fixture, const char *const *argume
 }
 #define FLAGS(fixture, ...) load_flags(fixture, (const char *const[]){__VA_ARGS__, NULL})
 
-static void write_file(const char *path, const char *text) {
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    assert_true(fputs(text, file) >= 0);
-    assert_int_equal(fclose(file), 0);
-}
-
-static void assert_file(const char *path, const char *expected) {
-    char text[4096];
-    FILE *file = fopen(path, "r");
-    assert_non_null(file);
-    text[fread(text, 1, sizeof text - 1, file)] = '\0';
-    fclose(file);
-    assert_string_equal(text, expected);
-}
-
 /* ---- The rows -------------------------------------------------------------------------------- */
 
 static void every_row_is_whole_and_its_default_valid(void **state) {
-    struct fixture *fixture = *state;
+    struct configured *fixture = *state;
     for (size_t i = 0; i < config_option_count; i++) {
         const struct config_option *option = &config_options[i];
         assert_true(option->name != NULL && option->group != NULL && option->help != NULL);
@@ -138,22 +69,23 @@ static void groups_are_together(void **state) {
 }
 
 static void defaults_are_those_of_redis_or_ours(void **state) {
-    struct fixture *fixture = *state;
-    assert_option(fixture->config, "port", "6379");
-    assert_option(fixture->config, "bind", "127.0.0.1 -::1");
-    assert_option(fixture->config, "proto-max-bulk-len", "536870912");
-    assert_option(fixture->config, "save", "");
-    assert_option(fixture->config, "loglevel", "notice");
-    assert_option(fixture->config, "unixsocketperm", "0");
-    assert_option(fixture->config, "client-output-buffer-limit",
-                  "normal 268435456 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60");
+    struct configured *fixture = *state;
+    configured_expect(fixture->config, "port", "6379");
+    configured_expect(fixture->config, "bind", "127.0.0.1 -::1");
+    configured_expect(fixture->config, "proto-max-bulk-len", "536870912");
+    configured_expect(fixture->config, "save", "");
+    configured_expect(fixture->config, "loglevel", "notice");
+    configured_expect(fixture->config, "unixsocketperm", "0");
+    configured_expect(
+        fixture->config, "client-output-buffer-limit",
+        "normal 268435456 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60");
     assert_int_equal(config_number(&fixture->config->lock_mode), LOCK_MODE_SHARDED);
 }
 
 /* ---- Files ----------------------------------------------------------------------------------- */
 
 static void a_file_sets_options_in_every_notation(void **state) {
-    struct fixture *fixture = *state;
+    struct configured *fixture = *state;
     assert_int_equal(
         load(fixture, "# a comment\n\n   \t# another\r\nPORT 7000\r\n"
                       "requirepass \"a \\x41\\n'\"\nlogfile 'it\\'s'\n"
@@ -161,22 +93,22 @@ static void a_file_sets_options_in_every_notation(void **state) {
                       "protected-mode NO\nbind   10.0.0.1   ::1\nsave \"\"\nio epoll\n"
                       "client-output-buffer-limit replica 1kb 2k 3\ntimeout 5"),
         STATUS_OK);
-    assert_option(fixture->config, "port", "7000");
-    assert_option(fixture->config, "requirepass", "a A\n'");
-    assert_option(fixture->config, "logfile", "it's");
-    assert_option(fixture->config, "proto-max-bulk-len", "67108864");
-    assert_option(fixture->config, "client-query-buffer-limit", "2000000000");
-    assert_option(fixture->config, "unixsocketperm", "770");
-    assert_option(fixture->config, "protected-mode", "no");
-    assert_option(fixture->config, "bind", "10.0.0.1 ::1");
-    assert_option(fixture->config, "io", "epoll");
-    assert_option(fixture->config, "client-output-buffer-limit",
-                  "normal 268435456 0 0 slave 1024 2000 3 pubsub 33554432 8388608 60");
-    assert_option(fixture->config, "timeout", "5");
+    configured_expect(fixture->config, "port", "7000");
+    configured_expect(fixture->config, "requirepass", "a A\n'");
+    configured_expect(fixture->config, "logfile", "it's");
+    configured_expect(fixture->config, "proto-max-bulk-len", "67108864");
+    configured_expect(fixture->config, "client-query-buffer-limit", "2000000000");
+    configured_expect(fixture->config, "unixsocketperm", "770");
+    configured_expect(fixture->config, "protected-mode", "no");
+    configured_expect(fixture->config, "bind", "10.0.0.1 ::1");
+    configured_expect(fixture->config, "io", "epoll");
+    configured_expect(fixture->config, "client-output-buffer-limit",
+                      "normal 268435456 0 0 slave 1024 2000 3 pubsub 33554432 8388608 60");
+    configured_expect(fixture->config, "timeout", "5");
 }
 
 static void what_is_wrong_in_a_file_is_told_with_its_place(void **state) {
-    struct fixture *fixture = *state;
+    struct configured *fixture = *state;
     static const struct {
         const char *text, *error;
     } examples[] = {
@@ -222,7 +154,7 @@ static void what_is_wrong_in_a_file_is_told_with_its_place(void **state) {
 }
 
 static void every_error_is_told_to_whom_asks_for_all(void **state) {
-    struct fixture *fixture = *state;
+    struct configured *fixture = *state;
     char *told = NULL;
     size_t size;
     fixture->config->errors = open_memstream(&told, &size);
@@ -242,12 +174,12 @@ static void every_error_is_told_to_whom_asks_for_all(void **state) {
               "stray: not an option: options begin with --\n"
               "--tiemout: unknown option 'tiemout' (did you mean 'timeout'?)\n");
     assert_int_equal(fixture->config->error_count, 6);
-    assert_option(fixture->config, "hz", "20");
+    configured_expect(fixture->config, "hz", "20");
     free(told);
 }
 
 static void what_we_cannot_do_is_refused_not_ignored(void **state) {
-    struct fixture *fixture = *state;
+    struct configured *fixture = *state;
     static const char *const lines[] = {"appendonly yes\n", "daemonize yes\n"};
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
         assert_int_equal(load(fixture, lines[i]), STATUS_REFUSED);
@@ -260,7 +192,7 @@ static void what_we_cannot_do_is_refused_not_ignored(void **state) {
 }
 
 static void percentiles_are_told_as_numbers_whatever_words_they_came_in(void **state) {
-    struct fixture *fixture = *state;
+    struct configured *fixture = *state;
     static const struct {
         const char *given, *told;
     } examples[] = {{"50.0  0.10 1e1", "50 0.1 10"},
@@ -271,18 +203,18 @@ static void percentiles_are_told_as_numbers_whatever_words_they_came_in(void **s
     for (size_t i = 0; i < sizeof examples / sizeof examples[0]; i++) {
         assert_int_equal(SET(fixture, "latency-tracking-info-percentiles", examples[i].given),
                          STATUS_OK);
-        assert_option(fixture->config, "latency-tracking-info-percentiles", examples[i].told);
+        configured_expect(fixture->config, "latency-tracking-info-percentiles", examples[i].told);
     }
     char many[CONFIG_TEXT_MAX] = "";
     for (size_t size = 0; size + 3 < sizeof many; size += 3) {
         strcpy(many + size, ".5 "); /* which is longer when told: 0.5 */
     }
     assert_int_equal(SET(fixture, "latency-tracking-info-percentiles", many), STATUS_REFUSED);
-    assert_option(fixture->config, "latency-tracking-info-percentiles", "");
+    configured_expect(fixture->config, "latency-tracking-info-percentiles", "");
 }
 
 static void the_memory_limit_may_be_a_share_of_what_there_is(void **state) {
-    struct fixture *fixture = *state;
+    struct configured *fixture = *state;
     assert_int_equal(load(fixture, "maxmemory 100%\n"), STATUS_OK);
     int64_t whole = config_number(&fixture->config->maxmemory);
     assert_true(whole > 1024 * 1024);
@@ -300,7 +232,7 @@ static void the_memory_limit_may_be_a_share_of_what_there_is(void **state) {
 }
 
 static void every_eviction_policy_has_its_name(void **state) {
-    struct fixture *fixture = *state;
+    struct configured *fixture = *state;
     for (int i = 0; i < EVICTION_POLICIES; i++) {
         char line[128];
         snprintf(line, sizeof line, "maxmemory-policy %s\n",
@@ -312,11 +244,11 @@ static void every_eviction_policy_has_its_name(void **state) {
 }
 
 static void save_points_add_up_until_an_empty_one(void **state) {
-    struct fixture *fixture = *state;
+    struct configured *fixture = *state;
     assert_int_equal(load(fixture, "save 900 1\nsave 300 10 60 10000\n"), STATUS_OK);
-    assert_option(fixture->config, "save", "900 1 300 10 60 10000");
+    configured_expect(fixture->config, "save", "900 1 300 10 60 10000");
     assert_int_equal(load(fixture, "save \"\"\nsave 30 2\n"), STATUS_OK);
-    assert_option(fixture->config, "save", "30 2");
+    configured_expect(fixture->config, "save", "30 2");
     static const char *const wrong[] = {"save 900\n", "save 0 1\n", "save 1 -1\n", "save a b\n",
                                         "save 9223372036854775807 1\n"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
@@ -327,15 +259,15 @@ static void save_points_add_up_until_an_empty_one(void **state) {
 }
 
 static void a_file_may_include_another_but_not_itself(void **state) {
-    struct fixture *fixture = *state;
+    struct configured *fixture = *state;
     char line[128];
-    write_file(fixture->path, "port 7001\ntimeout 9\n");
+    configured_write_file(fixture->path, "port 7001\ntimeout 9\n");
     snprintf(line, sizeof line, "port 1\ninclude %s\ntimeout 3\n", fixture->path);
     assert_int_equal(load(fixture, line), STATUS_OK);
-    assert_option(fixture->config, "port", "7001");
-    assert_option(fixture->config, "timeout", "3");
+    configured_expect(fixture->config, "port", "7001");
+    configured_expect(fixture->config, "timeout", "3");
     snprintf(line, sizeof line, "include %s\n", fixture->path);
-    write_file(fixture->path, line);
+    configured_write_file(fixture->path, line);
     assert_int_equal(load(fixture, line), STATUS_REFUSED);
     char words[256];
     snprintf(words, sizeof words,
@@ -345,7 +277,7 @@ static void a_file_may_include_another_but_not_itself(void **state) {
 }
 
 static void an_included_file_that_is_missing_is_told_with_where_it_was_looked_for(void **state) {
-    struct fixture *fixture = *state;
+    struct configured *fixture = *state;
     char here[PATH_MAX], words[PATH_MAX + 256];
     assert_non_null(getcwd(here, sizeof here));
     snprintf(
@@ -358,7 +290,7 @@ static void an_included_file_that_is_missing_is_told_with_where_it_was_looked_fo
 }
 
 static void a_value_has_a_longest_length(void **state) {
-    struct fixture *fixture = *state;
+    struct configured *fixture = *state;
     char line[1200] = "requirepass ";
     memset(line + 12, 'x', CONFIG_TEXT_MAX);
     assert_int_equal(load(fixture, line), STATUS_REFUSED);
@@ -371,42 +303,42 @@ static void a_value_has_a_longest_length(void **state) {
 /* ---- Flags ----------------------------------------------------------------------------------- */
 
 static void flags_take_one_value_or_several(void **state) {
-    struct fixture *fixture = *state;
+    struct configured *fixture = *state;
     assert_int_equal(FLAGS(fixture, "--port", "7002", "--bind", "127.0.0.1", "::1", "--save", "",
                            "--timeout=4", "--requirepass", "--secret", "--save", "--hz", "20"),
                      STATUS_OK);
-    assert_option(fixture->config, "port", "7002");
-    assert_option(fixture->config, "bind", "127.0.0.1 ::1");
-    assert_option(fixture->config, "timeout", "4");
-    assert_option(fixture->config, "requirepass", "--secret");
-    assert_option(fixture->config, "hz", "20");
+    configured_expect(fixture->config, "port", "7002");
+    configured_expect(fixture->config, "bind", "127.0.0.1 ::1");
+    configured_expect(fixture->config, "timeout", "4");
+    configured_expect(fixture->config, "requirepass", "--secret");
+    configured_expect(fixture->config, "hz", "20");
 }
 
 static void a_flag_and_its_value_may_be_one_argument(void **state) {
-    struct fixture *fixture = *state;
+    struct configured *fixture = *state;
     assert_int_equal(FLAGS(fixture, "--maxmemory 700mb", "--port", "7002", "--save 900 1 300 10",
                            "--requirepass 'a secret' ", "--user alice on nopass", "--hz=20"),
                      STATUS_OK);
-    assert_option(fixture->config, "maxmemory", "734003200");
-    assert_option(fixture->config, "port", "7002");
-    assert_option(fixture->config, "save", "900 1 300 10");
-    assert_option(fixture->config, "requirepass", "a secret");
-    assert_option(fixture->config, "hz", "20");
+    configured_expect(fixture->config, "maxmemory", "734003200");
+    configured_expect(fixture->config, "port", "7002");
+    configured_expect(fixture->config, "save", "900 1 300 10");
+    configured_expect(fixture->config, "requirepass", "a secret");
+    configured_expect(fixture->config, "hz", "20");
     assert_int_equal(fixture->config->user_lines.count, 1);
     assert_true(bytes_is(fixture->config->user_lines.items[0].text, " alice on nopass"));
 }
 
 static void a_flag_and_its_value_in_one_argument_are_left_as_they_came(void **state) {
-    struct fixture *fixture = *state;
+    struct configured *fixture = *state;
     char flag[] = "--requirepass \"a \\x41\"";
     char *flags[] = {flag};
     assert_int_equal(config_load_flags(fixture->config, 1, flags, fixture->error), STATUS_OK);
-    assert_option(fixture->config, "requirepass", "a A");
+    configured_expect(fixture->config, "requirepass", "a A");
     assert_string_equal(flag, "--requirepass \"a \\x41\"");
 }
 
 static void what_is_wrong_with_such_an_argument_is_told_with_its_name(void **state) {
-    struct fixture *fixture = *state;
+    struct configured *fixture = *state;
     assert_int_equal(FLAGS(fixture, "--prot 1"), STATUS_REFUSED);
     assert_string_equal(fixture->error, "--prot: unknown option 'prot' (did you mean 'port'?)");
     assert_int_equal(FLAGS(fixture, "--hz x"), STATUS_REFUSED);
@@ -420,18 +352,18 @@ static void what_is_wrong_with_such_an_argument_is_told_with_its_name(void **sta
 }
 
 static void a_flag_may_include_a_file(void **state) {
-    struct fixture *fixture = *state;
-    write_file(fixture->path, "hz 20\n");
+    struct configured *fixture = *state;
+    configured_write_file(fixture->path, "hz 20\n");
     assert_int_equal(FLAGS(fixture, "--include", fixture->path, "--timeout", "4"), STATUS_OK);
-    assert_option(fixture->config, "hz", "20");
-    assert_option(fixture->config, "timeout", "4");
+    configured_expect(fixture->config, "hz", "20");
+    configured_expect(fixture->config, "timeout", "4");
     assert_int_equal(FLAGS(fixture, "--include", "/nowhere/x.conf"), STATUS_REFUSED);
     assert_string_equal(fixture->error,
                         "--include: cannot read /nowhere/x.conf: No such file or directory");
 }
 
 static void what_is_wrong_with_a_flag_is_told_with_its_name(void **state) {
-    struct fixture *fixture = *state;
+    struct configured *fixture = *state;
     assert_int_equal(FLAGS(fixture, "--prot", "1"), STATUS_REFUSED);
     assert_string_equal(fixture->error, "--prot: unknown option 'prot' (did you mean 'port'?)");
     assert_int_equal(FLAGS(fixture, "--port"), STATUS_REFUSED);
@@ -459,7 +391,7 @@ static void add_got(void *context, struct bytes name, struct bytes value) {
 }
 
 static void get_gives_each_match_once(void **state) {
-    struct fixture *fixture = *state;
+    struct configured *fixture = *state;
     struct bytes patterns[] = {BYTES("TCP-*"), BYTES("tcp-backlog"), BYTES("io"),
                                BYTES("nothing-such")};
     struct got got = {""};
@@ -473,20 +405,20 @@ static void get_gives_each_match_once(void **state) {
 /* ---- CONFIG SET ------------------------------------------------------------------------------ */
 
 static void set_is_all_or_nothing(void **state) {
-    struct fixture *fixture = *state;
+    struct configured *fixture = *state;
     assert_int_equal(SET(fixture, "timeout", "7", "maxclients", "5", "requirepass", "new"),
                      STATUS_OK);
-    assert_option(fixture->config, "maxclients", "5");
+    configured_expect(fixture->config, "maxclients", "5");
     char password[CONFIG_TEXT_MAX];
     config_copy_text(fixture->config, fixture->config->requirepass, password);
     assert_string_equal(password, "new");
     assert_int_equal(SET(fixture, "timeout", "8", "maxclients", "0"), STATUS_REFUSED);
-    assert_option(fixture->config, "timeout", "7");
-    assert_option(fixture->config, "maxclients", "5");
+    configured_expect(fixture->config, "timeout", "7");
+    configured_expect(fixture->config, "maxclients", "5");
 }
 
 static void set_refuses_in_the_words_of_redis(void **state) {
-    struct fixture *fixture = *state;
+    struct configured *fixture = *state;
     assert_int_equal(SET(fixture, "timeout", "1", "nope", "2"), STATUS_REFUSED);
     assert_string_equal(fixture->error,
                         "ERR Unknown option or number of arguments for CONFIG SET - 'nope'");
@@ -511,23 +443,23 @@ static void set_refuses_in_the_words_of_redis(void **state) {
 }
 
 static void set_refuses_text_with_a_nul(void **state) {
-    struct fixture *fixture = *state;
+    struct configured *fixture = *state;
     struct bytes pair[] = {BYTES("requirepass"), BYTES("a\0b")};
     struct config_request request = {pair, 2, "tests", 1000};
     assert_int_equal(config_set(fixture->config, &request, fixture->error), STATUS_REFUSED);
-    assert_option(fixture->config, "requirepass", "");
+    configured_expect(fixture->config, "requirepass", "");
 }
 
 static void set_of_one_class_leaves_the_others(void **state) {
-    struct fixture *fixture = *state;
+    struct configured *fixture = *state;
     assert_int_equal(SET(fixture, "client-output-buffer-limit", "pubsub 1mb 0 0 normal 5 4 3"),
                      STATUS_OK);
-    assert_option(fixture->config, "client-output-buffer-limit",
-                  "normal 5 4 3 slave 268435456 67108864 60 pubsub 1048576 0 0");
+    configured_expect(fixture->config, "client-output-buffer-limit",
+                      "normal 5 4 3 slave 268435456 67108864 60 pubsub 1048576 0 0");
 }
 
 static enum status apply_timeout(void *context, struct config *config, char *error) {
-    struct fixture *fixture = context;
+    struct configured *fixture = context;
     fixture->applied++;
     if (!fixture->is_refusing) return STATUS_OK;
     fixture->is_refusing = config_number(&config->timeout) == 0;
@@ -538,7 +470,7 @@ static enum status apply_timeout(void *context, struct config *config, char *err
 static const struct config_hook timeout_hook[] = {{.option = "timeout", .apply = apply_timeout}};
 
 static void a_hook_is_called_when_its_option_changes(void **state) {
-    struct fixture *fixture = *state;
+    struct configured *fixture = *state;
     config_attach_hooks(fixture->config, timeout_hook, 1, fixture);
     assert_int_equal(SET(fixture, "timeout", "9"), STATUS_OK);
     assert_int_equal(fixture->applied, 1);
@@ -548,7 +480,7 @@ static void a_hook_is_called_when_its_option_changes(void **state) {
 }
 
 static void a_hook_that_refuses_undoes_everything(void **state) {
-    struct fixture *fixture = *state;
+    struct configured *fixture = *state;
     config_attach_hooks(fixture->config, timeout_hook, 1, fixture);
     fixture->is_refusing = true;
     assert_int_equal(SET(fixture, "requirepass", "x", "timeout", "9", "maxclients", "9"),
@@ -556,15 +488,15 @@ static void a_hook_that_refuses_undoes_everything(void **state) {
     assert_string_equal(
         fixture->error,
         "ERR CONFIG SET failed (possibly related to argument 'timeout') - not today");
-    assert_option(fixture->config, "requirepass", "");
-    assert_option(fixture->config, "timeout", "0");
-    assert_option(fixture->config, "maxclients", "10000");
+    configured_expect(fixture->config, "requirepass", "");
+    configured_expect(fixture->config, "timeout", "0");
+    configured_expect(fixture->config, "maxclients", "10000");
     assert_int_equal(fixture->applied, 1); /* it refused, so the old value still holds */
 }
 
 /* Never refuses. */
 static enum status see_maxclients(void *context, struct config *config, char *error) {
-    struct fixture *fixture = context;
+    struct configured *fixture = context;
     (void)error;
     fixture->noted = config_number(&config->maxclients);
     fixture->noted_count++;
@@ -572,7 +504,7 @@ static enum status see_maxclients(void *context, struct config *config, char *er
 }
 
 static void what_took_effect_before_a_refusal_is_undone(void **state) {
-    struct fixture *fixture = *state;
+    struct configured *fixture = *state;
     static const struct config_hook hooks[] = {{"maxclients", see_maxclients},
                                                {"timeout", apply_timeout}};
     config_attach_hooks(fixture->config, hooks, 2, fixture);
@@ -583,7 +515,7 @@ static void what_took_effect_before_a_refusal_is_undone(void **state) {
 }
 
 static void one_call_applies_all_options_of_a_hook(void **state) {
-    struct fixture *fixture = *state;
+    struct configured *fixture = *state;
     static const struct config_hook hooks[] = {{"hz", see_maxclients},
                                                {"maxclients", see_maxclients}};
     config_attach_hooks(fixture->config, hooks, 2, fixture);
@@ -595,176 +527,16 @@ static void one_call_applies_all_options_of_a_hook(void **state) {
 }
 
 static void set_survives_refused_memory(void **state) {
-    struct fixture *fixture = *state;
+    struct configured *fixture = *state;
     for (int64_t allowed = 0; allowed < 2; allowed++) {
         memory_refuse_after(allowed);
         assert_int_equal(SET(fixture, "timeout", "9"), STATUS_REFUSED);
         memory_refuse_after(-1);
-        assert_option(fixture->config, "timeout", "0");
+        configured_expect(fixture->config, "timeout", "0");
     }
 }
 
-/* ---- CONFIG REWRITE -------------------------------------------------------------------------- */
-
-static void load_and_rewrite(struct fixture *fixture, const char *text, const char *const *pairs) {
-    write_file(fixture->path, text);
-    assert_int_equal(config_load_file(fixture->config, fixture->path, fixture->error), STATUS_OK);
-    if (pairs != NULL) assert_int_equal(set(fixture, pairs), STATUS_OK);
-    assert_int_equal(config_rewrite(fixture->config, fixture->error), STATUS_OK);
-}
-
-static void rewriting_without_changes_changes_nothing(void **state) {
-    struct fixture *fixture = *state;
-    static const char text[] =
-        "# mine\n\n  port   7000\r\nproto-max-bulk-len 64mb\n"
-        "client-output-buffer-limit normal 1mb 0 0\nclient-output-buffer-limit slave 1mb 0 0\n";
-    load_and_rewrite(fixture, text, NULL);
-    assert_file(fixture->path, text);
-}
-
-static void rewriting_replaces_and_appends(void **state) {
-    struct fixture *fixture = *state;
-    static const char *const pairs[] = {"timeout", "5", "requirepass", "a \"b\"", "hz", "20", NULL};
-    load_and_rewrite(fixture, "# mine\ntimeout 4\n# theirs\ntimeout 3\nmaxclients 9", pairs);
-    static const char expected[] =
-        "# mine\ntimeout 5\n# theirs\nmaxclients 9\n# Generated by CONFIG REWRITE\n"
-        "requirepass \"a \\\"b\\\"\"\nhz 20\n";
-    assert_file(fixture->path, expected);
-    assert_int_equal(SET(fixture, "active-expire-effort", "2"), STATUS_OK);
-    assert_int_equal(config_rewrite(fixture->config, fixture->error), STATUS_OK);
-    char more[512];
-    snprintf(more, sizeof more, "%sactive-expire-effort 2\n", expected); /* signed once */
-    assert_file(fixture->path, more);
-}
-
-/* Redis 7.0 leaves the same lines, but for its own spelling of values. */
-static void rewriting_leaves_one_line_of_an_option(void **state) {
-    struct fixture *fixture = *state;
-    load_and_rewrite(fixture,
-                     "timeout 5\nhz 20\ntimeout 6\nhz 20\n# mine\ntimeout 5\n"
-                     "maxmemory 1024mb\nmaxmemory 1gb\nport 1\nport 2\n"
-                     "client-output-buffer-limit normal 1mb 0 0\n"
-                     "client-output-buffer-limit pubsub 32mb 8mb 60\n",
-                     NULL);
-    assert_file(fixture->path, "timeout 5\nhz 20\n# mine\nmaxmemory 1024mb\nport 2\n"
-                               "client-output-buffer-limit normal 1mb 0 0\n"
-                               "client-output-buffer-limit pubsub 32mb 8mb 60\n");
-}
-
-static void rewriting_keeps_a_line_that_overrules_an_included_file(void **state) {
-    struct fixture *fixture = *state;
-    char included[sizeof fixture->path + sizeof ".more"], text[256];
-    snprintf(included, sizeof included, "%s.more", fixture->path);
-    write_file(included, "timeout 6\n");
-    snprintf(text, sizeof text, "timeout 5\ninclude %s\ntimeout 5\ntimeout 5\n", included);
-    load_and_rewrite(fixture, text, NULL);
-    text[strlen(text) - strlen("timeout 5\n")] = '\0';
-    assert_file(fixture->path, text);
-    unlink(included);
-}
-
-/* The server goes into its `dir` once it has read its configuration. */
-static void rewriting_finds_an_included_file_where_loading_did(void **state) {
-    struct fixture *fixture = *state;
-    static const char *const pairs[] = {"timeout", "7", NULL};
-    char before[PATH_MAX], included[sizeof fixture->path + sizeof ".more"], text[256];
-    snprintf(included, sizeof included, "%s.more", fixture->path);
-    write_file(included, "timeout 6\n");
-    snprintf(text, sizeof text, "include %s\n", strrchr(included, '/') + 1);
-    write_file(fixture->path, text);
-    assert_non_null(getcwd(before, sizeof before));
-    *strrchr(included, '/') = '\0';
-    assert_int_equal(chdir(included), 0);
-    assert_int_equal(config_load_file(fixture->config, fixture->path, fixture->error), STATUS_OK);
-    assert_int_equal(chdir("/"), 0);
-    assert_int_equal(set(fixture, pairs), STATUS_OK);
-    enum status status = config_rewrite(fixture->config, fixture->error);
-    assert_int_equal(chdir(before), 0);
-    if (status != STATUS_OK) fail_msg("%s", fixture->error);
-    strcat(text, "# Generated by CONFIG REWRITE\ntimeout 7\n");
-    assert_file(fixture->path, text);
-    included[strlen(included)] = '/';
-    unlink(included);
-}
-
-/* Save points add up over lines, whosever they are. */
-static void rewriting_takes_back_save_points_of_an_included_file(void **state) {
-    struct fixture *fixture = *state;
-    static const char *const pairs[] = {"save", "60 5", NULL};
-    char included[sizeof fixture->path + sizeof ".more"], text[256], expected[256];
-    snprintf(included, sizeof included, "%s.more", fixture->path);
-    write_file(included, "save 3600 1\n");
-    snprintf(text, sizeof text, "include %s\nsave 300 10\n", included);
-    snprintf(expected, sizeof expected, "include %s\nsave \"\"\nsave 60 5\n", included);
-    load_and_rewrite(fixture, text, pairs);
-    assert_file(fixture->path, expected);
-    struct config *again = config_create();
-    assert_non_null(again);
-    assert_int_equal(config_load_file(again, fixture->path, fixture->error), STATUS_OK);
-    assert_option(again, "save", "60 5");
-    config_destroy(again);
-    assert_int_equal(config_rewrite(fixture->config, fixture->error), STATUS_OK);
-    assert_file(fixture->path, expected);
-    unlink(included);
-}
-
-static void a_rewritten_file_says_what_holds(void **state) {
-    struct fixture *fixture = *state;
-    static const char *const pairs[] = {"client-output-buffer-limit",
-                                        "normal 1 2 3",
-                                        "requirepass",
-                                        "#\\x\n\xff",
-                                        "latency-tracking-info-percentiles",
-                                        "",
-                                        NULL};
-    load_and_rewrite(fixture,
-                     "bind \"a \\\" b\" c\nclient-output-buffer-limit pubsub 7 7 7\n"
-                     "client-output-buffer-limit normal 8 8 8\n",
-                     pairs);
-    struct config *again = config_create();
-    assert_non_null(again);
-    assert_int_equal(config_load_file(again, fixture->path, fixture->error), STATUS_OK);
-    for (size_t i = 0; i < config_option_count; i++) {
-        char value[CONFIG_TEXT_MAX];
-        config_value_write(&config_options[i], fixture->config, value);
-        assert_option(again, config_options[i].name, value);
-    }
-    config_destroy(again);
-}
-
-static void rewriting_keeps_the_permissions(void **state) {
-    struct fixture *fixture = *state;
-    write_file(fixture->path, "timeout 1\n");
-    assert_int_equal(chmod(fixture->path, 0640), 0);
-    assert_int_equal(config_load_file(fixture->config, fixture->path, fixture->error), STATUS_OK);
-    assert_int_equal(SET(fixture, "timeout", "2"), STATUS_OK);
-    assert_int_equal(config_rewrite(fixture->config, fixture->error), STATUS_OK);
-    struct stat now;
-    assert_int_equal(stat(fixture->path, &now), 0);
-    assert_int_equal(now.st_mode & 07777, 0640);
-}
-
-static void rewriting_fails_without_harm(void **state) {
-    struct fixture *fixture = *state;
-    assert_int_equal(config_rewrite(fixture->config, fixture->error), STATUS_REFUSED);
-    assert_string_equal(fixture->error, "ERR The server is running without a config file");
-    write_file(fixture->path, "timeout 1\n");
-    assert_int_equal(config_load_file(fixture->config, fixture->path, fixture->error), STATUS_OK);
-    assert_int_equal(SET(fixture, "timeout", "2"), STATUS_OK);
-    int64_t allowed = 0;
-    for (;; allowed++) { /* refuse every allocation in turn */
-        memory_refuse_after(allowed);
-        enum status status = config_rewrite(fixture->config, fixture->error);
-        memory_refuse_after(-1);
-        if (status == STATUS_OK) break;
-        assert_string_equal(fixture->error, "ERR Rewriting config file: out of memory");
-        assert_file(fixture->path, "timeout 1\n");
-    }
-    assert_true(allowed > 2);
-    assert_file(fixture->path, "timeout 2\n");
-}
-
-#define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define TEST(test) cmocka_unit_test_setup_teardown(test, configured_set_up, configured_tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -798,15 +570,6 @@ int main(void) {
         TEST(what_took_effect_before_a_refusal_is_undone),
         TEST(one_call_applies_all_options_of_a_hook),
         TEST(set_survives_refused_memory),
-        TEST(rewriting_without_changes_changes_nothing),
-        TEST(rewriting_replaces_and_appends),
-        TEST(rewriting_leaves_one_line_of_an_option),
-        TEST(rewriting_keeps_a_line_that_overrules_an_included_file),
-        TEST(rewriting_finds_an_included_file_where_loading_did),
-        TEST(rewriting_takes_back_save_points_of_an_included_file),
-        TEST(a_rewritten_file_says_what_holds),
-        TEST(rewriting_keeps_the_permissions),
-        TEST(rewriting_fails_without_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -140,7 +140,7 @@ struct pair *world_add_pair(struct world *world, int fd, int peer, uint64_t size
                           .is_reading = true,
                           .read_max = PIECE_BYTES,
                           .to_write = size};
-    connection_init(&pair->connection, fd, &world->pool, 0);
+    connection_init(&pair->connection, fd, &world->pool);
     if (world->tls != NULL) {
         assert_int_equal(tls_begin(&pair->connection, world->engine, world->tls), STATUS_OK);
     }
